@@ -1,0 +1,17 @@
+//! The wire of Stentor: generated `stentor.v1` code, and the conversions between wire and domain values that every
+//! driver and service uses at its door. Beyond this crate and its users' doors no wire type is passed on.
+
+mod convert;
+mod fault;
+
+pub use convert::{BadField, required, role_from_wire, role_to_wire};
+pub use fault::{fault_of, status_of};
+
+/// Generated from `proto/stentor/v1/*.proto`.
+#[allow(missing_docs, clippy::large_enum_variant, clippy::too_many_lines, unreachable_pub)]
+pub mod v1 {
+    tonic::include_proto!("stentor.v1");
+
+    /// The encoded descriptor of the package, for gRPC reflection.
+    pub const DESCRIPTOR: &[u8] = tonic::include_file_descriptor_set!("stentor.v1");
+}
