@@ -1,5 +1,17 @@
-//! Time as a value. Nothing here, nor in any pure core, reads a clock: a driver passes the time in.
+//! Time as a value, and what is built on it: deadlines with reasons, backoff, token buckets. Nothing here, nor in any
+//! pure core, reads a clock or a random source: a driver passes both in.
+//!
+//! The crate also names the invariants of the whole system and holds the checks that several crates share.
 
+mod backoff;
+mod bucket;
+pub mod check;
+mod deadline;
+mod invariant;
 mod time;
 
+pub use backoff::Backoff;
+pub use bucket::TokenBucket;
+pub use deadline::{Deadline, soonest};
+pub use invariant::{Invariant, Violation};
 pub use time::{Time, WallTime};

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! micros {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
@@ -72,7 +74,10 @@ micros!(
     Time
 );
 micros!(
-    /// Wall-clock time: microseconds since the Unix epoch. Compared across nodes, so only ever as good as their clocks.
+    /// Wall-clock time: microseconds since the Unix epoch, which is also how it is stored. Compared across nodes, so only
+    /// ever as good as their clocks.
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
     WallTime
 );
 
