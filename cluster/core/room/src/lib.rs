@@ -1,0 +1,21 @@
+//! The room as a state machine: a command comes in with who gives it and when, effects come out or a refusal that says
+//! why. The crate knows no directory, no link and no audio; a driver carries the effects out.
+//!
+//! What lasts is the [`Record`]; hands and invitations are lost with the owner, and are raised and given again.
+
+mod command;
+mod hands;
+mod lifecycle;
+mod moderation;
+mod record;
+mod refusal;
+mod room;
+mod spec;
+
+pub use command::{Actor, Command, Effect, Notice};
+pub use hands::{Hand, MAX_HANDS};
+pub use lifecycle::Lifecycle;
+pub use record::{InvalidRecord, MAX_RECORD_BYTES, MAX_RULINGS, Record, Ruling, Seat};
+pub use refusal::Refusal;
+pub use room::{Invitation, MAX_INVITATIONS, Room};
+pub use spec::{InvalidSpec, Spec, Visibility};

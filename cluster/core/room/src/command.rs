@@ -1,0 +1,157 @@
+//! What a room can be told, by whom, and what comes of it.
+
+use stentor_ids::{ParticipantId, Role};
+use stentor_pace::WallTime;
+
+/// Who gives a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// An operator with an admin token. Stands in no room and may do what a host may.
+    Operator,
+    /// Someone with a ticket.
+    Participant {
+        /// Who, by the ticket's `sub`.
+        id: ParticipantId,
+        /// The name to show, by the ticket; at most 64 characters.
+        name: String,
+        /// The role in the ticket. What a moderator decided in the room wins over it.
+        role: Role,
+    },
+}
+
+/// What can be asked of a room.
+///
+/// | command | operator, host | cohost | speaker | listener |
+/// |---|---|---|---|---|
+/// | open, go live, end | yes | | | |
+/// | invite, mute, gain, role, remove, ban, unban | yes | yes, but not of hosts | | |
+/// | mute oneself | yes | yes | yes | |
+/// | join | host takes a seat | takes a seat | takes a seat | is told the room |
+/// | raise and lower a hand, accept, decline | | | | for itself |
+/// | leave | for itself | for itself | for itself | for itself |
+///
+/// Nobody gives a role above their own. All but the lifecycle commands may be repeated: what is so already changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Open the doors.
+    Open,
+    /// Go on the air. The doors must be open.
+    GoLive,
+    /// End the room for good.
+    End,
+    /// Come in. Who has the right to speak takes a seat on the stage.
+    Join,
+    /// Give up the seat, the hand and the invitation. A promotion ends with this, a demotion or a mute does not.
+    Leave,
+    /// Ask to speak.
+    RaiseHand,
+    /// Ask no longer.
+    LowerHand,
+    /// Take the seat one is invited to.
+    Accept,
+    /// Turn the invitation down.
+    Decline,
+    /// Offer a seat on the stage, or another role to someone who has one. Lasts two minutes.
+    Invite {
+        /// Whom.
+        id: ParticipantId,
+        /// As what; not a listener.
+        role: Role,
+    },
+    /// Mute or unmute someone on the stage. A moderator's mute and one's own are apart: neither lifts the other.
+    Mute {
+        /// Whom; may be oneself.
+        id: ParticipantId,
+        /// To mute or to unmute.
+        muted: bool,
+    },
+    /// Set someone's gain in the mix.
+    SetGain {
+        /// Whose.
+        id: ParticipantId,
+        /// In decibels, -40 to 12.
+        gain_db: i8,
+    },
+    /// Give someone on the stage another role. As a listener they leave the stage.
+    SetRole {
+        /// Whose.
+        id: ParticipantId,
+        /// To what.
+        role: Role,
+    },
+    /// Take someone off the stage, or their hand or invitation away. Whatever their ticket says, they come back to the
+    /// stage only when invited again or unbanned.
+    Remove {
+        /// Whom.
+        id: ParticipantId,
+        /// Told to them; at most 200 characters.
+        reason: String,
+    },
+    /// Keep someone out of the room: they may neither speak nor hear.
+    Ban {
+        /// Whom; need not be in the room.
+        id: ParticipantId,
+        /// Told to them; at most 200 characters.
+        reason: String,
+    },
+    /// Lift a ban or a removal.
+    Unban {
+        /// Whose.
+        id: ParticipantId,
+    },
+}
+
+/// What a driver is to do about a command, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The record changed. It is to be committed under the owner's fence before anything that follows is told; a driver
+    /// that may not commit goes back to the room it had before (rooms can be cloned).
+    Commit,
+    /// The room opened, went live or ended.
+    LifecycleChanged,
+    /// Someone came to the stage, left it, or has another role, mute or gain.
+    StageChanged {
+        /// [`Record::stage_version`](crate::Record::stage_version) of the new stage.
+        version: u64,
+    },
+    /// A hand was raised or lowered.
+    HandsChanged,
+    /// Something happened to one participant that wherever it is connected must enforce and tell.
+    Notify {
+        /// To whom.
+        participant: ParticipantId,
+        /// What.
+        notice: Notice,
+    },
+}
+
+/// What can happen to a participant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Muted or not, now: by a moderator, by itself, or both.
+    Muted(bool),
+    /// Has this role now.
+    Role(Role),
+    /// Taken off the stage, with the reason: takes no more packets from it.
+    Removed(String),
+    /// Banned, with the reason: ends every connection of it.
+    Banned(String),
+    /// Invited to the stage.
+    Invited {
+        /// As what.
+        role: Role,
+        /// How long the offer stands.
+        until: WallTime,
+    },
+}
+
+impl Actor {
+    /// The participant that acts; none if it is an operator.
+    #[must_use]
+    pub const fn id(&self) -> Option<&ParticipantId> {
+        match self {
+            Self::Operator => None,
+            Self::Participant { id, .. } => Some(id),
+        }
+    }
+}

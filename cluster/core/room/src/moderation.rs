@@ -1,0 +1,204 @@
+//! What moderators do to others. A cohost does it to anyone but a host; nobody gives a role above their own.
+//!
+//! The room knows the role of who has a seat or was ruled about; of anyone else it does not know the ticket and takes them
+//! for a listener.
+
+use stentor_ids::{ParticipantId, Role};
+use stentor_pace::WallTime;
+
+use crate::{
+    Actor, Notice, Refusal, Room, Ruling,
+    room::{Changes, INVITATION_LASTS, Invitation, MAX_INVITATIONS, require},
+};
+
+/// Gains in decibels: down to hardly heard, up to what makes a far microphone near; more only lifts its noise.
+const GAINS_DB: std::ops::RangeInclusive<i8> = -40..=12;
+
+/// Longest reason told to a participant, in characters.
+const MAX_REASON_CHARS: usize = 200;
+
+impl Room {
+    pub(crate) fn invite(
+        &mut self,
+        now: WallTime,
+        by: &Actor,
+        role: Role,
+        id: ParticipantId,
+        offer: Role,
+    ) -> Result<Changes, Refusal> {
+        self.require_above(role, &id, "invite")?;
+        require_others(by, &id, "invite")?;
+        require_gift(role, offer, "invite someone as")?;
+        if !offer.may_speak() {
+            return Err(Refusal::Invalid(
+                "nobody is invited as a listener; name speaker, cohost or host".into(),
+            ));
+        }
+        if self.record.ruling(&id).banned {
+            return Err(Refusal::Banned(id));
+        }
+        match self.record.seat(&id) {
+            Some(seat) if seat.role == offer => return Ok(Changes::default()),
+            Some(_) => {}
+            None => self.require_free_seat()?,
+        }
+        if self.invitations.len() >= MAX_INVITATIONS && !self.invitations.contains_key(&id) {
+            let advice = "wait until some are answered";
+            return Err(Refusal::Full { what: "invitations", bound: MAX_INVITATIONS, advice });
+        }
+        let until = now + INVITATION_LASTS;
+        self.invitations.insert(id.clone(), Invitation { role: offer, until });
+        Ok(Changes::default().notify(&id, Notice::Invited { role: offer, until }))
+    }
+
+    pub(crate) fn mute(
+        &mut self,
+        by: &Actor,
+        role: Role,
+        id: ParticipantId,
+        muted: bool,
+    ) -> Result<Changes, Refusal> {
+        let itself = by.id() == Some(&id);
+        if !itself {
+            self.require_above(role, &id, if muted { "mute" } else { "unmute" })?;
+        }
+        let seat = self.record.seat(&id).ok_or_else(|| Refusal::Unknown(id.clone()))?;
+        let before = (seat.muted_itself, seat.muted_by_moderator);
+        let after = match (itself, muted, before) {
+            (true, true, (_, moderator)) => (true, moderator),
+            (true, false, (_, true)) if role < Role::Host => return Err(Refusal::MutedByModerator(id)),
+            (true, false, _) => (false, false),
+            (false, true, (own, _)) => (own, true),
+            (false, false, (true, false)) => return Err(Refusal::MutedItself(id)),
+            (false, false, (own, _)) => (own, false),
+        };
+        if before == after {
+            return Ok(Changes::default());
+        }
+        self.record.rule(&id, Ruling { muted: after.1, ..self.record.ruling(&id) })?;
+        if let Some(seat) = self.record.seat_mut(&id) {
+            (seat.muted_itself, seat.muted_by_moderator) = after;
+        }
+        Ok(Changes::stage(true).notify(&id, Notice::Muted(after.0 || after.1)))
+    }
+
+    pub(crate) fn set_gain(
+        &mut self,
+        role: Role,
+        id: ParticipantId,
+        gain_db: i8,
+    ) -> Result<Changes, Refusal> {
+        self.require_above(role, &id, "set the gain of")?;
+        if !GAINS_DB.contains(&gain_db) {
+            let (min, max) = (GAINS_DB.start(), GAINS_DB.end());
+            return Err(Refusal::Invalid(format!("gain {gain_db} dB is not within {min} to {max} dB")));
+        }
+        let seat = self.record.seat_mut(&id).ok_or(Refusal::Unknown(id))?;
+        let changed = seat.gain_db != gain_db;
+        seat.gain_db = gain_db;
+        Ok(Changes::stage(changed))
+    }
+
+    pub(crate) fn set_role(
+        &mut self,
+        by: &Actor,
+        role: Role,
+        id: ParticipantId,
+        new: Role,
+    ) -> Result<Changes, Refusal> {
+        if !new.may_speak() {
+            return self.remove(by, role, id, String::new());
+        }
+        self.require_above(role, &id, "change the role of")?;
+        require_others(by, &id, "set-role")?;
+        require_gift(role, new, "make someone")?;
+        let seat = self.record.seat(&id).ok_or_else(|| Refusal::Unknown(id.clone()))?;
+        if seat.role == new {
+            return Ok(Changes::default());
+        }
+        self.record.rule(&id, Ruling { role: Some(new), ..self.record.ruling(&id) })?;
+        if let Some(seat) = self.record.seat_mut(&id) {
+            seat.role = new;
+        }
+        Ok(Changes::stage(true).notify(&id, Notice::Role(new)))
+    }
+
+    pub(crate) fn remove(
+        &mut self,
+        by: &Actor,
+        role: Role,
+        id: ParticipantId,
+        reason: String,
+    ) -> Result<Changes, Refusal> {
+        self.require_above(role, &id, "remove")?;
+        require_others(by, &id, "remove")?;
+        require_reason(&reason)?;
+        let seated = self.record.seat(&id).is_some();
+        if !seated && !self.invitations.contains_key(&id) && !self.hands.contains(&id) {
+            return Err(Refusal::Unknown(id));
+        }
+        if seated {
+            self.record.rule(&id, Ruling { role: Some(Role::Listener), ..self.record.ruling(&id) })?;
+        }
+        Ok(self.clear(&id).notify(&id, Notice::Removed(reason)))
+    }
+
+    pub(crate) fn ban(
+        &mut self,
+        by: &Actor,
+        role: Role,
+        id: ParticipantId,
+        reason: String,
+    ) -> Result<Changes, Refusal> {
+        self.require_above(role, &id, "ban")?;
+        require_others(by, &id, "ban")?;
+        require_reason(&reason)?;
+        let ruling = self.record.ruling(&id);
+        if ruling.banned {
+            return Ok(Changes::default());
+        }
+        self.record.rule(&id, Ruling { banned: true, role: None, ..ruling })?;
+        let changes = Changes { record: true, ..self.clear(&id) };
+        Ok(changes.notify(&id, Notice::Banned(reason)))
+    }
+
+    pub(crate) fn unban(&mut self, role: Role, id: &ParticipantId) -> Result<Changes, Refusal> {
+        require(role, Role::Cohost, "unban")?;
+        let ruling = self.record.ruling(id);
+        let lifted = Ruling { banned: false, role: ruling.role.filter(|role| role.may_speak()), ..ruling };
+        self.record.rule(id, lifted)?;
+        Ok(Changes { record: lifted != ruling, ..Changes::default() })
+    }
+
+    /// Takes away the seat, the hand and the invitation.
+    fn clear(&mut self, id: &ParticipantId) -> Changes {
+        self.invitations.remove(id);
+        Changes { hands: self.hands.lower(id), ..Changes::stage(self.record.clear_seat(id)) }
+    }
+
+    /// Checks that the actor moderates, and is not below its target.
+    fn require_above(&self, role: Role, id: &ParticipantId, action: &'static str) -> Result<(), Refusal> {
+        require(role, Role::Cohost, action)?;
+        let target = self.record.seat(id).map(|seat| seat.role).or(self.record.ruling(id).role);
+        match target {
+            Some(above) if above > role => Err(Refusal::Outranked { role, action, above }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn require_others(by: &Actor, id: &ParticipantId, action: &'static str) -> Result<(), Refusal> {
+    if by.id() == Some(id) { Err(Refusal::Oneself(action)) } else { Ok(()) }
+}
+
+fn require_gift(role: Role, gift: Role, action: &'static str) -> Result<(), Refusal> {
+    if gift > role { Err(Refusal::Outranked { role, action, above: gift }) } else { Ok(()) }
+}
+
+fn require_reason(reason: &str) -> Result<(), Refusal> {
+    let chars = reason.chars().count();
+    if chars <= MAX_REASON_CHARS {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(format!("reason has {chars} characters; at most {MAX_REASON_CHARS} are allowed")))
+}

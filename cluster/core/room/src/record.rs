@@ -1,0 +1,313 @@
+//! What of a room lasts: its spec, its lifecycle, its stage, and what moderators decided. Stored as JSON. The epoch under
+//! which it is written belongs to the directory's envelope and is not here.
+//!
+//! Invariants: no participant has two seats; who is banned or was taken off the stage has none; the stage's version only
+//! rises. A record is never larger than [`MAX_RECORD_BYTES`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use stentor_ids::{ParticipantId, Role};
+
+use crate::{Actor, InvalidSpec, Lifecycle, Refusal, Spec};
+
+/// Longest encoded record: a hundred seats and a thousand rulings with the longest names fit. A longer one is not ours.
+pub const MAX_RECORD_BYTES: usize = 256 * 1024;
+
+/// Participants about whom a ruling is kept: bans, removals, mutes and promotions of one event. They make up most of a
+/// record, which is written whole; beyond it the command that needs another is refused.
+pub const MAX_RULINGS: usize = 1_000;
+
+/// The durable part of a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub(crate) spec: Spec,
+    pub(crate) lifecycle: Lifecycle,
+    #[serde(default)]
+    pub(crate) stage_version: u64,
+    #[serde(default)]
+    pub(crate) stage: Vec<Seat>,
+    #[serde(default)]
+    pub(crate) rulings: BTreeMap<ParticipantId, Ruling>,
+}
+
+/// One participant on the stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// Who sits here.
+    pub id: ParticipantId,
+    /// The name to show.
+    pub name: String,
+    /// What they may do; not a listener.
+    pub role: Role,
+    /// Whether they muted themselves.
+    #[serde(default)]
+    pub muted_itself: bool,
+    /// Whether a moderator muted them.
+    #[serde(default)]
+    pub muted_by_moderator: bool,
+    /// Gain in the mix, in decibels.
+    #[serde(default)]
+    pub gain_db: i8,
+}
+
+/// What moderators decided about a participant. It outlasts the seat, so that leaving and coming back does not undo it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ruling {
+    /// The role that wins over the ticket's. A listener was taken off the stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Muted whenever on the stage.
+    #[serde(skip_serializing_if = "is_false")]
+    pub muted: bool,
+    /// Kept out of the room.
+    #[serde(skip_serializing_if = "is_false")]
+    pub banned: bool,
+}
+
+/// Bytes that are no record of this or an older build.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidRecord {
+    /// Longer than any record of ours.
+    #[error("a room record of {0} bytes is longer than {MAX_RECORD_BYTES}")]
+    TooLong(usize),
+    /// Not JSON, or not of this form.
+    #[error("a room record does not parse: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The spec is out of bounds.
+    #[error("a room record's {0}")]
+    Spec(#[from] InvalidSpec),
+    /// The stage or the rulings contradict themselves or are too long.
+    #[error("a room record is not consistent: {0}")]
+    Inconsistent(String),
+}
+
+impl Record {
+    /// The record of a new room, scheduled and empty.
+    ///
+    /// # Errors
+    /// The spec is out of bounds.
+    pub fn new(spec: Spec) -> Result<Self, InvalidSpec> {
+        spec.validate()?;
+        Ok(Self {
+            spec,
+            lifecycle: Lifecycle::Scheduled,
+            stage_version: 0,
+            stage: Vec::new(),
+            rulings: BTreeMap::new(),
+        })
+    }
+
+    /// The record as it is stored.
+    ///
+    /// # Panics
+    /// Never: a record holds nothing that JSON cannot express.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a record holds only strings, numbers and maps with string keys")
+    }
+
+    /// Reads a stored record of this or another build. Unknown fields are ignored.
+    ///
+    /// # Errors
+    /// The bytes are not a consistent record.
+    pub fn decode(bytes: &[u8]) -> Result<Self, InvalidRecord> {
+        if bytes.len() > MAX_RECORD_BYTES {
+            return Err(InvalidRecord::TooLong(bytes.len()));
+        }
+        let record: Self = serde_json::from_slice(bytes)?;
+        record.spec.validate()?;
+        record.consistent().map_err(InvalidRecord::Inconsistent)?;
+        Ok(record)
+    }
+
+    /// What the room is to be.
+    #[must_use]
+    pub const fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Where the room stands.
+    #[must_use]
+    pub const fn lifecycle(&self) -> Lifecycle {
+        self.lifecycle
+    }
+
+    /// Raised by each change of the stage: who is on it, roles, mutes, gains.
+    #[must_use]
+    pub const fn stage_version(&self) -> u64 {
+        self.stage_version
+    }
+
+    /// Everyone who may speak, in the order they came.
+    #[must_use]
+    pub fn stage(&self) -> &[Seat] {
+        &self.stage
+    }
+
+    /// What moderators decided, by participant.
+    #[must_use]
+    pub const fn rulings(&self) -> &BTreeMap<ParticipantId, Ruling> {
+        &self.rulings
+    }
+
+    /// The seat of a participant.
+    #[must_use]
+    pub fn seat(&self, id: &ParticipantId) -> Option<&Seat> {
+        self.stage.iter().find(|seat| seat.id == *id)
+    }
+
+    /// The seat of a participant that wants to speak.
+    ///
+    /// # Errors
+    /// It is banned, or has no seat.
+    pub fn require_seat(&self, id: &ParticipantId) -> Result<&Seat, Refusal> {
+        if self.ruling(id).banned {
+            return Err(Refusal::Banned(id.clone()));
+        }
+        self.seat(id).ok_or_else(|| Refusal::NoSeat(id.clone()))
+    }
+
+    /// Whether a packet of this participant may be mixed now.
+    #[must_use]
+    pub fn may_speak(&self, id: &ParticipantId) -> bool {
+        self.lifecycle.has_owner() && self.seat(id).is_some_and(|seat| !seat.is_muted())
+    }
+
+    /// The role of an actor in this room: of its seat, else as moderators decided, else of its ticket. An operator
+    /// counts as a host.
+    ///
+    /// # Errors
+    /// The actor is banned.
+    pub fn role_of(&self, actor: &Actor) -> Result<Role, Refusal> {
+        let Actor::Participant { id, role, .. } = actor else { return Ok(Role::Host) };
+        let ruling = self.ruling(id);
+        if ruling.banned {
+            return Err(Refusal::Banned(id.clone()));
+        }
+        Ok(self.seat(id).map(|seat| seat.role).or(ruling.role).unwrap_or(*role))
+    }
+
+    /// The ruling about a participant; an empty one if there is none.
+    #[must_use]
+    pub fn ruling(&self, id: &ParticipantId) -> Ruling {
+        self.rulings.get(id).copied().unwrap_or_default()
+    }
+
+    /// Stores a ruling, or forgets it when it says nothing.
+    ///
+    /// # Errors
+    /// It says something and there is no place for it.
+    pub(crate) fn rule(&mut self, id: &ParticipantId, ruling: Ruling) -> Result<(), Refusal> {
+        if ruling == Ruling::default() {
+            self.rulings.remove(id);
+        } else if self.rulings.len() < MAX_RULINGS || self.rulings.contains_key(id) {
+            self.rulings.insert(id.clone(), ruling);
+        } else {
+            return Err(Refusal::Full {
+                what: "bans, removals, mutes and promotions",
+                bound: MAX_RULINGS,
+                advice: "unban or unmute someone first",
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn seat_mut(&mut self, id: &ParticipantId) -> Option<&mut Seat> {
+        self.stage.iter_mut().find(|seat| seat.id == *id)
+    }
+
+    /// Whether there was a seat.
+    pub(crate) fn clear_seat(&mut self, id: &ParticipantId) -> bool {
+        let before = self.stage.len();
+        self.stage.retain(|seat| seat.id != *id);
+        self.stage.len() != before
+    }
+
+    fn consistent(&self) -> Result<(), String> {
+        let seats = self.stage.len();
+        if seats > *Spec::STAGE_LIMITS.end() as usize || self.rulings.len() > MAX_RULINGS {
+            return Err(format!("{seats} seats and {} rulings are too many", self.rulings.len()));
+        }
+        for (i, seat) in self.stage.iter().enumerate() {
+            if self.stage[..i].iter().any(|other| other.id == seat.id) {
+                return Err(format!("{} has two seats", seat.id));
+            }
+            let ruling = self.ruling(&seat.id);
+            if ruling.banned || ruling.role.unwrap_or(seat.role) != seat.role || !seat.role.may_speak() {
+                return Err(format!("{} has a seat as {} against {ruling:?}", seat.id, seat.role));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Seat {
+    /// Whether the seat is muted, by whomever.
+    #[must_use]
+    pub const fn is_muted(&self) -> bool {
+        self.muted_itself || self.muted_by_moderator
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_another_build_is_read() {
+        let old = r#"{"spec":{"title":"t"},"lifecycle":{"state":"open"}}"#;
+        let record = Record::decode(old.as_bytes()).unwrap();
+        assert_eq!((record.lifecycle, record.spec.stage_limit), (Lifecycle::Open, 20));
+        let new =
+            r#"{"spec":{"title":"t","colour":"red"},"lifecycle":{"state":"live","since":7,"x":1},"y":[]}"#;
+        assert!(matches!(Record::decode(new.as_bytes()).unwrap().lifecycle, Lifecycle::Live { .. }));
+    }
+
+    #[test]
+    fn a_record_that_contradicts_itself_is_refused() {
+        let decode = |stage: &str, rulings: &str| {
+            let text = format!(
+                r#"{{"spec":{{}},"lifecycle":{{"state":"open"}},"stage":[{stage}],"rulings":{{{rulings}}}}}"#
+            );
+            Record::decode(text.as_bytes()).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let ann = r#"{"id":"ann","name":"Ann","role":"speaker"}"#;
+        assert_eq!(decode(ann, ""), Ok(()));
+        assert!(decode(&format!("{ann},{ann}"), "").unwrap_err().contains("ann has two seats"));
+        assert!(decode(ann, r#""ann":{"banned":true}"#).unwrap_err().contains("ann has a seat"));
+        assert!(decode(ann, r#""ann":{"role":"listener"}"#).unwrap_err().contains("ann has a seat"));
+        assert!(decode(&ann.replace("speaker", "listener"), "").unwrap_err().contains("ann has a seat"));
+        let crowd: Vec<_> = (0..101).map(|i| ann.replace("ann", &format!("ann{i}"))).collect();
+        assert!(decode(&crowd.join(","), "").unwrap_err().contains("101 seats"));
+    }
+
+    #[test]
+    fn the_largest_record_fits_its_bound() {
+        let id = |i: usize| ParticipantId::new(format!("{i:0>64}")).unwrap();
+        let seat = |i| Seat {
+            id: id(i),
+            name: "\u{1F399}".repeat(64),
+            role: Role::Speaker,
+            muted_itself: true,
+            muted_by_moderator: true,
+            gain_db: -40,
+        };
+        let ruling = Ruling { role: Some(Role::Speaker), muted: true, banned: false };
+        let record = Record {
+            spec: Spec { title: "\u{1F399}".repeat(200), stage_limit: 100, ..Spec::default() },
+            lifecycle: Lifecycle::Open,
+            stage_version: u64::MAX,
+            stage: (0..100).map(seat).collect(),
+            rulings: (0..MAX_RULINGS).map(|i| (id(i), ruling)).collect(),
+        };
+        assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+        assert!(matches!(Record::decode(&vec![b' '; MAX_RECORD_BYTES + 1]), Err(InvalidRecord::TooLong(_))));
+    }
+}
