@@ -1,0 +1,202 @@
+//! Every metric there is: names, units and labels. All carry the label `node`.
+//!
+//! | name | type | other labels | what it is |
+//! |---|---|---|---|
+//! | `stentor_frames_total` | counter | `tier`, `outcome` | room audio, in slots, by what became of it |
+//! | `stentor_uplink_packets_total` | counter | `tier`, `outcome` | packets of speakers, by what became of them |
+//! | `stentor_rooms` | gauge | `tier` | rooms owned (origin) or carried (relay, edge) |
+//! | `stentor_listeners` | gauge | `protocol` | listeners connected to this edge |
+//! | `stentor_speakers` | gauge | `tier` | speakers connected to this edge, or to rooms of this origin |
+//! | `stentor_joins_total` | counter | `protocol` | listeners that began to hear |
+//! | `stentor_leaves_total` | counter | `reason` | listeners' sessions that ended |
+//! | `stentor_egress_bytes_total` | counter | `protocol` | bytes written to listeners |
+//! | `stentor_links` | gauge | `kind` | streams and connections to other nodes |
+//! | `stentor_link_failures_total` | counter | `kind` | of them, those that broke or stalled |
+//! | `stentor_epoch_changes_total` | counter | | higher epochs seen in frames, fences or claims |
+//! | `stentor_claims_total` | counter | `outcome` | this node's claims of rooms |
+//! | `stentor_hand_offs_total` | counter | `outcome` | rooms this node handed to another |
+//! | `stentor_room_restarts_total` | counter | | rooms restarted from their record after a panic |
+//! | `stentor_lease_held` | gauge | | 1 while the node's lease is known to be good |
+//! | `stentor_lease_events_total` | counter | `outcome` | renewals of the node's lease |
+//! | `stentor_directory_calls_total` | counter | `outcome` | requests to the directory |
+//! | `stentor_draining` | gauge | | 1 while the node is leaving |
+//! | `stentor_http_requests_total` | counter | `code` | answers of the edge over HTTP, by status |
+//! | `stentor_refusals_total` | counter | `code` | refusals to clients, by error code |
+//! | `stentor_invariant_violations_total` | counter | `invariant` | invariants found broken; any is a bug |
+//! | `stentor_mouth_to_ear_seconds` | histogram | | from a packet's stamp at the ingest edge to playout at this edge |
+//! | `stentor_playout_margin_seconds` | histogram | | time left until its deadline when a slot came |
+//! | `stentor_mix_seconds` | histogram | | work of mixing and encoding one slot of one room |
+//! | `stentor_tick_late_seconds` | histogram | | how late a room's 20 ms tick began |
+//! | `stentor_fan_out_seconds` | histogram | | a shard's work of giving one frame to all its listeners |
+//! | `stentor_commit_seconds` | histogram | | a room record's commit in the directory |
+//! | `stentor_join_seconds` | histogram | | from a listener's request to its first audio |
+
+mod labels;
+mod node;
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    encoding::text,
+    metrics::{family::Family, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use stentor_ids::NodeId;
+
+pub use labels::{Call, Claim, Frames, Lease, Leave, LinkKind, Packet, Protocol, Tier};
+pub use node::{Latency, NodeMetrics};
+pub use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+
+type Labels = Vec<(&'static str, String)>;
+type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
+
+/// All metrics of the process. Make one, and hand each node of the process its [`NodeMetrics`].
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    families: Families,
+}
+
+/// One family a metric, under the name it has in the table above.
+struct Families {
+    frames: Family<Labels, Counter>,
+    uplink_packets: Family<Labels, Counter>,
+    rooms: Family<Labels, Gauge>,
+    listeners: Family<Labels, Gauge>,
+    speakers: Family<Labels, Gauge>,
+    joins: Family<Labels, Counter>,
+    leaves: Family<Labels, Counter>,
+    egress: Family<Labels, Counter>,
+    links: Family<Labels, Gauge>,
+    link_failures: Family<Labels, Counter>,
+    epoch_changes: Family<Labels, Counter>,
+    claims: Family<Labels, Counter>,
+    hand_offs: Family<Labels, Counter>,
+    room_restarts: Family<Labels, Counter>,
+    lease_held: Family<Labels, Gauge>,
+    lease_events: Family<Labels, Counter>,
+    directory_calls: Family<Labels, Counter>,
+    draining: Family<Labels, Gauge>,
+    http_requests: Family<Labels, Counter>,
+    refusals: Family<Labels, Counter>,
+    violations: Family<Labels, Counter>,
+    mouth_to_ear: Histograms,
+    playout_margin: Histograms,
+    mix: Histograms,
+    tick_late: Histograms,
+    fan_out: Histograms,
+    commit: Histograms,
+    join: Histograms,
+}
+
+impl Families {
+    fn register(registry: &mut Registry) -> Self {
+        let mut to = Registrar(registry);
+        Self {
+            frames: to.counter("frames", "Room audio in slots, by what became of it"),
+            uplink_packets: to.counter("uplink_packets", "Packets of speakers, by what became of them"),
+            rooms: to.gauge("rooms", "Rooms owned or carried"),
+            listeners: to.gauge("listeners", "Listeners connected to this edge"),
+            speakers: to.gauge("speakers", "Speakers connected"),
+            joins: to.counter("joins", "Listeners that began to hear"),
+            leaves: to.counter("leaves", "Sessions of listeners that ended"),
+            egress: to.counter("egress_bytes", "Bytes written to listeners"),
+            links: to.gauge("links", "Streams and connections to other nodes"),
+            link_failures: to.counter("link_failures", "Streams and connections that broke or stalled"),
+            epoch_changes: to.counter("epoch_changes", "Higher epochs seen"),
+            claims: to.counter("claims", "Claims of rooms by this node"),
+            hand_offs: to.counter("hand_offs", "Rooms handed to another node"),
+            room_restarts: to.counter("room_restarts", "Rooms restarted after a panic"),
+            lease_held: to.gauge("lease_held", "1 while the lease of the node is known to be good"),
+            lease_events: to.counter("lease_events", "Renewals of the lease of the node"),
+            directory_calls: to.counter("directory_calls", "Requests to the directory"),
+            draining: to.gauge("draining", "1 while the node is leaving"),
+            http_requests: to.counter("http_requests", "Answers over HTTP, by status"),
+            refusals: to.counter("refusals", "Refusals to clients, by error code"),
+            violations: to.counter("invariant_violations", "Invariants found broken"),
+            mouth_to_ear: to
+                .histogram("mouth_to_ear", "From the stamp at ingest to playout", || spread(&LONG)),
+            playout_margin: to.histogram("playout_margin", "Time left when a slot came", || spread(&SHORT)),
+            mix: to.histogram("mix", "Work of mixing and encoding one slot", || spread(&WORK)),
+            tick_late: to.histogram("tick_late", "How late a tick of a room began", || spread(&WORK)),
+            fan_out: to
+                .histogram("fan_out", "Work of giving one frame to a shard's listeners", || spread(&WORK)),
+            commit: to.histogram("commit", "Commit of a room record in the directory", || spread(&LONG)),
+            join: to.histogram("join", "From a request to the first audio", || spread(&LONG)),
+        }
+    }
+}
+
+/// Bucket bounds in seconds, for what people wait for.
+const LONG: [f64; 13] = [0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 3.0];
+/// For what happens within a seam buffer; 60 ms by default.
+const SHORT: [f64; 9] = [0.001, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2];
+/// For work that must fit in a slot of 20 ms.
+const WORK: [f64; 11] = [0.000_05, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.2];
+
+fn spread(bounds: &[f64]) -> Histogram {
+    Histogram::new(bounds.iter().copied())
+}
+
+struct Registrar<'a>(&'a mut Registry);
+
+impl Registrar<'_> {
+    fn counter(&mut self, name: &str, help: &str) -> Family<Labels, Counter> {
+        let family = Family::default();
+        self.0.register(name, help, family.clone());
+        family
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> Family<Labels, Gauge> {
+        let family = Family::default();
+        self.0.register(name, help, family.clone());
+        family
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, make: fn() -> Histogram) -> Histograms {
+        let family = Histograms::new_with_constructor(make);
+        self.0.register_with_unit(name, help, Unit::Seconds, family.clone());
+        family
+    }
+}
+
+impl Metrics {
+    /// The metrics of a process, all at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("stentor");
+        let families = Families::register(&mut registry);
+        Self(Arc::new(Inner { registry, families }))
+    }
+
+    /// The handles of one node, resolved once. Two calls with one id give handles to the same values.
+    #[must_use]
+    pub fn for_node(&self, node: &NodeId) -> NodeMetrics {
+        NodeMetrics::new(&self.0.families, node)
+    }
+
+    /// All metrics as text (OpenMetrics 1.0; Prometheus reads it). Serve it as [`Metrics::CONTENT_TYPE`].
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        text::encode(&mut out, &self.0.registry).expect("writing to a string does not fail");
+        out
+    }
+
+    /// Media type of [`Metrics::encode`].
+    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
