@@ -200,3 +200,70 @@ impl fmt::Debug for Metrics {
         f.write_str("Metrics")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stentor_ids::Code;
+    use stentor_pace::Invariant;
+
+    use super::*;
+
+    fn node(id: &str) -> NodeId {
+        NodeId::new(id).unwrap()
+    }
+
+    #[test]
+    fn what_a_node_counted_is_told_under_its_name() {
+        let metrics = Metrics::new();
+        let edge = metrics.for_node(&node("edge-1"));
+        edge.frames(Tier::Edge, Frames::Lost).inc_by(3);
+        edge.listeners(Protocol::Ogg).set(7);
+        edge.mouth_to_ear().observe(Duration::from_millis(95));
+        edge.http_request(425);
+        edge.refusal(Code::NotLiveYet);
+        edge.violated(&Invariant::SlotOnce.broken("slot 3 was given after 3".into()));
+        metrics.for_node(&node("edge-1")).frames(Tier::Edge, Frames::Lost).inc();
+        let text = metrics.encode();
+        for line in [
+            r#"stentor_frames_total{node="edge-1",tier="edge",outcome="lost"} 4"#,
+            r#"stentor_listeners{node="edge-1",protocol="ogg"} 7"#,
+            r#"stentor_mouth_to_ear_seconds_bucket{le="0.08",node="edge-1"} 0"#,
+            r#"stentor_mouth_to_ear_seconds_bucket{le="0.1",node="edge-1"} 1"#,
+            r#"stentor_http_requests_total{node="edge-1",code="425"} 1"#,
+            r#"stentor_refusals_total{node="edge-1",code="not_live_yet"} 1"#,
+            r#"stentor_invariant_violations_total{node="edge-1",invariant="slot_once"} 1"#,
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} is missing in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn the_table_names_every_metric_and_no_other() {
+        let metrics = Metrics::new();
+        let node = metrics.for_node(&node("n"));
+        node.http_request(200);
+        node.refusal(Code::Overloaded);
+        let text = metrics.encode();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let mut told: Vec<String> = types
+            .map(|line| match line.split_once(' ') {
+                Some((name, "counter")) => format!("{name}_total counter"),
+                _ => line.to_owned(),
+            })
+            .collect();
+        let rows = include_str!("mod.rs").lines().filter_map(|line| line.strip_prefix("//! | `stentor_"));
+        let mut written: Vec<String> = rows
+            .map(|row| {
+                let mut cells = row.split(" | ");
+                let name = cells.next().unwrap_or_default().trim_end_matches('`');
+                format!("stentor_{name} {}", cells.next().unwrap_or_default())
+            })
+            .collect();
+        told.sort();
+        written.sort();
+        assert_eq!(told, written);
+    }
+}
