@@ -1,0 +1,101 @@
+//! The directory: which nodes live, which rooms there are, and who owns each.
+//!
+//! One small strongly consistent store behind one trait: etcd in a cluster, embedded in one process. On it stand the
+//! node's [`Session`] (membership under a lease), the room operations of [`Directory`] (create, claim, commit, all fenced
+//! by revisions), and one [`View`] of everything, kept by a background watch.
+//!
+//! It does not know what a room's record says, who should own a room, or what anybody does with a change of the view.
+//! Nothing on the way of audio calls it.
+//!
+//! Invariants: `OneWriter` (a record is only ever committed by the holder of the owner key, and no claim lowers the
+//! record's epoch); a key on a lease never outlives it; no method waits without a bound.
+
+mod config;
+mod embedded;
+mod error;
+mod etcd;
+mod follow;
+mod keys;
+mod node;
+mod ownership;
+mod room;
+mod rooms;
+mod session;
+mod store;
+mod view;
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+pub use config::{EtcdConfig, EtcdTls};
+pub use error::Error;
+pub use node::{InvalidNodeRole, NodeRecord, NodeRole, Roles};
+pub use room::{MAX_RECORD_BYTES, Owner, Ownership, Room};
+pub use session::{Session, SessionState};
+pub use store::{LeaseId, Revision};
+pub use view::{View, ViewHandle};
+
+use embedded::Embedded;
+use etcd::Etcd;
+use store::Store;
+
+/// A handle on the directory. Clones share one connection and one watch.
+#[derive(Clone)]
+pub struct Directory {
+    store: Arc<dyn Store>,
+    /// Started by the first call of [`view`](Self::view).
+    view: Arc<OnceLock<ViewHandle>>,
+}
+
+impl Directory {
+    /// Connects to etcd and asks it for an answer.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a configuration that cannot work, a certificate file that cannot be read among them;
+    /// [`Error::Unavailable`] naming the endpoints if none of them answers within the connect time-out;
+    /// [`Error::Refused`] if etcd does not take the client's certificate.
+    pub async fn etcd(config: EtcdConfig) -> Result<Self, Error> {
+        Ok(Self::over(Etcd::connect(&config).await?))
+    }
+
+    /// A directory in this process' memory, for all who share this handle's clones.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self::over(Embedded::in_memory())
+    }
+
+    /// A directory in this process whose room records survive a restart, as files in `folder` (made if it is not there).
+    /// One process at a time.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] if the folder cannot be made or read. A file that holds no record is left alone, with a warning.
+    pub fn embedded_at(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Self::over(Embedded::at(folder.as_ref())?))
+    }
+
+    fn over(store: impl Store) -> Self {
+        Self { store: Arc::new(store), view: Arc::default() }
+    }
+
+    /// Makes `node` a member under a new lease, which the session renews until it is closed or dropped. When the process
+    /// dies, the node and all that it owns vanish from the directory `ttl` after the last renewal.
+    ///
+    /// `ttl` is rounded up to whole seconds of at least one. An entry that a former process of this node has left is
+    /// waited for, as long as its lease can still live.
+    ///
+    /// # Errors
+    /// [`Error::NodeExists`] if another living process has this id; else what the directory answers.
+    pub async fn register(&self, node: NodeRecord, ttl: Duration) -> Result<Session, Error> {
+        Session::open(self.store.clone(), node, ttl).await
+    }
+
+    /// The view of all nodes, rooms and owners. Must be called within a tokio runtime, as the first call starts the watch
+    /// behind it; that view is empty and not [`current`](View::current) until the first listing is in.
+    #[must_use]
+    pub fn view(&self) -> ViewHandle {
+        self.view.get_or_init(|| follow::start(self.store.clone())).clone()
+    }
+}

@@ -1,0 +1,122 @@
+//! The task behind the view: lists at a revision, watches from the next, and starts again when the watch breaks.
+//!
+//! It resumes after the last *event* it saw, handing that event to the store as a witness that the history is still the
+//! same one. Where there is no such event, or the store has lost the history, it lists anew.
+
+use std::{future, sync::Arc, time::Duration};
+
+use stentor_pace::Backoff;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    Error, View, ViewHandle,
+    store::{Event, Interrupted, Resume, Store, Watch},
+};
+
+/// Waits between tries start around here: a restarted etcd is back within seconds.
+const RETRY_BASE: Duration = Duration::from_millis(50);
+/// And are at most this long, so that a view is never much older than the outage.
+const RETRY_CAP: Duration = Duration::from_secs(2);
+/// Most batches of events that are taken in before the readers are woken: a burst of changes is one change to them.
+const BATCHES_AT_ONCE: usize = 64;
+
+pub(crate) fn start(store: Arc<dyn Store>) -> ViewHandle {
+    let (views, reader) = watch::channel(Arc::default());
+    let follower = Follower { store, views, backoff: Backoff::new(RETRY_BASE, RETRY_CAP) };
+    ViewHandle::new(reader, AbortOnDropHandle::new(tokio::spawn(follower.run())))
+}
+
+struct Follower {
+    store: Arc<dyn Store>,
+    views: watch::Sender<Arc<View>>,
+    backoff: Backoff,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        loop {
+            match self.list().await {
+                Ok(resume) => self.watch_while_history_lasts(resume).await,
+                Err(error) => self.interrupted(&error.to_string()).await,
+            }
+        }
+    }
+
+    async fn list(&self) -> Result<Resume, Error> {
+        let snapshot = self.store.read("").await?;
+        self.views.send_modify(|view| *view = Arc::new(View::listed(&snapshot, view.unreadable)));
+        Ok(Resume { after: snapshot.revision, witness: None })
+    }
+
+    /// Returns when the view has to be listed anew.
+    async fn watch_while_history_lasts(&mut self, mut resume: Resume) {
+        loop {
+            let interrupted = match self.store.watch(resume.clone()).await {
+                Ok(watch) => self.take_events(watch, &mut resume).await,
+                Err(interrupted) => interrupted,
+            };
+            match interrupted {
+                Interrupted::HistoryGone(why) => return self.interrupted(why).await,
+                Interrupted::Broken(error) => self.interrupted(&error.to_string()).await,
+            }
+            if resume.witness.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn take_events(&mut self, mut watch: Box<dyn Watch>, resume: &mut Resume) -> Interrupted {
+        self.backoff.reset();
+        self.set_current(true);
+        loop {
+            let (events, interrupted) = ready_events(watch.as_mut()).await;
+            if let Some(last) = events.last() {
+                *resume = Resume { after: last.revision, witness: Some(last.clone()) };
+                self.views.send_modify(|view| {
+                    let view = Arc::make_mut(view);
+                    events.iter().for_each(|event| view.apply(event));
+                });
+            }
+            if let Some(interrupted) = interrupted {
+                return interrupted;
+            }
+        }
+    }
+
+    async fn interrupted(&mut self, reason: &str) {
+        self.set_current(false);
+        let wait = self.backoff.next(rand::random());
+        tracing::warn!(reason, ?wait, "the watch of the directory was interrupted; the view is not current");
+        sleep(wait).await;
+    }
+
+    fn set_current(&self, current: bool) {
+        self.views.send_if_modified(|view| {
+            let changes = view.current != current;
+            if changes {
+                Arc::make_mut(view).current = current;
+            }
+            changes
+        });
+    }
+}
+
+/// Waits for events and takes what else is ready by then.
+async fn ready_events(watch: &mut dyn Watch) -> (Vec<Event>, Option<Interrupted>) {
+    let mut events = match watch.next().await {
+        Ok(events) => events,
+        Err(interrupted) => return (Vec::new(), Some(interrupted)),
+    };
+    for _ in 1..BATCHES_AT_ONCE {
+        tokio::select! {
+            biased;
+            more = watch.next() => match more {
+                Ok(more) => events.extend(more),
+                Err(interrupted) => return (events, Some(interrupted)),
+            },
+            () = future::ready(()) => break,
+        }
+    }
+    (events, None)
+}

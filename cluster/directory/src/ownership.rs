@@ -1,0 +1,149 @@
+//! Owning a room: claim, commit, reassert, release.
+//!
+//! Invariants: a claim raises the epoch above every epoch that the record or the claimant knows of; a commit takes effect
+//! only while the owner key is the one that its claim wrote (`OneWriter`), and commits of one owner in the order in which
+//! they were asked for.
+
+use bytes::Bytes;
+use stentor_ids::{Epoch, RoomId, Slot};
+
+use crate::{
+    Directory, Error, Owner, Ownership, Revision, Session, keys,
+    room::{decode_record, encode_owner, encode_record},
+    rooms::{Step, Stored, Transaction, checked_value, recorded},
+    store::{Check, Op},
+};
+
+impl Directory {
+    /// Makes the session's node the owner of a room that nobody owns, or whose owner key is still at the revision
+    /// `preempt`. The new epoch is one more than the highest of the record's and `seen`, which is the highest that the
+    /// claimant or any of its children has seen; it is written to the owner key and to the record in one transaction.
+    ///
+    /// When this fails with [`Error::Unavailable`], the claim may still take effect; then the view shows the node itself
+    /// as the owner, and the node claims again, naming that revision.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] naming the owner if somebody else was faster, [`Error::UnknownRoom`], [`Error::LeaseGone`] while
+    /// the session holds no lease, or what the directory answers.
+    pub async fn claim(
+        &self,
+        session: &Session,
+        room: &RoomId,
+        seen: Epoch,
+        preempt: Option<Revision>,
+        from_slot: Slot,
+    ) -> Result<Ownership, Error> {
+        let lease = session.lease()?;
+        let decide = |found: &Stored, doubt: bool| {
+            let (_, epoch, record) = recorded(room, found)?;
+            if let Some((owner, entry)) = &found.owner {
+                let own = owner.node == *session.node() && entry.lease == Some(lease);
+                if doubt && own && owner.epoch == epoch && preempt != Some(entry.revision) {
+                    return Ok(Step::Done(entry.revision, epoch));
+                }
+                if preempt != Some(entry.revision) {
+                    return Err(Error::Lost { room: room.clone(), owner: owner.clone() });
+                }
+            }
+            let epoch = epoch.max(seen).next();
+            let then = vec![
+                Op::put(keys::record(room), encode_record(epoch, &record)),
+                Op::put_leased(keys::owner(room), encode_owner(session.node(), epoch, from_slot), lease),
+            ];
+            let checks = vec![found.record_stays(room), found.owner_stays(room)];
+            Ok(Step::Try(Transaction { checks, then }, epoch))
+        };
+        let (revision, epoch) = self.settle(room, None, decide).await?;
+        let owner = Owner { node: session.node().clone(), epoch, from_slot, revision };
+        Ok(Ownership::new(room.clone(), owner, revision))
+    }
+
+    /// Writes an owned room's record.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if the owner key is no longer the one that the claim wrote, [`Error::TooLarge`], or what the
+    /// directory answers. After [`Error::Unavailable`] the record may still be written, but never over a later commit's.
+    pub async fn commit(&self, ownership: &Ownership, record: impl Into<Bytes>) -> Result<Revision, Error> {
+        let (room, epoch) = (&ownership.room, ownership.owner.epoch);
+        let value = checked_value(room, epoch, &record.into())?;
+        let transaction = |record: Check| {
+            let owner = Check::Unchanged(keys::owner(room), ownership.owner.revision);
+            Transaction {
+                checks: vec![owner, record],
+                then: vec![Op::put(keys::record(room), value.clone())],
+            }
+        };
+        let mut last = ownership.record_revision.lock().await;
+        let first = transaction(Check::Unchanged(keys::record(room), *last));
+        let decide = |found: &Stored, doubt: bool| {
+            if found.owner().as_ref() != Some(&ownership.owner) {
+                return Err(Error::Fenced { room: room.clone(), epoch, owner: found.owner() });
+            }
+            match &found.record {
+                Some(entry) if doubt && entry.value == value => Ok(Step::Done(entry.revision, ())),
+                _ => Ok(Step::Try(transaction(found.record_stays(room)), ())),
+            }
+        };
+        *last = self.settle(room, Some((first, ())), decide).await?.0;
+        Ok(*last)
+    }
+
+    /// Puts the owner key back at the ownership's own epoch, on the session's lease of now, together with the record:
+    /// for an owner whose key is gone with its old lease, or whose directory came back empty or with an older state.
+    /// The ownership it replaces is fenced from then on.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if the room was claimed since, [`Error::LeaseGone`] while the session holds no lease,
+    /// [`Error::TooLarge`], or what the directory answers.
+    pub async fn reassert(
+        &self,
+        session: &Session,
+        ownership: &Ownership,
+        record: impl Into<Bytes>,
+    ) -> Result<Ownership, Error> {
+        let lease = session.lease()?;
+        let (room, own) = (&ownership.room, &ownership.owner);
+        let value = checked_value(room, own.epoch, &record.into())?;
+        let decide = |found: &Stored, doubt: bool| {
+            let recorded = match &found.record {
+                Some(entry) => decode_record(&entry.value).map_or(Epoch(0), |(epoch, _)| epoch),
+                None => Epoch(0),
+            };
+            let superseded = |owner: &Owner| {
+                (owner.epoch, &owner.node) != (own.epoch, &own.node) && owner.epoch >= own.epoch
+            };
+            if recorded > own.epoch || found.owner().as_ref().is_some_and(superseded) {
+                return Err(Error::Fenced { room: room.clone(), epoch: own.epoch, owner: found.owner() });
+            }
+            if let (true, Some((owner, entry))) = (doubt, &found.owner)
+                && (entry.lease, owner.epoch) == (Some(lease), own.epoch)
+            {
+                return Ok(Step::Done(entry.revision, ()));
+            }
+            let then = vec![
+                Op::put(keys::record(room), value.clone()),
+                Op::put_leased(keys::owner(room), encode_owner(&own.node, own.epoch, own.from_slot), lease),
+            ];
+            let checks = vec![found.record_stays(room), found.owner_stays(room)];
+            Ok(Step::Try(Transaction { checks, then }, ()))
+        };
+        let (revision, ()) = self.settle(room, None, decide).await?;
+        Ok(Ownership::new(room.clone(), Owner { revision, ..own.clone() }, revision))
+    }
+
+    /// Gives a room up: nobody owns it then. No error if the ownership has ended already.
+    ///
+    /// # Errors
+    /// What the directory answers.
+    pub async fn release(&self, ownership: Ownership) -> Result<(), Error> {
+        let room = &ownership.room;
+        let decide = |found: &Stored, _doubt: bool| {
+            if found.owner().as_ref() != Some(&ownership.owner) {
+                return Ok(Step::Done(found.revision, ()));
+            }
+            let checks = vec![found.owner_stays(room)];
+            Ok(Step::Try(Transaction { checks, then: vec![Op::Delete(keys::owner(room))] }, ()))
+        };
+        self.settle(room, None, decide).await.map(drop)
+    }
+}

@@ -1,0 +1,156 @@
+//! A room as the directory keeps it: an opaque record under an epoch, and who owns it.
+//!
+//! The record's key is durable. Its value is one line of JSON with what the directory itself needs, then the record's
+//! own bytes: `{"epoch":7}\n...`. So a claim can raise the epoch without knowing what a record says, and a person
+//! can read it with `etcdctl get`. The owner's key hangs on the owner's lease; its value is JSON.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use stentor_ids::{Epoch, NodeId, RoomId, Slot};
+use tokio::sync::Mutex;
+
+use crate::{Revision, keys, store::Entry};
+
+/// Longest record of a room, in bytes. A third of what etcd takes in one request by default (1.5 MiB); a longer one is
+/// refused with [`Error::TooLarge`](crate::Error::TooLarge).
+pub const MAX_RECORD_BYTES: usize = 512 * 1024;
+
+/// A room in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Its name.
+    pub id: RoomId,
+    /// Its record; what it says is the room's affair.
+    pub record: Bytes,
+    /// The highest epoch that the room was ever claimed at; 0 if it never was.
+    pub epoch: Epoch,
+    /// When the record was last written.
+    pub revision: Revision,
+    /// Who owns the room, if anyone.
+    pub owner: Option<Owner>,
+}
+
+/// Who owns a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The primary.
+    pub node: NodeId,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The first slot that is its own.
+    pub from_slot: Slot,
+    /// When the owner key was last written: what a claim that means to pre-empt this owner names.
+    pub revision: Revision,
+}
+
+/// The right to commit a room's record, for as long as the owner key stays as this claim wrote it. Clones are the same
+/// ownership.
+#[derive(Debug, Clone)]
+pub struct Ownership {
+    pub(crate) room: RoomId,
+    pub(crate) owner: Owner,
+    /// When this owner last wrote the record. A commit holds the lock, so that commits take effect in the order in which
+    /// they were asked for.
+    pub(crate) record_revision: Arc<Mutex<Revision>>,
+}
+
+impl Ownership {
+    pub(crate) fn new(room: RoomId, owner: Owner, record_revision: Revision) -> Self {
+        Self { room, owner, record_revision: Arc::new(Mutex::new(record_revision)) }
+    }
+
+    /// The room that is owned.
+    #[must_use]
+    pub const fn room(&self) -> &RoomId {
+        &self.room
+    }
+
+    /// The epoch it is owned at.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.owner.epoch
+    }
+
+    /// The first slot that is this owner's.
+    #[must_use]
+    pub const fn from_slot(&self) -> Slot {
+        self.owner.from_slot
+    }
+
+    /// The owner key as this ownership wrote it. Still the owner while a view shows the same revision.
+    #[must_use]
+    pub const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct RecordHead {
+    epoch: Epoch,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OwnerValue {
+    node: NodeId,
+    epoch: Epoch,
+    from_slot: Slot,
+}
+
+/// The value of a record's key.
+pub(crate) fn encode_record(epoch: Epoch, record: &[u8]) -> Bytes {
+    let mut value = BytesMut::with_capacity(record.len() + 32);
+    value.extend_from_slice(format!("{{\"epoch\":{epoch}}}\n").as_bytes());
+    value.extend_from_slice(record);
+    value.freeze()
+}
+
+/// A record's epoch and own bytes; the bytes share the value's memory.
+pub(crate) fn decode_record(value: &Bytes) -> Result<(Epoch, Bytes), String> {
+    let end = value.iter().position(|byte| *byte == b'\n').ok_or("it has no first line")?;
+    let head: RecordHead = serde_json::from_slice(&value[..end]).map_err(|error| error.to_string())?;
+    Ok((head.epoch, value.slice(end + 1..)))
+}
+
+/// The value of an owner's key.
+pub(crate) fn encode_owner(node: &NodeId, epoch: Epoch, from_slot: Slot) -> Bytes {
+    let value = OwnerValue { node: node.clone(), epoch, from_slot };
+    serde_json::to_vec(&value).expect("names and numbers are JSON").into()
+}
+
+/// The owner that an owner's key names.
+pub(crate) fn decode_owner(entry: &Entry) -> Result<Owner, String> {
+    let value: OwnerValue = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
+    let OwnerValue { node, epoch, from_slot } = value;
+    Ok(Owner { node, epoch, from_slot, revision: entry.revision })
+}
+
+/// A room from the entries of its two keys.
+pub(crate) fn decode_room(id: RoomId, record: &Entry, owner: Option<Owner>) -> Result<Room, String> {
+    debug_assert_eq!(record.key, keys::record(&id));
+    let (epoch, bytes) = decode_record(&record.value)?;
+    Ok(Room { id, record: bytes, epoch, revision: record.revision, owner })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_keeps_its_bytes_whatever_they_are() {
+        for bytes in [&b""[..], b"\n", b"{}\n{}", &[0, 255, 10, 13]] {
+            let value = encode_record(Epoch(7), bytes);
+            assert_eq!(decode_record(&value).unwrap(), (Epoch(7), Bytes::copy_from_slice(bytes)));
+        }
+        let newer = Bytes::from_static(b"{\"epoch\":7,\"sealed\":true}\nx");
+        assert_eq!(decode_record(&newer).unwrap().1, "x");
+    }
+
+    #[test]
+    fn garbage_is_no_record() {
+        for garbage in ["", "x", "\n", "{}\n", "{\"epoch\":-1}\n", "{\"epoch\":\"7\"}\nabc"] {
+            assert!(decode_record(&Bytes::from(garbage)).is_err(), "{garbage:?}");
+        }
+    }
+}

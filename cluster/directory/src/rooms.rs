@@ -1,0 +1,222 @@
+//! What one does with rooms in the directory while nobody owns them: create, read, update, delete. And how each write
+//! to a room, an owner's too, comes to its end.
+//!
+//! Every write is a transaction that names the revisions it relies on, so a write that was late finds itself refused. After
+//! a time-out, when a write may or may not have happened, the room is read before anything is tried again.
+
+use bytes::Bytes;
+use stentor_ids::{Epoch, RoomId};
+
+use crate::{
+    Directory, Error, Owner, Revision, Room, View, keys,
+    room::{MAX_RECORD_BYTES, decode_owner, decode_record, decode_room, encode_record},
+    store::{Check, Entry, Op, Outcome},
+};
+
+/// How often a write is tried against somebody else's writes in between. Each try that fails means that another's
+/// succeeded, and few write one room; beyond it the caller is told that the directory is not available.
+const MAX_TRIES: usize = 8;
+
+/// A room's two keys as they stood together.
+pub(crate) struct Stored {
+    pub(crate) revision: Revision,
+    pub(crate) record: Option<Entry>,
+    pub(crate) owner: Option<(Owner, Entry)>,
+}
+
+impl Stored {
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        self.owner.as_ref().map(|(owner, _)| owner.clone())
+    }
+
+    /// The check that the owner key stays as it was read.
+    pub(crate) fn owner_stays(&self, room: &RoomId) -> Check {
+        stays(keys::owner(room), self.owner.as_ref().map(|(_, entry)| entry))
+    }
+
+    /// The check that the record stays as it was read.
+    pub(crate) fn record_stays(&self, room: &RoomId) -> Check {
+        stays(keys::record(room), self.record.as_ref())
+    }
+}
+
+fn stays(key: String, entry: Option<&Entry>) -> Check {
+    match entry {
+        Some(entry) => Check::Unchanged(key, entry.revision),
+        None => Check::Absent(key),
+    }
+}
+
+/// Does all of `then` if all of `checks` hold.
+pub(crate) struct Transaction {
+    pub(crate) checks: Vec<Check>,
+    pub(crate) then: Vec<Op>,
+}
+
+/// What to do about a room as it was found.
+pub(crate) enum Step<T> {
+    /// An earlier try, whose answer was lost, has done it at this revision.
+    Done(Revision, T),
+    Try(Transaction, T),
+}
+
+impl Directory {
+    /// Writes a new room's record, at epoch 0.
+    ///
+    /// # Errors
+    /// [`Error::RoomExists`], [`Error::TooLarge`], or what the directory answers.
+    pub async fn create(&self, room: &RoomId, record: impl Into<Bytes>) -> Result<Revision, Error> {
+        let value = checked_value(room, Epoch(0), &record.into())?;
+        let decide = |found: &Stored, doubt: bool| match &found.record {
+            None => {
+                let then = vec![Op::put(keys::record(room), value.clone())];
+                Ok(Step::Try(Transaction { checks: vec![found.record_stays(room)], then }, ()))
+            }
+            Some(record) if doubt && record.value == value => Ok(Step::Done(record.revision, ())),
+            Some(_) => Err(Error::RoomExists { room: room.clone() }),
+        };
+        Ok(self.settle(room, None, decide).await?.0)
+    }
+
+    /// One room as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] if its record or its owner key is not what Stentor writes; else what the directory answers.
+    pub async fn get(&self, room: &RoomId) -> Result<Option<Room>, Error> {
+        let found = self.stored(room).await?;
+        let Some(record) = &found.record else { return Ok(None) };
+        let room = decode_room(room.clone(), record, found.owner());
+        room.map(Some).map_err(|reason| Error::Unreadable { key: record.key.clone(), reason })
+    }
+
+    /// All rooms as they are now, by name. One that cannot be read is left out, with a warning.
+    ///
+    /// # Errors
+    /// What the directory answers.
+    pub async fn list(&self) -> Result<Vec<Room>, Error> {
+        let view = View::listed(&self.store.read(keys::ROOMS).await?, 0);
+        Ok(view.rooms.into_values().map(std::sync::Arc::unwrap_or_clone).collect())
+    }
+
+    /// Writes the record of a room that nobody owns, if it is still at revision `expected`.
+    ///
+    /// # Errors
+    /// [`Error::Owned`], [`Error::Changed`], [`Error::UnknownRoom`], [`Error::TooLarge`], or what the directory answers.
+    pub async fn update_unowned(
+        &self,
+        room: &RoomId,
+        expected: Revision,
+        record: impl Into<Bytes>,
+    ) -> Result<Revision, Error> {
+        let record = record.into();
+        let decide = |found: &Stored, doubt: bool| {
+            let (entry, epoch, before) = unowned(room, found)?;
+            let value = checked_value(room, epoch, &record)?;
+            if doubt && entry.revision != expected && before == record {
+                return Ok(Step::Done(entry.revision, ()));
+            }
+            let checks = unowned_checks(room, entry, expected, found)?;
+            Ok(Step::Try(Transaction { checks, then: vec![Op::put(keys::record(room), value)] }, ()))
+        };
+        Ok(self.settle(room, None, decide).await?.0)
+    }
+
+    /// Deletes a room that nobody owns, if it is still at revision `expected`. Its epochs are forgotten with it: a room
+    /// made again under the same name is heard only by those who have not heard the old one.
+    ///
+    /// # Errors
+    /// [`Error::Owned`], [`Error::Changed`], [`Error::UnknownRoom`], or what the directory answers.
+    pub async fn delete(&self, room: &RoomId, expected: Revision) -> Result<(), Error> {
+        let decide = |found: &Stored, doubt: bool| {
+            if doubt && found.record.is_none() {
+                return Ok(Step::Done(found.revision, ()));
+            }
+            let (entry, ..) = unowned(room, found)?;
+            let checks = unowned_checks(room, entry, expected, found)?;
+            Ok(Step::Try(Transaction { checks, then: vec![Op::Delete(keys::record(room))] }, ()))
+        };
+        self.settle(room, None, decide).await.map(drop)
+    }
+
+    async fn stored(&self, room: &RoomId) -> Result<Stored, Error> {
+        let snapshot = self.store.read(&keys::room(room)).await?;
+        let owner = match snapshot.entry(&keys::owner(room)) {
+            None => None,
+            Some(entry) => match decode_owner(entry) {
+                Ok(owner) => Some((owner, entry.clone())),
+                Err(reason) => return Err(Error::Unreadable { key: entry.key.clone(), reason }),
+            },
+        };
+        Ok(Stored {
+            revision: snapshot.revision,
+            record: snapshot.entry(&keys::record(room)).cloned(),
+            owner,
+        })
+    }
+
+    /// Tries transactions until one takes effect: `first`, if given, then what `decide` makes of the room as it is found.
+    /// `decide` is also told whether an earlier try may have taken effect.
+    pub(crate) async fn settle<T>(
+        &self,
+        room: &RoomId,
+        first: Option<(Transaction, T)>,
+        decide: impl Fn(&Stored, bool) -> Result<Step<T>, Error>,
+    ) -> Result<(Revision, T), Error> {
+        let (mut first, mut doubt) = (first, None);
+        for _ in 0..MAX_TRIES {
+            let (transaction, value) = match first.take() {
+                Some(step) => step,
+                None => match decide(&self.stored(room).await?, doubt.is_some())? {
+                    Step::Done(revision, value) => return Ok((revision, value)),
+                    Step::Try(transaction, value) => (transaction, value),
+                },
+            };
+            match self.store.transact(transaction.checks, transaction.then).await {
+                Ok(Outcome::Applied(revision)) => return Ok((revision, value)),
+                Ok(Outcome::Refused) => {}
+                Err(error) if error.is_ambiguous() => doubt = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(doubt.unwrap_or_else(|| Error::Unavailable {
+            directory: "the directory".to_owned(),
+            reason: format!("room {room} changed {MAX_TRIES} times while it was being written"),
+        }))
+    }
+}
+
+/// The value of a record's key, if the record is not too long.
+pub(crate) fn checked_value(room: &RoomId, epoch: Epoch, record: &Bytes) -> Result<Bytes, Error> {
+    if record.len() > MAX_RECORD_BYTES {
+        return Err(Error::TooLarge { room: room.clone(), len: record.len() });
+    }
+    Ok(encode_record(epoch, record))
+}
+
+/// The record's entry, epoch and own bytes.
+pub(crate) fn recorded<'a>(room: &RoomId, found: &'a Stored) -> Result<(&'a Entry, Epoch, Bytes), Error> {
+    let entry = found.record.as_ref().ok_or_else(|| Error::UnknownRoom { room: room.clone() })?;
+    let (epoch, record) =
+        decode_record(&entry.value).map_err(|reason| Error::Unreadable { key: entry.key.clone(), reason })?;
+    Ok((entry, epoch, record))
+}
+
+/// The same, of a room that nobody owns.
+fn unowned<'a>(room: &RoomId, found: &'a Stored) -> Result<(&'a Entry, Epoch, Bytes), Error> {
+    match found.owner() {
+        Some(owner) => Err(Error::Owned { room: room.clone(), owner }),
+        None => recorded(room, found),
+    }
+}
+
+fn unowned_checks(
+    room: &RoomId,
+    entry: &Entry,
+    expected: Revision,
+    found: &Stored,
+) -> Result<Vec<Check>, Error> {
+    if entry.revision != expected {
+        return Err(Error::Changed { room: room.clone(), expected });
+    }
+    Ok(vec![found.record_stays(room), found.owner_stays(room)])
+}
