@@ -1,0 +1,173 @@
+//! How many listen below a node: the sum of what its children report and of its own listeners, with its age and its
+//! coverage. It does not know how a report travels.
+//!
+//! Invariants: `CountSum`; at most [`MAX_CHILDREN`] children.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use stentor_ids::NodeId;
+use stentor_pace::Time;
+
+/// Children of one room at one node. The design's fan-out is 64 with two parents each; an origin without relays serves
+/// every edge. A child beyond it is refused.
+pub const MAX_CHILDREN: usize = 1024;
+
+/// A report older than this is left out of the sum, and lowers the coverage: children report every second.
+pub const REPORT_STALE: Duration = Duration::from_secs(5);
+
+/// How many listen, with how sure we are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Listeners at the edges that the sum covers.
+    pub listeners: u64,
+    /// Age of the oldest part of the sum.
+    pub age: Duration,
+    /// Edges in the sum.
+    pub reporting: u32,
+    /// Edges that carry the room, as far as is known.
+    pub known: u32,
+}
+
+/// The counts of one room at one node.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// The last report of each child and when it came.
+    children: BTreeMap<NodeId, Option<(Time, Count)>>,
+    own: Option<u64>,
+}
+
+impl Counts {
+    /// A child is there. Until it reports, it is known and does not count.
+    ///
+    /// Returns false, and takes no note of it, at [`MAX_CHILDREN`].
+    pub fn join(&mut self, child: NodeId) -> bool {
+        let room = self.children.len() < MAX_CHILDREN || self.children.contains_key(&child);
+        if room {
+            self.children.entry(child).or_default();
+        }
+        room
+    }
+
+    /// A child reported the sum below it. A report of a child that is not there is let go.
+    pub fn report(&mut self, now: Time, child: &NodeId, count: Count) {
+        if let Some(last) = self.children.get_mut(child) {
+            *last = Some((now, count));
+        }
+    }
+
+    /// A child is gone.
+    pub fn leave(&mut self, child: &NodeId) {
+        self.children.remove(child);
+    }
+
+    /// The node's own listeners: makes it an edge of its own sum.
+    pub fn own(&mut self, listeners: u64) {
+        self.own = Some(listeners);
+    }
+
+    /// How many children are there.
+    #[must_use]
+    pub fn children(&self) -> usize {
+        self.children.len()
+    }
+
+    /// The sum as of now. Saturates, so that no report can make it wrap.
+    #[must_use]
+    pub fn sum(&self, now: Time) -> Count {
+        let own = u32::from(self.own.is_some());
+        let start = Count {
+            listeners: self.own.unwrap_or_default(),
+            age: Duration::ZERO,
+            reporting: own,
+            known: own,
+        };
+        self.children.values().fold(start, |sum, last| match last {
+            None => Count { known: sum.known.saturating_add(1), ..sum },
+            Some((at, count)) => {
+                let known = sum.known.saturating_add(count.known);
+                let age = count.age.saturating_add(now.since(*at));
+                if age > REPORT_STALE || count.reporting == 0 {
+                    return Count { known, ..sum };
+                }
+                Count {
+                    listeners: sum.listeners.saturating_add(count.listeners),
+                    age: sum.age.max(age),
+                    reporting: sum.reporting.saturating_add(count.reporting),
+                    known,
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use stentor_pace::check;
+
+    use super::*;
+
+    fn node(n: usize) -> NodeId {
+        NodeId::new(format!("edge-{n}")).unwrap()
+    }
+
+    fn edge(listeners: u64) -> Count {
+        Count { listeners, age: Duration::ZERO, reporting: 1, known: 1 }
+    }
+
+    #[test]
+    fn a_child_that_is_silent_lowers_the_coverage_and_not_the_truth() {
+        let mut counts = Counts::default();
+        let start = Time::from_millis(1000);
+        for n in 0..3 {
+            assert!(counts.join(node(n)));
+        }
+        counts.report(start, &node(0), edge(10));
+        counts.report(start, &node(1), edge(5));
+        let later = start + Duration::from_secs(2);
+        counts.report(later, &node(1), edge(6));
+        let sum = counts.sum(later);
+        assert_eq!((sum.listeners, sum.reporting, sum.known), (16, 2, 3));
+        assert_eq!(sum.age, Duration::from_secs(2));
+        let much_later = start + Duration::from_millis(5_001);
+        assert_eq!(counts.sum(much_later).listeners, 6);
+        counts.leave(&node(1));
+        assert_eq!(counts.sum(much_later).known, 2);
+    }
+
+    #[test]
+    fn a_child_beyond_the_bound_is_refused_and_reports_of_strangers_are_let_go() {
+        let mut counts = Counts::default();
+        assert!((0..MAX_CHILDREN).all(|n| counts.join(node(n))));
+        assert!(!counts.join(node(MAX_CHILDREN)));
+        assert!(counts.join(node(0)));
+        counts.report(Time::default(), &node(MAX_CHILDREN), edge(7));
+        assert_eq!(counts.sum(Time::default()).listeners, 0);
+    }
+
+    proptest! {
+        /// Edges under relays under an origin: the sum at the top is the sum over the edges.
+        #[test]
+        fn sums_of_sums_are_the_sum_over_the_edges(relays in prop::collection::vec(
+            prop::collection::vec(0_u64..1_000_000, 0..6), 0..6,
+        )) {
+            let now = Time::from_millis(5);
+            let mut top = Counts::default();
+            for (r, edges) in relays.iter().enumerate() {
+                let mut relay = Counts::default();
+                for (e, listeners) in edges.iter().enumerate() {
+                    let mut own = Counts::default();
+                    own.own(*listeners);
+                    prop_assert!(relay.join(node(e)));
+                    relay.report(now, &node(e), own.sum(now));
+                }
+                prop_assert!(top.join(node(r)));
+                top.report(now, &node(r), relay.sum(now));
+            }
+            let sum = top.sum(now);
+            let all = relays.iter().flatten().copied();
+            prop_assert_eq!(check::count_sum(sum.listeners, sum.reporting as usize, all), Ok(()));
+            prop_assert_eq!(sum.reporting, sum.known);
+        }
+    }
+}

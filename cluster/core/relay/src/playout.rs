@@ -1,0 +1,193 @@
+//! Gives each slot out once, in order, behind a buffer that hides what happens upstream: two parents, reordering, a
+//! take-over. It does not know what is done with a slot, nor what fills a gap.
+//!
+//! A slot's deadline is `base + slot × 20 ms + buffer`. The base follows the earliest of the last arrivals, so a grid that
+//! shifts later costs a few slots once and not the buffer for good, and a late burst moves nothing.
+//!
+//! Invariants: `SlotOnce`; what is held is bounded; a jump forward is one gap and no loop over its slots.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use stentor_ids::{Lineage, SLOT_DURATION, Slot};
+use stentor_pace::Time;
+
+use crate::{Frame, RING_SLOTS};
+
+/// Frames that wait for their deadline: two lineages of as many slots as a ring holds, which is far above any buffer.
+/// Beyond it the oldest frame goes, and its slot will be a gap.
+pub const PENDING_FRAMES: usize = 2 * RING_SLOTS;
+
+/// Arrivals that the base looks back on: 200 ms of slots. That is how long a grid that shifted later by more than the
+/// buffer makes slots late, and how long a burst of late frames may be without slowing the playout.
+const ARRIVALS: usize = 10;
+
+const SLOT_MICROS: i128 = SLOT_DURATION.as_micros() as i128;
+
+/// What to do with a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Play this.
+    Play(Frame),
+    /// Nobody had these slots in time: fill them.
+    Gap {
+        /// The first of them.
+        slot: Slot,
+        /// How many, at least one.
+        count: u64,
+    },
+}
+
+/// What became of a frame given to a playout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pushed {
+    /// It waits for its deadline.
+    Taken,
+    /// The slot of this lineage waits already.
+    Duplicate,
+    /// Its slot has been given out, or given up.
+    Late,
+    /// The playout has moved to a higher lineage.
+    OldLineage,
+}
+
+/// The playout of one room at one edge.
+#[derive(Debug)]
+pub struct Playout {
+    buffer: i128,
+    /// Arrival of a slot's first copy less the slot's place on the grid, in microseconds; the newest last.
+    arrivals: VecDeque<i128>,
+    pending: BTreeMap<(Slot, Lineage), Frame>,
+    /// The lineage that was played last.
+    lineage: Option<Lineage>,
+    /// The next slot to give out, once there is one.
+    next: Option<Slot>,
+    /// The highest slot that came: a first copy above it tells of the grid, one below it may be a refill.
+    highest: Option<Slot>,
+    started: bool,
+}
+
+impl Playout {
+    /// A playout that gives each slot out `buffer` after the earliest moment at which it could come. A buffer shorter than
+    /// the jitter of the arrivals gives up slots that are still on their way.
+    #[must_use]
+    pub fn new(buffer: Duration) -> Self {
+        Self {
+            buffer: i128::try_from(buffer.as_micros()).unwrap_or(i128::MAX >> 1),
+            arrivals: VecDeque::with_capacity(ARRIVALS),
+            pending: BTreeMap::new(),
+            lineage: None,
+            next: None,
+            highest: None,
+            started: false,
+        }
+    }
+
+    /// Takes a frame that came now. Until the first output the playout begins at the lowest slot that came.
+    pub fn push(&mut self, now: Time, frame: Frame) -> Pushed {
+        let key = (frame.slot, frame.lineage);
+        if self.highest.is_none_or(|highest| frame.slot > highest) {
+            self.highest = Some(frame.slot);
+            self.arrived(now, frame.slot);
+        }
+        if self.lineage.is_some_and(|current| frame.lineage < current) {
+            return Pushed::OldLineage;
+        }
+        match self.next {
+            Some(next) if frame.slot < next && self.started => return Pushed::Late,
+            Some(next) => self.next = Some(next.min(frame.slot)),
+            None => self.next = Some(frame.slot),
+        }
+        if self.pending.contains_key(&key) {
+            return Pushed::Duplicate;
+        }
+        if self.pending.len() == PENDING_FRAMES {
+            self.pending.pop_first();
+        }
+        self.pending.insert(key, frame);
+        Pushed::Taken
+    }
+
+    /// Appends what is due to `out`, in order.
+    pub fn poll(&mut self, now: Time, out: &mut Vec<Output>) {
+        while let Some((next, due)) = self.due(now) {
+            self.started = true;
+            match self.take(due) {
+                Some(frame) => {
+                    let slot = frame.slot;
+                    if slot > next {
+                        out.push(Output::Gap { slot: next, count: slot.since(next) });
+                    }
+                    out.push(Output::Play(frame));
+                    self.next = Some(slot.next());
+                }
+                None => {
+                    out.push(Output::Gap { slot: next, count: due.since(next) });
+                    self.next = Some(due);
+                }
+            }
+        }
+    }
+
+    /// When the next slot is due, so that [`poll`](Self::poll) has something to give; `None` before the first frame.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.next.map(|next| self.deadline(next))
+    }
+
+    /// When a slot is given out, or given up; `None` before the first frame.
+    #[must_use]
+    pub fn deadline_of(&self, slot: Slot) -> Option<Time> {
+        self.next.map(|_| self.deadline(slot))
+    }
+
+    /// How many frames wait.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn arrived(&mut self, now: Time, slot: Slot) {
+        if self.arrivals.len() == ARRIVALS {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back(i128::from(now.as_micros()) - i128::from(slot.0) * SLOT_MICROS);
+    }
+
+    fn base(&self) -> i128 {
+        self.arrivals.iter().copied().min().unwrap_or_default()
+    }
+
+    fn deadline(&self, slot: Slot) -> Time {
+        let micros = self.base() + self.buffer + i128::from(slot.0) * SLOT_MICROS;
+        Time::from_micros(u64::try_from(micros.max(0)).unwrap_or(u64::MAX))
+    }
+
+    /// The next slot and the first one that is not due yet, if the next one is.
+    fn due(&self, now: Time) -> Option<(Slot, Slot)> {
+        let next = self.next?;
+        let passed = i128::from(now.as_micros()) - self.base() - self.buffer;
+        let first = passed.div_euclid(SLOT_MICROS) + 1;
+        let first = Slot(u64::try_from(first.max(0)).unwrap_or(u64::MAX));
+        (first > next).then_some((next, first))
+    }
+
+    /// The frame to play of the earliest slot below `end` that has one: of the lineage played so far if it is there, else
+    /// of the highest.
+    fn take(&mut self, end: Slot) -> Option<Frame> {
+        let (&(slot, lowest), _) = self.pending.first_key_value()?;
+        if slot >= end {
+            return None;
+        }
+        let of_slot = (slot, lowest)..=(slot, Lineage(u64::MAX));
+        let highest = self.pending.range(of_slot).next_back().map_or(lowest, |((_, lineage), _)| *lineage);
+        // Lower lineages than the one played do not wait, so the lowest is it if it is there at all.
+        let chosen = if self.lineage == Some(lowest) { lowest } else { highest };
+        let frame = self.pending.remove(&(slot, chosen));
+        self.lineage = Some(chosen);
+        self.pending.retain(|(other, lineage), _| *other > slot && *lineage >= chosen);
+        frame
+    }
+}
