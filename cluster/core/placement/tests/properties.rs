@@ -1,5 +1,7 @@
 //! What holds of every ranking and every tree, whatever the names.
 
+#![expect(clippy::unwrap_used, reason = "a name made here that is refused is a bug of the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -1,0 +1,153 @@
+//! Tickets: JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 by a key that the header names.
+//!
+//! What a ticket claims is read only after its signature has been found right, and the algorithm is ours to choose, not
+//! the header's (RFC 8725, section 3.1).
+
+use chrono::{DateTime, Utc};
+use jwt_compact::{AlgorithmExt, Claims as Times, Header, UntrustedToken, ValidationError, alg::Hs256};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use stentor_ids::{ParticipantId, Role, RoomId};
+use stentor_pace::WallTime;
+
+use crate::{Claims, InvalidClaims, KeySet, Refusal};
+
+/// Longest token looked at: twice the ticket with the longest names, for claims of others that we ignore.
+pub const MAX_TOKEN_BYTES: usize = 2048;
+
+/// By how much the clocks of an issuer and a node may differ before a fresh ticket counts as not yet valid.
+const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Longest part of a stranger's header that is told back.
+const MAX_ECHO_CHARS: usize = 32;
+
+/// Why a ticket could not be signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The key asked for is not in the set.
+    #[error("key {0:?} is not in the key set")]
+    UnknownKey(String),
+    /// The claims are not allowed.
+    #[error(transparent)]
+    Claims(#[from] InvalidClaims),
+    /// A time is beyond the calendar.
+    #[error("the expiry or start of the ticket is beyond the calendar; give an earlier one")]
+    Time,
+}
+
+/// The claims beside the times, as they stand in a token.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    room: RoomId,
+    sub: ParticipantId,
+    name: String,
+    role: Role,
+}
+
+/// What the header may hold beside the well-known fields.
+#[derive(Clone, Deserialize)]
+struct Extensions {
+    /// Extensions that must be understood (RFC 7515, section 4.1.11). We understand none.
+    crit: Option<IgnoredAny>,
+}
+
+impl KeySet {
+    /// Signs a ticket with the first key, or the one named. Times are cut to whole seconds.
+    ///
+    /// # Errors
+    /// There is no such key, or no ticket can have these claims.
+    pub fn sign(&self, claims: &Claims, key: Option<&str>) -> Result<String, SignError> {
+        claims.validate()?;
+        let unknown = || SignError::UnknownKey(key.unwrap_or_default().to_owned());
+        let (name, secret) = self.signer(key).ok_or_else(unknown)?;
+        let mut token = Times::new(Body {
+            room: claims.room.clone(),
+            sub: claims.participant.clone(),
+            name: claims.name.clone(),
+            role: claims.role,
+        });
+        token.expiration = Some(to_date(claims.expires_at)?);
+        token.not_before = claims.not_before.map(to_date).transpose()?;
+        token.issued_at = claims.issued_at.map(to_date).transpose()?;
+        let header = Header::empty().with_token_type("JWT").with_key_id(name);
+        Ok(Hs256.token(&header, &token, secret).expect("names, texts and times are always JSON"))
+    }
+
+    /// Checks a ticket and reads it.
+    ///
+    /// # Errors
+    /// Why it is worth nothing at this time.
+    pub fn verify(&self, token: &str, now: WallTime) -> Result<Claims, Refusal> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Refusal::TooLong(token.len()));
+        }
+        let token: UntrustedToken<'_, Extensions> =
+            token.try_into().map_err(|_| malformed("it is not three base64url parts with a JSON header"))?;
+        if token.algorithm() != "HS256" {
+            return Err(Refusal::Algorithm(echo(token.algorithm())));
+        }
+        if token.header().other_fields.crit.is_some() {
+            return Err(malformed("its header has critical extensions"));
+        }
+        let name = token.header().key_id.as_deref().ok_or(Refusal::NoKey)?;
+        let key = self.get(name).ok_or_else(|| Refusal::UnknownKey(echo(name)))?;
+        let (_, times) = Hs256.validator::<Body>(key).validate(&token).map_err(not_ours)?.into_parts();
+        let claims = read(times)?;
+        if now >= claims.expires_at {
+            return Err(Refusal::Expired { at: claims.expires_at, now });
+        }
+        match claims.not_before {
+            Some(from) if now + CLOCK_SKEW < from => Err(Refusal::NotYetValid { from, now }),
+            _ => Ok(claims),
+        }
+    }
+}
+
+/// The token in an `Authorization` header, if its scheme is `Bearer` (RFC 6750, section 2.1).
+#[must_use]
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    let token = token.trim_start();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn read(times: Times<Body>) -> Result<Claims, Refusal> {
+    let expires_at = times.expiration.map(from_date).ok_or_else(|| malformed("it never expires"))?;
+    let Body { room, sub, name, role } = times.custom;
+    let claims = Claims {
+        room,
+        participant: sub,
+        name,
+        role,
+        expires_at,
+        not_before: times.not_before.map(from_date),
+        issued_at: times.issued_at.map(from_date),
+    };
+    claims.validate().map_err(malformed)?;
+    Ok(claims)
+}
+
+fn not_ours(error: ValidationError) -> Refusal {
+    match error {
+        // The signature was right: what is wrong was written by someone with the key, who wants to know.
+        ValidationError::MalformedClaims(error) => malformed(error),
+        _ => Refusal::BadSignature,
+    }
+}
+
+fn malformed(why: impl ToString) -> Refusal {
+    Refusal::Malformed(why.to_string())
+}
+
+fn echo(text: &str) -> String {
+    text.chars().take(MAX_ECHO_CHARS).collect()
+}
+
+fn to_date(time: WallTime) -> Result<DateTime<Utc>, SignError> {
+    let seconds = i64::try_from(time.as_micros() / 1_000_000).ok();
+    seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).ok_or(SignError::Time)
+}
+
+/// Times before 1970 count as 1970.
+fn from_date(date: DateTime<Utc>) -> WallTime {
+    WallTime::from_millis(u64::try_from(date.timestamp()).unwrap_or(0).saturating_mul(1000))
+}
