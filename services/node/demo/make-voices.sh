@@ -41,7 +41,7 @@ if [ "$(calc "$now + 0.5 > $seconds")" = 1 ]; then
   exit 1
 fi
 
-sox -n -r 48000 -b 16 -c 1 "$work/silence.wav" trim 0 "$seconds"
+sox -D -n -r 48000 -b 16 -c 1 "$work/silence.wav" trim 0 "$seconds"
 for voice in a b; do
   # Half of full scale in the loudest sound comes to about -26 LUFS over all, as a careful speaker's microphone gives.
   sox -D -m "$work/silence.wav" "$work/$voice"-*.wav -c 1 "$work/$voice.wav" gain -n -6
