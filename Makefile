@@ -1,0 +1,67 @@
+# `make help` lists the targets. The same ones run here and in continuous integration.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup ## Build and run a whole cluster in one process, with a demo event on the air (ARGS="--edge-a …")
+	cargo build --release --locked --bin stentor --bin stentorctl
+	exec target/release/stentor dev $(ARGS)
+
+.PHONY: cluster
+cluster: setup ## Run six real nodes and a real etcd on this machine, with the demo spoken into them
+	cargo build --release --locked --bin stentor --bin stentorctl
+	exec deploy/local/cluster target/release
+
+.PHONY: test
+test: setup fmt-check lint unit deny ## Everything that must pass: format, lints, tests, dependencies
+
+.PHONY: setup
+setup: ## Install the Debian packages that building and testing need, where they are missing
+	@.ci/setup
+
+.PHONY: fmt
+fmt: ## Format all code
+	cargo fmt --all
+
+.PHONY: fmt-check
+fmt-check:
+	cargo fmt --all --check
+
+.PHONY: lint
+lint: setup ## Run clippy over everything, warnings refused
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The scenarios start the binaries, so these are built first.
+.PHONY: unit
+unit: setup ## Run all tests, whole-cluster scenarios included
+	cargo build --workspace --bins --locked
+	cargo test --workspace --locked
+
+.PHONY: deny
+deny: ## Check licences, sources and homes of dependencies (needs cargo-deny)
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --offline check bans licenses sources; \
+	else echo "deny: cargo-deny is not installed; skipped (tests/ checks the homes of dependencies as well)"; fi
+
+.PHONY: bench
+bench: setup ## Measure on real processes (ARGS="latency 60", handoff, fanout, room; without ARGS it says how)
+	cargo build --release --locked --workspace --bins
+	target/release/measure $(ARGS)
+
+.PHONY: voices
+voices: ## Make the demo voices again (needs espeak-ng, sox, opus-tools)
+	services/node/demo/make-voices.sh
+
+.PHONY: doc
+doc: ## Build the documentation of all crates
+	cargo doc --workspace --no-deps --locked
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	cargo clean
