@@ -1,0 +1,21 @@
+//! Room audio down the tree: who carries a room here, the server that children subscribe to, and the subscriber that
+//! takes a room from its parents.
+
+mod carrier;
+
+use async_trait::async_trait;
+use stentor_ids::{Fault, RoomId};
+
+pub use carrier::{Carrier, Config};
+
+use crate::Feed;
+
+/// Who has a room's feed on this node.
+#[async_trait]
+pub trait Carry: Send + Sync + 'static {
+    /// The room's feed.
+    ///
+    /// # Errors
+    /// `UnknownRoom`; `NotOwner` or `NoOwner`, with the time after which to ask again; `Overloaded` at a bound.
+    async fn feed(&self, room: &RoomId) -> Result<Feed, Fault>;
+}

@@ -1,0 +1,325 @@
+//! One room on one node: what came from above (or was made here) and everyone below who follows it.
+//!
+//! A feed does not know where its frames come from nor where they go. Writers put things in; each reader follows with a
+//! [`Cursor`] at its own pace. A reader that lags skips forward; it never holds up a writer or another reader.
+//!
+//! Invariants: `EpochFence` and one copy of a (slot, lineage), by the ring; a reader is given each event once; nothing
+//! grows with how slow a reader is. The lock is held for copies of small things and never across a wait.
+
+mod cursor;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use stentor_ids::{Epoch, Fault, Lineage, NodeId, RoomId, Slot};
+use stentor_pace::Time;
+use stentor_proto::v1;
+use stentor_relay::{Count, Counts, Frame, Inserted, Log, RING_SLOTS, Ring};
+use tokio::sync::watch;
+
+use crate::clock;
+pub use cursor::{Cursor, Item};
+
+/// Frames that a reader may lag behind: two lineages of as many slots as the ring holds. Beyond it the reader skips.
+const FRAMES: usize = 2 * RING_SLOTS;
+/// Events that a reader may lag behind, or miss while it reconnects. Moderation is human; beyond it the oldest go, and
+/// the room's status still tells how the stage ended up.
+const EVENTS: usize = 256;
+/// An event's serial is the epoch times this, plus its number under that epoch.
+const EVENTS_PER_EPOCH: u64 = 1 << 32;
+
+/// One room's audio and state on this node. Clones share it.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    room: RoomId,
+    state: Mutex<State>,
+    /// Told after each change of the state.
+    changed: watch::Sender<()>,
+}
+
+struct State {
+    ring: Ring,
+    frames: Log<Frame>,
+    events: Log<v1::ParticipantEvent>,
+    /// Serial of the newest event.
+    serial: u64,
+    /// What readers see the latest of, each with a number that grows with every change.
+    status: (u64, Option<Arc<v1::RoomStatus>>),
+    fence: (u64, Option<(Epoch, Slot)>),
+    closed: Option<Closed>,
+    counts: Counts,
+    reported: Option<Reported>,
+    /// Number of the last child's stream.
+    streams: u64,
+    /// The stream under which each child counts is the newest it opened.
+    children: std::collections::BTreeMap<NodeId, u64>,
+    cursors: usize,
+    /// When the last cursor went, or the feed was made.
+    idle_since: Time,
+}
+
+/// Why a feed is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    /// The room has ended; all of its frames came before this.
+    Ended,
+    /// This node does not have the room any more; ask again.
+    Moved,
+    /// The room cannot be had.
+    Fault(Fault),
+}
+
+/// The highest that any child said it has seen, so that a new owner goes on above it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// Highest slot.
+    pub slot: Slot,
+    /// Highest epoch.
+    pub epoch: Epoch,
+    /// Highest lineage.
+    pub lineage: Lineage,
+}
+
+impl Feed {
+    /// An empty feed.
+    #[must_use]
+    pub fn new(room: RoomId) -> Self {
+        let state = State {
+            ring: Ring::new(),
+            frames: Log::new(FRAMES),
+            events: Log::new(EVENTS),
+            serial: 0,
+            status: (0, None),
+            fence: (0, None),
+            closed: None,
+            counts: Counts::default(),
+            reported: None,
+            streams: 0,
+            children: std::collections::BTreeMap::new(),
+            cursors: 0,
+            idle_since: clock::now(),
+        };
+        Self(Arc::new(Inner { room, state: Mutex::new(state), changed: watch::Sender::new(()) }))
+    }
+
+    /// The room.
+    #[must_use]
+    pub fn room(&self) -> &RoomId {
+        &self.0.room
+    }
+
+    /// Puts a frame in. Only a new one is passed on.
+    pub fn push(&self, frame: Frame) -> Inserted {
+        let mut state = self.0.state.lock();
+        let inserted = state.ring.insert(frame.clone());
+        if inserted == Inserted::New {
+            state.frames.push(frame);
+            drop(state);
+            self.wake();
+        }
+        inserted
+    }
+
+    /// Tells the room as it is now.
+    pub fn set_status(&self, status: Arc<v1::RoomStatus>) {
+        let mut state = self.0.state.lock();
+        let (version, told) = &mut state.status;
+        *version += 1;
+        *told = Some(status);
+        drop(state);
+        self.wake();
+    }
+
+    /// The room as last told.
+    #[must_use]
+    pub fn status(&self) -> Option<Arc<v1::RoomStatus>> {
+        self.0.state.lock().status.1.clone()
+    }
+
+    /// Passes an event on, if it did not come before. The owner's events have no serial yet and are given one.
+    pub fn event(&self, mut event: v1::ParticipantEvent) {
+        let mut state = self.0.state.lock();
+        if event.serial == 0 {
+            event.serial = state.serial.max(state.ring.epoch().0.saturating_mul(EVENTS_PER_EPOCH)) + 1;
+        } else if state.has_event(event.serial) {
+            return;
+        }
+        state.serial = state.serial.max(event.serial);
+        state.events.push(event);
+        drop(state);
+        self.wake();
+    }
+
+    /// Serial of the newest event; zero if there was none.
+    #[must_use]
+    pub fn serial(&self) -> u64 {
+        self.0.state.lock().serial
+    }
+
+    /// Learns of a claim, and passes it on: from this slot on nothing of an older epoch is taken. Returns whether the
+    /// epoch is higher than any known.
+    pub fn fence(&self, epoch: Epoch, from: Slot) -> bool {
+        let mut state = self.0.state.lock();
+        let rises = state.ring.fence(epoch, from);
+        let (version, told) = &mut state.fence;
+        if told.is_none_or(|(known, _)| epoch > known) {
+            *version += 1;
+            *told = Some((epoch, from));
+            drop(state);
+            self.wake();
+        }
+        rises
+    }
+
+    /// Ends the feed. Readers are given what they have not seen yet, then this. The first close counts.
+    pub fn close(&self, closed: Closed) {
+        self.0.state.lock().closed.get_or_insert(closed);
+        self.wake();
+    }
+
+    /// Why the feed is over, if it is.
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.0.state.lock().closed.clone()
+    }
+
+    /// The highest slot that was put in.
+    #[must_use]
+    pub fn highest(&self) -> Option<Slot> {
+        self.0.state.lock().ring.highest()
+    }
+
+    /// The highest epoch known here; zero if none is.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.0.state.lock().ring.epoch()
+    }
+
+    /// The highest lineage that was put in; zero if none was.
+    #[must_use]
+    pub fn lineage(&self) -> Lineage {
+        self.0.state.lock().ring.lineage()
+    }
+
+    /// The highest slot, epoch and lineage that children said they have seen when they subscribed.
+    #[must_use]
+    pub fn reported(&self) -> Option<Reported> {
+        self.0.state.lock().reported
+    }
+
+    /// Listeners below this node and at it.
+    #[must_use]
+    pub fn counts(&self) -> v1::ListenerCount {
+        count_to_wire(self.0.state.lock().counts.sum(clock::now()))
+    }
+
+    /// This node's own listeners.
+    pub fn set_own_listeners(&self, listeners: u64) {
+        self.0.state.lock().counts.own(listeners);
+    }
+
+    /// Follows the feed: from now on, or from a slot as far as it is still held.
+    #[must_use]
+    pub fn subscribe(&self, from: Option<Slot>) -> Cursor {
+        Cursor::new(self.clone(), from)
+    }
+
+    /// How many follow.
+    #[must_use]
+    pub fn cursors(&self) -> usize {
+        self.0.state.lock().cursors
+    }
+
+    /// Since when nobody follows; `None` while someone does.
+    pub(crate) fn idle_since(&self) -> Option<Time> {
+        let state = self.0.state.lock();
+        (state.cursors == 0).then_some(state.idle_since)
+    }
+
+    /// Someone is about to follow.
+    pub(crate) fn touch(&self) {
+        self.0.state.lock().idle_since = clock::now();
+    }
+
+    /// A child's stream begins. `None` if there are too many.
+    pub(crate) fn child(&self, node: NodeId, reported: Reported) -> Option<Child> {
+        let mut state = self.0.state.lock();
+        if !state.counts.join(node.clone()) {
+            return None;
+        }
+        let known = state.reported.unwrap_or_default();
+        state.reported = Some(Reported {
+            slot: known.slot.max(reported.slot),
+            epoch: known.epoch.max(reported.epoch),
+            lineage: known.lineage.max(reported.lineage),
+        });
+        state.streams += 1;
+        let stream = state.streams;
+        state.children.insert(node.clone(), stream);
+        drop(state);
+        // The owner may be waiting for what children report.
+        self.wake();
+        Some(Child { feed: self.clone(), node, stream })
+    }
+
+    fn wake(&self) {
+        self.0.changed.send_replace(());
+    }
+}
+
+impl State {
+    /// Whether an event of this serial came, or is older than all that are held of a full log.
+    fn has_event(&self, serial: u64) -> bool {
+        let full = self.events.len() == EVENTS;
+        let oldest = self.events.first(|event| event.serial > serial);
+        let held = self.events.first(|event| event.serial == serial) != self.events.end();
+        held || (full && oldest == self.events.end() - EVENTS as u64)
+    }
+}
+
+/// A child's stream from this feed. Dropping it takes the child's count out of the sum, unless it has a newer stream.
+pub struct Child {
+    feed: Feed,
+    node: NodeId,
+    stream: u64,
+}
+
+impl Child {
+    /// The child reported the sum below it.
+    pub(crate) fn report(&self, count: &v1::ListenerCount) {
+        let mut state = self.feed.0.state.lock();
+        if state.children.get(&self.node) == Some(&self.stream) {
+            state.counts.report(clock::now(), &self.node, count_from_wire(count));
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let mut state = self.feed.0.state.lock();
+        if state.children.get(&self.node) == Some(&self.stream) {
+            state.children.remove(&self.node);
+            state.counts.leave(&self.node);
+        }
+    }
+}
+
+pub(crate) fn count_to_wire(count: Count) -> v1::ListenerCount {
+    v1::ListenerCount {
+        listeners: count.listeners,
+        age_ms: u32::try_from(count.age.as_millis()).unwrap_or(u32::MAX),
+        edges_reporting: count.reporting,
+        edges_known: count.known,
+    }
+}
+
+fn count_from_wire(count: &v1::ListenerCount) -> Count {
+    Count {
+        listeners: count.listeners,
+        age: std::time::Duration::from_millis(count.age_ms.into()),
+        reporting: count.edges_reporting,
+        known: count.edges_known,
+    }
+}

@@ -1,0 +1,1 @@
+//! Shape of the tree: whom a node takes a room from.

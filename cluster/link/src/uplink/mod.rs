@@ -1,0 +1,58 @@
+//! Speakers up to the owner of their room: one stream for each edge and room.
+
+mod client;
+mod server;
+
+use bytes::Bytes;
+use stentor_ids::{Fault, ParticipantId, Role, Slot};
+use stentor_pace::WallTime;
+use stentor_proto::v1;
+
+pub use client::{SpeakerSession, Uplinks};
+pub use server::{Attached, Ingest, IngestSession, Opened, Opening, Server, ToEdge, server};
+
+/// A speaker's connection at an edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    /// Who.
+    pub participant: ParticipantId,
+    /// Name for people.
+    pub name: String,
+    /// Role in its ticket.
+    pub role: Role,
+    /// Whether it wants to hear the others.
+    pub monitor: bool,
+}
+
+/// One packet of one speaker, stamped once by its ingest edge. A clone shares the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// Who spoke.
+    pub participant: ParticipantId,
+    /// Grows at each reconnect of the participant; the highest wins.
+    pub stream: u64,
+    /// Grows by one a packet.
+    pub seq: u64,
+    /// One Opus packet of 10, 20, 40 or 60 ms.
+    pub opus: Bytes,
+    /// When the edge got it.
+    pub captured: WallTime,
+}
+
+/// What the owner of a room says to a speaker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SpeakerEvent {
+    /// Something happened to this participant.
+    Event(v1::ParticipantEvent),
+    /// The stage without the speaker's own voice.
+    Monitor {
+        /// The slot it was heard in.
+        slot: Slot,
+        /// One Opus packet of 20 ms.
+        opus: Bytes,
+    },
+    /// The room has ended; nothing follows.
+    Ended,
+    /// The seat is lost, and why; nothing follows.
+    Lost(Fault),
+}
