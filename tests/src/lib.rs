@@ -1,0 +1,10 @@
+//! A little library for whole-cluster tests: real processes, a real etcd, real speech, real listeners.
+//!
+//! Everything it starts listens on free loopback ports and ends with the value that stands for it.
+
+pub mod beats;
+pub mod etcd;
+pub mod http;
+pub mod load;
+pub mod process;
+pub mod speech;

@@ -1,0 +1,38 @@
+//! `measure`: the figures of the README, taken from real processes on this machine.
+//!
+//! Timing belongs here and not into tests: a shared machine is noisy, so costs are told as CPU time per unit of work,
+//! and latencies as percentiles of many.
+
+mod fanout;
+mod handoff;
+mod latency;
+mod room;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: measure latency [SECONDS]            mouth to ear through three tiers, by gRPC and by Ogg at 20 ms pages
+       measure handoff [RUNS]               what listeners miss when the owning origin is killed
+       measure fanout [PAGE_MS] [COUNT …]   CPU and memory per live.ogg listener of one edge
+       measure room [SECONDS]               CPU of one talking room on its origin";
+
+fn number(text: Option<&String>, default: usize) -> Result<usize> {
+    text.map_or(Ok(default), |text| text.parse().map_err(|_| anyhow::anyhow!("{text:?} is not a number")))
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("latency") => latency::measure(number(args.get(1), 60)?).await,
+        Some("handoff") => handoff::measure(number(args.get(1), 20)?).await,
+        Some("fanout") => {
+            let counts: Vec<usize> =
+                args.iter().skip(2).map(|count| number(Some(count), 0)).collect::<Result<_>>()?;
+            let counts = if counts.is_empty() { vec![1000, 4000] } else { counts };
+            fanout::measure(number(args.get(1), 100)?, &counts).await
+        }
+        Some("room") => room::measure(number(args.get(1), 60)?).await,
+        _ => bail!("{USAGE}"),
+    }
+}
