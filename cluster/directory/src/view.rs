@@ -46,6 +46,12 @@ impl View {
         view
     }
 
+    /// Who owns a room, if it is there and anyone does.
+    #[must_use]
+    pub fn owner(&self, room: &RoomId) -> Option<&Owner> {
+        self.rooms.get(room)?.owner.as_ref()
+    }
+
     /// Takes one event in.
     pub(crate) fn apply(&mut self, event: &Event) {
         match &event.change {
@@ -173,7 +179,7 @@ mod tests {
     }
 
     fn owner(view: &View, room: &str) -> Option<String> {
-        view.rooms[&RoomId::new(room).unwrap()].owner.as_ref().map(|owner| owner.node.to_string())
+        view.owner(&RoomId::new(room).unwrap()).map(|owner| owner.node.to_string())
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! The view that a node keeps of the directory.
+
+use stentor_directory::Revision;
+use stentor_ids::{Epoch, Slot};
+
+use crate::{
+    Backend,
+    support::{TTL, node, room, soon, until, until_view},
+};
+
+pub async fn the_view_follows_a_room_through_its_life(backend: &impl Backend) {
+    let (here, there) = (backend.directory().await, backend.directory().await);
+    let (id, mut view) = (room("a"), there.view());
+    until_view(&mut view, "the first listing", |view| view.current).await;
+
+    let created = here.create(&id, &b"1"[..]).await.unwrap();
+    until_view(&mut view, "the room", |view| {
+        view.rooms.get(&id).is_some_and(|room| room.revision == created)
+    })
+    .await;
+    let updated = here.update_unowned(&id, created, &b"2"[..]).await.unwrap();
+    until_view(&mut view, "the update", |view| view.rooms[&id].record == "2" && view.revision == updated)
+        .await;
+    let session = here.register(node("n"), TTL).await.unwrap();
+    let ownership = here.claim(&session, &id, Epoch(0), None, Slot(0)).await.unwrap();
+    until_view(&mut view, "the owner", |view| view.owner(&id) == Some(ownership.owner())).await;
+    assert_eq!(view.snapshot().rooms[&id].epoch, Epoch(1), "owner key and record change together");
+    here.commit(&ownership, &b"3"[..]).await.unwrap();
+    until_view(&mut view, "the commit", |view| view.rooms[&id].record == "3").await;
+    assert!(view.snapshot().owner(&id).is_some());
+    here.release(ownership).await.unwrap();
+    until_view(&mut view, "the release", |view| view.owner(&id).is_none()).await;
+    let last = here.get(&id).await.unwrap().unwrap().revision;
+    here.delete(&id, last).await.unwrap();
+    until_view(&mut view, "the end", |view| view.rooms.is_empty()).await;
+    assert!(view.snapshot().current && view.snapshot().unreadable == 0);
+}
+
+pub async fn revisions_of_the_view_only_rise_and_it_ends_like_a_listing(backend: &impl Backend) {
+    let (here, there) = (backend.directory().await, backend.directory().await);
+    let writer = tokio::spawn(async move {
+        for number in 0..100 {
+            let id = room(&format!("r{}", number % 10));
+            let Some(found) = here.get(&id).await.unwrap() else {
+                here.create(&id, number.to_string()).await.unwrap();
+                continue;
+            };
+            match number % 7 {
+                0 => here.delete(&id, found.revision).await.unwrap(),
+                _ => drop(here.update_unowned(&id, found.revision, number.to_string()).await.unwrap()),
+            }
+        }
+        here.create(&room("last"), &b"done"[..]).await.unwrap()
+    });
+    let (mut view, mut seen) = (there.view(), Revision(0));
+    soon("the last room", async {
+        loop {
+            let now = view.changed().await;
+            assert!(now.revision >= seen, "{} after {seen}", now.revision);
+            seen = now.revision;
+            if now.rooms.contains_key(&room("last")) {
+                break;
+            }
+        }
+    })
+    .await;
+    assert_eq!(writer.await.unwrap(), seen);
+    let viewed: Vec<_> = view.snapshot().rooms.values().map(|room| (**room).clone()).collect();
+    assert_eq!(viewed, there.list().await.unwrap());
+}
+
+pub async fn a_view_that_begins_late_is_the_same_as_one_that_began_early(backend: &impl Backend) {
+    let (early, late) = (backend.directory().await, backend.directory().await);
+    let mut before = early.view();
+    let session = early.register(node("n"), TTL).await.unwrap();
+    for name in ["a", "b", "c"] {
+        early.create(&room(name), name.to_owned()).await.unwrap();
+    }
+    early.claim(&session, &room("b"), Epoch(0), None, Slot(0)).await.unwrap();
+    let owned = room("b");
+    until(&late, "a listing", |view| view.current).await;
+    until_view(&mut before, "the claim", |view| view.owner(&owned).is_some()).await;
+    let (before, after) = (before.snapshot(), late.view().snapshot());
+    assert_eq!((&before.nodes, &before.rooms), (&after.nodes, &after.rooms));
+}
