@@ -1,0 +1,217 @@
+//! What a speaker says: Opus packets out of an Ogg/Opus or WAV file, or of a pipe. The kind is told by the first bytes,
+//! not by the name.
+//!
+//! Reading blocks, so a source is read on a thread of its own. Invariant: every packet is one that a room takes.
+
+mod ogg;
+mod wav;
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Cursor, Read},
+    path::{Path, PathBuf},
+};
+
+use stentor_mix::{CodecError, InvalidPacket, Packet};
+
+use self::{ogg::OggPackets, wav::WavPackets};
+
+pub(crate) type Bytes = Box<dyn Read + Send>;
+
+/// Why a source cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file cannot be opened or read.
+    #[error("{name}: {error}")]
+    Io {
+        /// The file.
+        name: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Neither Ogg nor WAV.
+    #[error(
+        "{name} is neither Ogg/Opus nor WAV (it starts with {start:?}); convert it: ffmpeg -i {name} -c:a libopus speech.ogg"
+    )]
+    Unknown {
+        /// The file.
+        name: String,
+        /// Its first bytes, as text.
+        start: String,
+    },
+    /// Ogg or WAV, but broken or of a kind that is not taken.
+    #[error("{name}: {reason}")]
+    Bad {
+        /// The file.
+        name: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A packet of a length that no room takes.
+    #[error(
+        "{name}, packet {number}: {error}; encode it again: ffmpeg -i {name} -c:a libopus -frame_duration 20 speech.ogg"
+    )]
+    Packet {
+        /// The file.
+        name: String,
+        /// Counted from 1.
+        number: u64,
+        /// What is wrong with it.
+        error: InvalidPacket,
+    },
+    /// A pipe cannot be played twice.
+    #[error("{name} cannot be repeated: what came through a pipe is gone; give a file")]
+    NotRepeatable {
+        /// What it is.
+        name: String,
+    },
+    /// libopus has no memory.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// A source of Opus packets.
+pub struct Source {
+    name: String,
+    /// None for a pipe.
+    path: Option<PathBuf>,
+    format: Format,
+    repeated: bool,
+    /// Packets since the source was last opened.
+    number: u64,
+}
+
+enum Format {
+    Ogg(OggPackets),
+    Wav(Box<WavPackets>),
+}
+
+impl Source {
+    /// An Ogg/Opus or WAV file. Its head is read at once.
+    ///
+    /// # Errors
+    /// [`SourceError`] names the file and what is wrong with it.
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, SourceError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| SourceError::Io { name: name.clone(), error })?;
+        let format = Format::open(&name, Box::new(BufReader::new(file)))?;
+        Ok(Self { name, path: Some(path.to_owned()), format, repeated: false, number: 0 })
+    }
+
+    /// The same out of a pipe or out of memory; `name` is how errors call it. Blocks until its head is there.
+    ///
+    /// # Errors
+    /// As [`Source::file`].
+    pub fn reader(name: &str, reader: impl Read + Send + 'static) -> Result<Self, SourceError> {
+        let format = Format::open(name, Box::new(BufReader::new(reader)))?;
+        Ok(Self { name: name.to_owned(), path: None, format, repeated: false, number: 0 })
+    }
+
+    /// The same source, starting over at its end.
+    ///
+    /// # Errors
+    /// [`SourceError::NotRepeatable`] for what is not a file.
+    pub fn repeated(self) -> Result<Self, SourceError> {
+        match self.path {
+            Some(_) => Ok(Self { repeated: true, ..self }),
+            None => Err(SourceError::NotRepeatable { name: self.name }),
+        }
+    }
+
+    /// The next packet; none at the end. Blocks.
+    ///
+    /// # Errors
+    /// [`SourceError`] says where and what.
+    pub fn next_packet(&mut self) -> Result<Option<Packet>, SourceError> {
+        loop {
+            let next = match &mut self.format {
+                Format::Ogg(packets) => packets.next(&self.name)?,
+                Format::Wav(packets) => packets.next(&self.name)?,
+            };
+            if let Some(bytes) = next {
+                self.number += 1;
+                let (name, number) = (&self.name, self.number);
+                let told = |error| SourceError::Packet { name: name.clone(), number, error };
+                return Packet::parse(bytes).map(Some).map_err(told);
+            }
+            match &self.path {
+                _ if self.number == 0 => return Err(bad(&self.name, "it holds no audio")),
+                Some(path) if self.repeated => *self = Self::file(path)?.repeated()?,
+                _ => return Ok(None),
+            }
+        }
+    }
+}
+
+impl Format {
+    fn open(name: &str, mut bytes: Bytes) -> Result<Self, SourceError> {
+        let mut start = Vec::new();
+        let read = bytes.by_ref().take(4).read_to_end(&mut start);
+        read.map_err(|error| SourceError::Io { name: name.to_owned(), error })?;
+        let whole: Bytes = Box::new(Cursor::new(start.clone()).chain(bytes));
+        match start.as_slice() {
+            b"OggS" => OggPackets::open(name, whole).map(Self::Ogg),
+            b"RIFF" => WavPackets::open(name, whole).map(Box::new).map(Self::Wav),
+            b"" => Err(bad(name, "it is empty")),
+            _ => {
+                let start = String::from_utf8_lossy(&start).into_owned();
+                Err(SourceError::Unknown { name: name.to_owned(), start })
+            }
+        }
+    }
+}
+
+fn bad(name: &str, reason: impl Into<String>) -> SourceError {
+    SourceError::Bad { name: name.to_owned(), reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &'static [u8]) -> String {
+        Source::reader("pipe", bytes).err().expect("refused").to_string()
+    }
+
+    #[test]
+    fn what_is_no_audio_is_refused_by_its_first_bytes() {
+        assert_eq!(refusal(b""), "pipe: it is empty");
+        assert!(
+            refusal(b"ID3\x04 an mp3").contains("starts with \"ID3\\u{4}\""),
+            "{}",
+            refusal(b"ID3\x04 mp3")
+        );
+        assert!(refusal(b"fLaC").contains("ffmpeg -i pipe"));
+        assert!(refusal(b"RIFFgarbage").starts_with("pipe: "));
+        assert!(refusal(b"OggSgarbage").starts_with("pipe: "));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = Source::file("no/such/file.ogg").err().unwrap().to_string();
+        assert!(error.starts_with("no/such/file.ogg: No such file"), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_cannot_be_repeated() {
+        let error =
+            Source::reader("stdin", wav::tests::tone(8000, 1, 800)).unwrap().repeated().err().unwrap();
+        assert!(error.to_string().contains("stdin cannot be repeated"), "{error}");
+    }
+
+    #[test]
+    fn a_repeated_file_starts_over_without_an_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = Vec::new();
+        wav::tests::tone(8000, 1, 800).read_to_end(&mut bytes).unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let mut once = Source::file(file.path()).unwrap();
+        let packets = std::iter::from_fn(|| once.next_packet().unwrap()).count();
+        assert_eq!(packets, 5);
+        let mut looped = Source::file(file.path()).unwrap().repeated().unwrap();
+        for _ in 0..3 * packets {
+            assert_eq!(looped.next_packet().unwrap().unwrap().samples(), 960);
+        }
+    }
+}
