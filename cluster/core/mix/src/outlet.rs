@@ -19,8 +19,8 @@ pub const SILENCE: &[u8] = &[0xf8, 0xff, 0xfe];
 
 /// Slots of silence that are encoded before [`SILENCE`] goes out: 200 ms. Not more than a mirror replays at least.
 const ENCODED_SILENT_SLOTS: u32 = 10;
-/// What counts as silence: less than one step of 16-bit audio.
-const SILENT_BELOW: f32 = 1.0 / 32768.0;
+/// What counts as silence: −80 dB. A codec's idea of digital silence stays below it, and nobody hears it.
+const SILENT_BELOW: f32 = 1e-4;
 
 pub(crate) struct Outlet {
     limiter: Limiter,

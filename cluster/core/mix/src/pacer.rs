@@ -5,8 +5,6 @@
 //! dropped; if it is lower, samples are inserted. A clock that runs fast or slow, jitter, and the rest of a burst are all
 //! the same thing to it. All values are in samples at 48 kHz.
 
-use crate::packet::to_duration;
-
 /// Slots over which the lowest headroom is taken: 2 to 4 s, as two windows of 2 s take turns. Long enough to hold a
 /// delay that jitter needs again and again, short enough that what a single stall cost is soon given back.
 const WINDOW_SLOTS: u32 = 100;
@@ -126,18 +124,6 @@ impl Pacer {
     }
 }
 
-impl std::fmt::Debug for Pacer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lowest = self.lowest_headroom().unwrap_or(0);
-        write!(
-            f,
-            "Pacer(lowest {}{:?})",
-            if lowest < 0 { "-" } else { "" },
-            to_duration(lowest.unsigned_abs() as usize)
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +175,15 @@ mod tests {
             }
         }
         panic!("{cuts} cuts only");
+    }
+
+    #[test]
+    fn nothing_is_given_up_on_the_word_of_a_few_packets() {
+        let mut pacer = pacer();
+        pacer.observe(2400);
+        assert_eq!(pacer.correction(), Correction::None);
+        (0..WINDOW_SLOTS).for_each(|_| pacer.slot());
+        assert_eq!(pacer.correction(), Correction::Coarse { insert: false });
     }
 
     #[test]
