@@ -119,8 +119,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether a write that ended so may have happened all the same.
-    pub(crate) const fn is_ambiguous(&self) -> bool {
+    /// Whether there was no answer, so that a write may have happened all the same.
+    pub(crate) const fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 

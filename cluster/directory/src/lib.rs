@@ -16,6 +16,8 @@ mod error;
 mod etcd;
 mod follow;
 mod keys;
+#[cfg(test)]
+mod lost_answers;
 mod node;
 mod ownership;
 mod room;
@@ -38,9 +40,11 @@ pub use session::{Session, SessionState};
 pub use store::{LeaseId, Revision};
 pub use view::{View, ViewHandle};
 
+use stentor_telemetry::{Call, NodeMetrics};
+
 use embedded::Embedded;
 use etcd::Etcd;
-use store::Store;
+use store::{Check, Op, Outcome, Snapshot, Store};
 
 /// A handle on the directory. Clones share one connection and one watch.
 #[derive(Clone)]
@@ -48,6 +52,7 @@ pub struct Directory {
     store: Arc<dyn Store>,
     /// Started by the first call of [`view`](Self::view).
     view: Arc<OnceLock<ViewHandle>>,
+    metrics: Option<NodeMetrics>,
 }
 
 impl Directory {
@@ -77,7 +82,13 @@ impl Directory {
     }
 
     fn over(store: impl Store) -> Self {
-        Self { store: Arc::new(store), view: Arc::default() }
+        Self { store: Arc::new(store), view: Arc::default(), metrics: None }
+    }
+
+    /// The same directory; what is done through this handle is counted as this node's.
+    #[must_use]
+    pub fn metered(&self, metrics: NodeMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self.clone() }
     }
 
     /// Makes `node` a member under a new lease, which the session renews until it is closed or dropped. When the process
@@ -89,7 +100,7 @@ impl Directory {
     /// # Errors
     /// [`Error::NodeExists`] if another living process has this id; else what the directory answers.
     pub async fn register(&self, node: NodeRecord, ttl: Duration) -> Result<Session, Error> {
-        Session::open(self.store.clone(), node, ttl).await
+        Session::open(self.store.clone(), node, ttl, self.metrics.clone()).await
     }
 
     /// The view of all nodes, rooms and owners. Must be called within a tokio runtime, as the first call starts the watch
@@ -97,5 +108,20 @@ impl Directory {
     #[must_use]
     pub fn view(&self) -> ViewHandle {
         self.view.get_or_init(|| follow::start(self.store.clone())).clone()
+    }
+
+    async fn read(&self, prefix: &str) -> Result<Snapshot, Error> {
+        self.counted(self.store.read(prefix).await)
+    }
+
+    async fn transact(&self, checks: Vec<Check>, then: Vec<Op>) -> Result<Outcome, Error> {
+        self.counted(self.store.transact(checks, then).await)
+    }
+
+    fn counted<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        if let Some(metrics) = &self.metrics {
+            metrics.directory_calls(if answer.is_ok() { Call::Ok } else { Call::Fault }).inc();
+        }
+        answer
     }
 }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use stentor_ids::{Epoch, RoomId, Slot};
 
 use crate::{
-    Directory, Error, Owner, Ownership, Revision, Session, keys,
+    Directory, Error, LeaseId, Owner, Ownership, Revision, Session, keys,
     room::{decode_record, encode_owner, encode_record},
     rooms::{Step, Stored, Transaction, checked_value, recorded},
-    store::{Check, Op},
+    store::{Check, Entry, Op},
 };
 
 impl Directory {
@@ -34,21 +34,21 @@ impl Directory {
         from_slot: Slot,
     ) -> Result<Ownership, Error> {
         let lease = session.lease()?;
+        let owned = |epoch| encode_owner(session.node(), epoch, from_slot);
         let decide = |found: &Stored, doubt: bool| {
             let (_, epoch, record) = recorded(room, found)?;
-            if let Some((owner, entry)) = &found.owner {
-                let own = owner.node == *session.node() && entry.lease == Some(lease);
-                if doubt && own && owner.epoch == epoch && preempt != Some(entry.revision) {
+            match &found.owner {
+                Some((_, entry)) if preempt == Some(entry.revision) => {}
+                Some((_, entry)) if doubt && written_as(entry, &owned(epoch), lease) => {
                     return Ok(Step::Done(entry.revision, epoch));
                 }
-                if preempt != Some(entry.revision) {
-                    return Err(Error::Lost { room: room.clone(), owner: owner.clone() });
-                }
+                Some((owner, _)) => return Err(Error::Lost { room: room.clone(), owner: owner.clone() }),
+                None => {}
             }
             let epoch = epoch.max(seen).next();
             let then = vec![
                 Op::put(keys::record(room), encode_record(epoch, &record)),
-                Op::put_leased(keys::owner(room), encode_owner(session.node(), epoch, from_slot), lease),
+                Op::put_leased(keys::owner(room), owned(epoch), lease),
             ];
             let checks = vec![found.record_stays(room), found.owner_stays(room)];
             Ok(Step::Try(Transaction { checks, then }, epoch))
@@ -104,25 +104,27 @@ impl Directory {
         let lease = session.lease()?;
         let (room, own) = (&ownership.room, &ownership.owner);
         let value = checked_value(room, own.epoch, &record.into())?;
+        let owned = encode_owner(&own.node, own.epoch, own.from_slot);
         let decide = |found: &Stored, doubt: bool| {
-            let recorded = match &found.record {
-                Some(entry) => decode_record(&entry.value).map_or(Epoch(0), |(epoch, _)| epoch),
-                None => Epoch(0),
-            };
+            // A record that cannot be read counts as lost: this writes it anew.
+            let readable = found.record.as_ref().and_then(|entry| decode_record(&entry.value).ok());
+            let claimed = readable.map_or(Epoch(0), |(epoch, _)| epoch);
             let superseded = |owner: &Owner| {
                 (owner.epoch, &owner.node) != (own.epoch, &own.node) && owner.epoch >= own.epoch
             };
-            if recorded > own.epoch || found.owner().as_ref().is_some_and(superseded) {
+            if claimed > own.epoch || found.owner().as_ref().is_some_and(superseded) {
                 return Err(Error::Fenced { room: room.clone(), epoch: own.epoch, owner: found.owner() });
             }
-            if let (true, Some((owner, entry))) = (doubt, &found.owner)
-                && (entry.lease, owner.epoch) == (Some(lease), own.epoch)
-            {
-                return Ok(Step::Done(entry.revision, ()));
+            let recorded = found.record.as_ref().is_some_and(|entry| entry.value == value);
+            match &found.owner {
+                Some((_, entry)) if doubt && recorded && written_as(entry, &owned, lease) => {
+                    return Ok(Step::Done(entry.revision, ()));
+                }
+                _ => {}
             }
             let then = vec![
                 Op::put(keys::record(room), value.clone()),
-                Op::put_leased(keys::owner(room), encode_owner(&own.node, own.epoch, own.from_slot), lease),
+                Op::put_leased(keys::owner(room), owned.clone(), lease),
             ];
             let checks = vec![found.record_stays(room), found.owner_stays(room)];
             Ok(Step::Try(Transaction { checks, then }, ()))
@@ -146,4 +148,9 @@ impl Directory {
         };
         self.settle(room, None, decide).await.map(drop)
     }
+}
+
+/// Whether an owner's key is what a try, whose answer was lost, would have written.
+fn written_as(entry: &Entry, owned: &Bytes, lease: LeaseId) -> bool {
+    entry.value == owned && entry.lease == Some(lease)
 }

@@ -94,7 +94,7 @@ impl Directory {
     /// # Errors
     /// What the directory answers.
     pub async fn list(&self) -> Result<Vec<Room>, Error> {
-        let view = View::listed(&self.store.read(keys::ROOMS).await?, 0);
+        let view = View::listed(&self.read(keys::ROOMS).await?, 0);
         Ok(view.rooms.into_values().map(std::sync::Arc::unwrap_or_clone).collect())
     }
 
@@ -139,7 +139,7 @@ impl Directory {
     }
 
     async fn stored(&self, room: &RoomId) -> Result<Stored, Error> {
-        let snapshot = self.store.read(&keys::room(room)).await?;
+        let snapshot = self.read(&keys::room(room)).await?;
         let owner = match snapshot.entry(&keys::owner(room)) {
             None => None,
             Some(entry) => match decode_owner(entry) {
@@ -171,10 +171,10 @@ impl Directory {
                     Step::Try(transaction, value) => (transaction, value),
                 },
             };
-            match self.store.transact(transaction.checks, transaction.then).await {
+            match self.transact(transaction.checks, transaction.then).await {
                 Ok(Outcome::Applied(revision)) => return Ok((revision, value)),
                 Ok(Outcome::Refused) => {}
-                Err(error) if error.is_ambiguous() => doubt = Some(error),
+                Err(error) if error.is_unavailable() => doubt = Some(error),
                 Err(error) => return Err(error),
             }
         }

@@ -6,11 +6,12 @@
 //! Invariants: the state is `Held` only while the lease was renewed within its time, as this node's clock tells it; a record
 //! of another living instance is never overwritten.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use stentor_ids::NodeId;
 use stentor_pace::Backoff;
+use stentor_telemetry::{self as telemetry, NodeMetrics};
 use tokio::{
     sync::{Mutex, watch},
     time::{Instant, sleep, sleep_until, timeout},
@@ -55,17 +56,12 @@ impl Session {
         store: Arc<dyn Store>,
         record: NodeRecord,
         ttl: Duration,
+        metrics: Option<NodeMetrics>,
     ) -> Result<Self, Error> {
         let node = record.id.clone();
         let (sender, state) = watch::channel(SessionState::Lost);
-        let ttl = whole_seconds(ttl);
-        let member = Arc::new(Member {
-            store,
-            key: keys::node(&node),
-            ttl,
-            state: sender,
-            record: Mutex::new(record),
-        });
+        let (key, ttl, record) = (keys::node(&node), whole_seconds(ttl), Mutex::new(record));
+        let member = Arc::new(Member { store, key, ttl, state: sender, record, metrics });
         let lease = member.register().await?;
         let keeper = AbortOnDropHandle::new(tokio::spawn(keep(member.clone(), lease)));
         Ok(Self { node, member, state, keeper })
@@ -113,6 +109,7 @@ impl Session {
         let Self { member, state, keeper, .. } = self;
         drop(keeper);
         let held = *state.borrow();
+        member.set(SessionState::Lost);
         match held {
             SessionState::Held(lease) => member.store.revoke(lease).await,
             SessionState::Lost => Ok(()),
@@ -128,40 +125,61 @@ struct Member {
     state: watch::Sender<SessionState>,
     /// What stands, or should stand, in the directory. Whoever writes it there holds the lock.
     record: Mutex<NodeRecord>,
+    metrics: Option<NodeMetrics>,
 }
 
-impl std::fmt::Debug for Member {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member").field("key", &self.key).field("ttl", &self.ttl).finish_non_exhaustive()
     }
 }
 
 impl Member {
+    fn set(&self, state: SessionState) {
+        self.state.send_if_modified(|known| std::mem::replace(known, state) != state);
+        if let Some(metrics) = &self.metrics {
+            metrics.lease_held().set(i64::from(state != SessionState::Lost));
+        }
+    }
+
+    fn count(&self, outcome: telemetry::Lease) {
+        if let Some(metrics) = &self.metrics {
+            metrics.lease_events(outcome).inc();
+        }
+    }
+
     /// Puts the record on a new lease, after waiting for what a former process of this node may have left.
     async fn register(&self) -> Result<LeaseId, Error> {
         let record = self.record.lock().await;
-        let mut in_the_way = self.entry().await?;
+        let mut granted = None;
         for _ in 0..MAX_TRIES {
-            let check = match &in_the_way {
+            let check = match self.entry().await? {
                 None => Check::Absent(self.key.clone()),
-                Some(entry) if self.wait_for_end(entry, record.instance).await? => {
-                    in_the_way = self.entry().await?;
-                    continue;
+                // An earlier try, whose answer was lost, has done it.
+                Some(Entry { lease: Some(lease), .. }) if granted == Some(lease) => {
+                    return Ok(self.hold(lease));
                 }
+                Some(entry) if self.wait_for_end(&entry, record.instance).await? => continue,
                 Some(entry) => Check::Unchanged(self.key.clone(), entry.revision),
             };
-            let lease = self.store.grant(self.ttl).await?;
+            let lease = match granted {
+                Some(lease) => lease,
+                None => *granted.insert(self.store.grant(self.ttl).await?),
+            };
             let put = Op::put_leased(self.key.clone(), encode(&record), lease);
             match self.store.transact(vec![check], vec![put]).await {
-                Ok(Outcome::Applied(_)) => {
-                    self.state.send_replace(SessionState::Held(lease));
-                    return Ok(lease);
-                }
-                Err(error) if !error.is_ambiguous() => return Err(error),
-                Ok(Outcome::Refused) | Err(_) => in_the_way = self.entry().await?,
+                Ok(Outcome::Applied(_)) => return Ok(self.hold(lease)),
+                Err(error) if !error.is_unavailable() => return Err(error),
+                Ok(Outcome::Refused) | Err(_) => {}
             }
         }
-        Err(self.namesake(in_the_way.as_ref(), &record.id))
+        let reason = format!("{} changed {MAX_TRIES} times while the node was being registered", self.key);
+        Err(Error::Unavailable { directory: "the directory".to_owned(), reason })
+    }
+
+    fn hold(&self, lease: LeaseId) -> LeaseId {
+        self.set(SessionState::Held(lease));
+        lease
     }
 
     /// If the entry is that of another instance, waits until its lease has ended and says so. An entry of this instance, or
@@ -183,15 +201,7 @@ impl Member {
                 Some(remaining) => least = remaining,
             }
         }
-        Err(self.namesake(Some(entry), &namesake.id))
-    }
-
-    fn namesake(&self, entry: Option<&Entry>, node: &NodeId) -> Error {
-        let record = entry.and_then(|entry| serde_json::from_slice::<NodeRecord>(&entry.value).ok());
-        Error::NodeExists {
-            node: node.clone(),
-            link_addr: record.map(|record| record.link_addr).unwrap_or_default(),
-        }
+        Err(Error::NodeExists { node: namesake.id, link_addr: namesake.link_addr })
     }
 
     /// The node's key as it stands.
@@ -214,32 +224,35 @@ async fn keep(member: Arc<Member>, mut lease: LeaseId) {
     let mut wake = renewed + every;
     loop {
         sleep_until(wake).await;
-        let asked = Instant::now();
-        let patience = member.ttl.saturating_sub(asked - renewed).max(every);
-        let answer = timeout(patience, renew(&member, lease, backoff.failures() > 0)).await;
-        match answer {
+        let (asked, ends) = (Instant::now(), renewed + member.ttl);
+        let patience = if asked < ends { ends - asked } else { every };
+        if asked >= ends {
+            member.set(SessionState::Lost);
+        }
+        match timeout(patience, renew(&member, lease, backoff.failures() > 0)).await {
             Ok(Ok(())) => {
-                renewed = asked;
-                wake = asked + every;
+                member.count(telemetry::Lease::Renewed);
+                member.hold(lease);
                 backoff.reset();
-                member.state.send_if_modified(|state| {
-                    std::mem::replace(state, SessionState::Held(lease)) != SessionState::Held(lease)
-                });
+                (renewed, wake) = (asked, asked + every);
             }
             Ok(Err(Error::LeaseGone)) => {
                 tracing::warn!(key = member.key, "the node's lease has ended; registering again");
-                member.state.send_replace(SessionState::Lost);
+                member.count(telemetry::Lease::Lost);
+                member.set(SessionState::Lost);
                 lease = register_again(&member, &mut backoff).await;
                 renewed = Instant::now();
                 wake = renewed + every;
             }
             Ok(Err(_)) | Err(_) => {
-                if asked - renewed >= member.ttl {
-                    member.state.send_if_modified(|state| {
-                        std::mem::replace(state, SessionState::Lost) != SessionState::Lost
-                    });
+                member.count(telemetry::Lease::Failed);
+                let now = Instant::now();
+                wake = now + backoff.next(rand::random());
+                if now >= ends {
+                    member.set(SessionState::Lost);
+                } else {
+                    wake = wake.min(ends);
                 }
-                wake = Instant::now() + backoff.next(rand::random());
                 tracing::warn!(
                     key = member.key,
                     failures = backoff.failures(),

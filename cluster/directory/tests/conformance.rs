@@ -1,6 +1,6 @@
 //! What every directory must do, run against each: the embedded one, by a paused clock, and a real etcd.
 
-#![allow(unreachable_pub, reason = "modules shared by test binaries")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "these are tests and what they share")]
 
 mod conformance {
     pub mod membership;
@@ -16,7 +16,7 @@ use support::etcd_server::EtcdServer;
 /// A directory to be tested.
 pub trait Backend {
     /// A handle as another process of the cluster would have it.
-    async fn directory(&self) -> Directory;
+    fn directory(&self) -> impl Future<Output = Directory> + Send;
 }
 
 struct Embedded(Directory);

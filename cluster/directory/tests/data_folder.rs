@@ -1,6 +1,6 @@
 //! The embedded directory's data folder: what survives a restart, and what is left alone.
 
-#![allow(unreachable_pub, reason = "modules shared by test binaries")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "these are tests and what they share")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! What the directory's clients make of an etcd that dies, comes back, forgets, or cannot be reached.
 
-#![allow(unreachable_pub, reason = "modules shared by test binaries")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "these are tests and what they share")]
 
 mod support;
 

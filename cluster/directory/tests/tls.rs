@@ -1,6 +1,6 @@
 //! Mutual TLS to etcd: with certificates of the right authority, with none, and with a stranger's.
 
-#![allow(unreachable_pub, reason = "modules shared by test binaries")]
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "these are tests and what they share")]
 
 mod support;
 
@@ -71,8 +71,8 @@ async fn etcd_is_reached_by_mutual_tls_and_strangers_are_refused() {
     let distrusting = EtcdTls { ca: stranger.ca, ..client.clone() };
     for tls in [unsigned, distrusting] {
         let Err(error) = Directory::etcd(with(tls)).await else { panic!("a stranger was let in") };
-        assert!(error.to_string().contains(&server.endpoint()), "{error}");
-        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&server.endpoint()) && text.contains("certificate"), "{text}");
     }
     let missing = EtcdTls { key: folder.path().join("missing.pem"), ..client };
     let Err(error) = Directory::etcd(with(missing)).await else { panic!("there is no such file") };

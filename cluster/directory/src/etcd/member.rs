@@ -57,13 +57,7 @@ impl Members {
                 Err(_) => {}
             }
         }
-        // One member's refusal says more than another's silence.
-        failures.sort_by_key(Error::is_ambiguous);
-        let endpoints = || config.endpoints.join(", ");
-        Err(failures
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| Error::Config(format!("no endpoint of {}", endpoints()))))
+        Err(no_member(config, &failures))
     }
 
     /// Asks one member, once.
@@ -73,7 +67,7 @@ impl Members {
     {
         let index = self.in_use.load(Ordering::Relaxed);
         let answer = self.members[index].call(self.request_timeout, &call).await;
-        if answer.as_ref().is_err_and(Error::is_ambiguous) {
+        if answer.as_ref().is_err_and(Error::is_unavailable) {
             self.turn_from(index);
         }
         answer
@@ -86,7 +80,7 @@ impl Members {
     {
         for _ in 1..self.members.len() {
             match self.call_once(&call).await {
-                Err(error) if error.is_ambiguous() => {}
+                Err(error) if error.is_unavailable() => {}
                 answer => return answer,
             }
         }
@@ -156,6 +150,22 @@ impl Member {
     fn name(&self) -> String {
         format!("etcd at {}", self.endpoint)
     }
+}
+
+/// Why none of the members would do. One member's refusal says more than another's silence.
+fn no_member(config: &EtcdConfig, failures: &[Error]) -> Error {
+    if let Some(refusal) = failures.iter().find(|failure| !failure.is_unavailable()) {
+        return refusal.clone();
+    }
+    let mut reason = match failures.first() {
+        Some(Error::Unavailable { reason, .. }) => reason.clone(),
+        _ => "no answer".to_owned(),
+    };
+    if config.tls.is_some() {
+        // By TLS 1.3 a server that does not trust a client just ends the connection.
+        reason.push_str(", or it does not trust this client's certificate");
+    }
+    Error::Unavailable { directory: format!("etcd at {}", config.endpoints.join(", ")), reason }
 }
 
 /// Whether a connection failed over certificates. The chain of errors has no type that says so.
