@@ -1,0 +1,130 @@
+//! Who comes in: the ticket that a caller shows, checked against the room it asks for. Without any call to anyone.
+//!
+//! It does not know how the caller came, by HTTP or gRPC, and never keeps or logs a ticket.
+
+use stentor_admission::{Claims, KeySet, bearer};
+use stentor_ids::{Code, Fault, RoomId};
+use stentor_pace::WallTime;
+use stentor_proto::v1;
+use tonic::metadata::MetadataMap;
+
+/// The door of an edge.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    keys: KeySet,
+}
+
+impl Door {
+    pub(crate) const fn new(keys: KeySet) -> Self {
+        Self { keys }
+    }
+
+    /// Someone who wants to do more than hear: a valid ticket for the room is needed.
+    ///
+    /// # Errors
+    /// `Unauthenticated` without a ticket; else why the ticket is worth nothing here and now.
+    pub(crate) fn participant(
+        &self,
+        ticket: Option<&str>,
+        room: &RoomId,
+        now: WallTime,
+    ) -> Result<Claims, Fault> {
+        let ticket = ticket.ok_or_else(|| {
+            Fault::new(Code::Unauthenticated, "no ticket; send one as `authorization: Bearer TICKET`")
+        })?;
+        let claims = self.keys.verify(ticket, now)?;
+        claims.check_room(room)?;
+        Ok(claims)
+    }
+
+    /// Someone who wants to hear. A public room needs no ticket; a bad one is refused all the same, since its holder
+    /// wants to know.
+    ///
+    /// # Errors
+    /// As [`Door::participant`]; `Banned` for the holder of a ticket who was banned is told by the room, not here.
+    pub(crate) fn listener(
+        &self,
+        ticket: Option<&str>,
+        room: &RoomId,
+        visibility: v1::Visibility,
+        now: WallTime,
+    ) -> Result<Option<Claims>, Fault> {
+        if ticket.is_none() && visibility == v1::Visibility::Public {
+            return Ok(None);
+        }
+        self.participant(ticket, room, now).map(Some)
+    }
+}
+
+/// The ticket in the metadata of a call, if there is one.
+///
+/// # Errors
+/// `InvalidTicket` for an `authorization` that is no bearer token.
+pub(crate) fn ticket_of(metadata: &MetadataMap) -> Result<Option<&str>, Fault> {
+    let Some(value) = metadata.get("authorization") else { return Ok(None) };
+    let ticket = value.to_str().ok().and_then(bearer).ok_or_else(|| {
+        Fault::new(Code::InvalidTicket, "the authorization is not of the form `Bearer TICKET`")
+    })?;
+    Ok(Some(ticket))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stentor_ids::{ParticipantId, Role};
+
+    use super::*;
+
+    const NOW: WallTime = WallTime::from_millis(1_700_000_000_000);
+
+    fn room(name: &str) -> RoomId {
+        RoomId::new(name).unwrap()
+    }
+
+    fn door_and_ticket() -> (Door, String) {
+        let keys = KeySet::new([("main", [7u8; 32])]).unwrap();
+        let claims = Claims {
+            room: room("talk"),
+            participant: ParticipantId::new("ann").unwrap(),
+            name: "Ann".into(),
+            role: Role::Listener,
+            expires_at: NOW + Duration::from_secs(60),
+            not_before: None,
+            issued_at: None,
+        };
+        let ticket = keys.sign(&claims, None).unwrap();
+        (Door::new(keys), ticket)
+    }
+
+    #[test]
+    fn a_public_room_is_heard_without_a_ticket_and_a_private_one_is_not() {
+        let (door, ticket) = door_and_ticket();
+        let hear = |ticket, visibility| door.listener(ticket, &room("talk"), visibility, NOW);
+        assert_eq!(hear(None, v1::Visibility::Public), Ok(None));
+        assert_eq!(hear(None, v1::Visibility::Private).unwrap_err().code, Code::Unauthenticated);
+        assert_eq!(hear(None, v1::Visibility::Unspecified).unwrap_err().code, Code::Unauthenticated);
+        assert_eq!(hear(Some(&ticket), v1::Visibility::Private).unwrap().unwrap().name, "Ann");
+        assert_eq!(hear(Some("x"), v1::Visibility::Public).unwrap_err().code, Code::InvalidTicket);
+    }
+
+    #[test]
+    fn a_ticket_opens_its_room_in_its_time() {
+        let (door, ticket) = door_and_ticket();
+        let enter = |name, now| door.participant(Some(&ticket), &room(name), now).map_err(|fault| fault.code);
+        assert!(enter("talk", NOW).is_ok());
+        assert_eq!(enter("else", NOW), Err(Code::WrongRoom));
+        assert_eq!(enter("talk", NOW + Duration::from_secs(61)), Err(Code::TicketExpired));
+        assert_eq!(door.participant(None, &room("talk"), NOW).unwrap_err().code, Code::Unauthenticated);
+    }
+
+    #[test]
+    fn an_authorization_that_is_no_bearer_token_is_refused() {
+        let mut metadata = MetadataMap::new();
+        assert_eq!(ticket_of(&metadata), Ok(None));
+        metadata.insert("authorization", "Bearer a.b.c".parse().unwrap());
+        assert_eq!(ticket_of(&metadata), Ok(Some("a.b.c")));
+        metadata.insert("authorization", "Basic YTpi".parse().unwrap());
+        assert_eq!(ticket_of(&metadata).unwrap_err().code, Code::InvalidTicket);
+    }
+}

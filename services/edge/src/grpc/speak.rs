@@ -1,0 +1,265 @@
+//! `SpeakService`: one speaker's connection, from its hello to its end.
+//!
+//! The ticket says who, the owner says whether, the [`Gate`] says which packets. The connection outlives changes of the
+//! owner (the uplink sees to that) and ends with the ticket, the seat or the room.
+
+use std::{sync::Arc, time::Duration};
+
+use stentor_admission::Claims;
+use stentor_ids::{Code, Fault, RoomId};
+use stentor_link::uplink::{Speaker, SpeakerEvent, SpeakerSession, Uplinks};
+use stentor_proto::{
+    role_to_wire, status_of,
+    v1::{self, speak_request, speak_response::Message, speak_service_server::SpeakService},
+};
+use stentor_telemetry::{NodeMetrics, Packet as Outcome, Protocol, Tier, propagation};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+use tracing::Instrument as _;
+
+use super::gate::{Gate, Verdict};
+use crate::{
+    clock,
+    door::{Door, ticket_of},
+};
+
+/// How long a client may take to say hello. It is the first thing on the stream; more than a few round trips is a hang.
+const HELLO: Duration = Duration::from_secs(5);
+/// Messages waiting for a slow client: 1.3 s of monitor frames. Beyond it monitor frames are let go, and a client that
+/// leaves no room for an event is sent away.
+const OUTBOX: usize = 64;
+/// How long the reason for the end may wait for a slow client.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// The service. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Speak {
+    door: Arc<Door>,
+    uplinks: Uplinks,
+    metrics: NodeMetrics,
+    moving: watch::Receiver<Option<v1::Move>>,
+}
+
+impl Speak {
+    /// `moving` turns to where speakers are to go when the edge leaves.
+    pub(crate) const fn new(
+        door: Arc<Door>,
+        uplinks: Uplinks,
+        metrics: NodeMetrics,
+        moving: watch::Receiver<Option<v1::Move>>,
+    ) -> Self {
+        Self { door, uplinks, metrics, moving }
+    }
+
+    async fn admit(
+        &self,
+        request: Request<Streaming<v1::SpeakRequest>>,
+    ) -> Result<(Connection, mpsc::Receiver<Result<v1::SpeakResponse, Status>>), Fault> {
+        let (metadata, _, mut incoming) = request.into_parts();
+        let hello = hello(&mut incoming).await?;
+        let room =
+            RoomId::new(&hello.room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
+        let claims = self.door.participant(ticket_of(&metadata)?, &room, clock::wall())?;
+        let speaker = Speaker {
+            participant: claims.participant.clone(),
+            name: claims.name.clone(),
+            role: claims.role,
+            monitor: hello.monitor,
+        };
+        let session = self.uplinks.attach(&room, speaker).await?;
+        let (outbox, outgoing) = mpsc::channel(OUTBOX);
+        let connection = Connection {
+            incoming,
+            outbox,
+            session,
+            claims,
+            gate: Gate::new(),
+            metrics: self.metrics.clone(),
+            moving: self.moving.clone(),
+        };
+        Ok((connection, outgoing))
+    }
+}
+
+#[async_trait]
+impl SpeakService for Speak {
+    type SpeakStream = ReceiverStream<Result<v1::SpeakResponse, Status>>;
+
+    async fn speak(
+        &self,
+        request: Request<Streaming<v1::SpeakRequest>>,
+    ) -> Result<Response<Self::SpeakStream>, Status> {
+        let span = tracing::info_span!("speak");
+        propagation::adopt(&span, request.metadata());
+        let admitted = self.admit(request).instrument(span).await;
+        let (connection, outgoing) = admitted.map_err(|fault| {
+            self.metrics.refusal(fault.code);
+            status_of(&fault)
+        })?;
+        self.metrics.joins(Protocol::Grpc).inc();
+        tokio::spawn(connection.run());
+        Ok(Response::new(ReceiverStream::new(outgoing)))
+    }
+}
+
+async fn hello(incoming: &mut Streaming<v1::SpeakRequest>) -> Result<v1::SpeakHello, Fault> {
+    let refused = |detail: &'static str| Fault::new(Code::InvalidArgument, detail);
+    let first = timeout(HELLO, incoming.message())
+        .await
+        .map_err(|_| refused("no hello within 5 s; send one first of all"))?
+        .map_err(|status| stentor_proto::fault_of(&status))?;
+    match first.and_then(|request| request.message) {
+        Some(speak_request::Message::Hello(hello)) => Ok(hello),
+        _ => Err(refused("the first message is not a hello; send one first of all")),
+    }
+}
+
+/// One speaker's connection.
+struct Connection {
+    incoming: Streaming<v1::SpeakRequest>,
+    outbox: mpsc::Sender<Result<v1::SpeakResponse, Status>>,
+    session: SpeakerSession,
+    claims: Claims,
+    gate: Gate,
+    metrics: NodeMetrics,
+    moving: watch::Receiver<Option<v1::Move>>,
+}
+
+/// How a connection goes on after something happened on it.
+enum Next {
+    GoOn,
+    /// The client is gone, or was told that the room ended.
+    End,
+}
+
+impl Connection {
+    async fn run(mut self) {
+        self.metrics.speakers(Tier::Edge).inc();
+        let ended = self.serve().await;
+        self.metrics.speakers(Tier::Edge).dec();
+        if let Err(fault) = ended {
+            tracing::debug!(participant = %self.claims.participant, %fault, "a speaker is sent away");
+            self.metrics.refusal(fault.code);
+            // A client that is gone does not hear it.
+            let _ = timeout(LAST_WORD, self.outbox.send(Err(status_of(&fault)))).await;
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), Fault> {
+        self.say(Message::Welcome(v1::SpeakWelcome {
+            participant: self.claims.participant.to_string(),
+            role: role_to_wire(self.session.role()).into(),
+            muted: self.session.muted(),
+            resume_token: String::new(),
+        }))?;
+        let left = self.claims.expires_at.since(clock::wall());
+        let expiry = tokio::time::sleep(left);
+        tokio::pin!(expiry);
+        self.moving.mark_changed();
+        loop {
+            let next = tokio::select! {
+                request = self.incoming.message() => self.heard(request.ok().flatten())?,
+                event = self.session.events().recv() => self.told(event)?,
+                Ok(()) = self.moving.changed() => self.to_move()?,
+                () = self.outbox.closed() => Next::End,
+                () = &mut expiry => {
+                    let detail = "the ticket has expired; connect again with a new one";
+                    return Err(Fault::new(Code::TicketExpired, detail));
+                }
+            };
+            if matches!(next, Next::End) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Something from the client; `None` when it hung up.
+    fn heard(&mut self, request: Option<v1::SpeakRequest>) -> Result<Next, Fault> {
+        let Some(request) = request else { return Ok(Next::End) };
+        let packet = match request.message {
+            Some(speak_request::Message::Packet(packet)) => packet,
+            Some(speak_request::Message::Hello(_)) => {
+                return Err(Fault::new(Code::InvalidArgument, "a second hello; one is enough"));
+            }
+            // A message of a newer client.
+            None => return Ok(Next::GoOn),
+        };
+        let outcome = match self.gate.pass(clock::now(), packet.seq, packet.opus) {
+            Ok(Verdict::Take(opus)) => {
+                self.session.send(packet.seq, opus.into_bytes(), clock::wall());
+                Outcome::Taken
+            }
+            Ok(Verdict::Repeated) => Outcome::Stale,
+            Ok(Verdict::Excess) => Outcome::Flood,
+            Err(fault) => {
+                let outcome = if fault.code == Code::TooFast { Outcome::Flood } else { Outcome::Invalid };
+                self.metrics.uplink_packets(Tier::Edge, outcome).inc();
+                return Err(fault);
+            }
+        };
+        self.metrics.uplink_packets(Tier::Edge, outcome).inc();
+        Ok(Next::GoOn)
+    }
+
+    /// Something from the owner.
+    fn told(&mut self, event: Option<SpeakerEvent>) -> Result<Next, Fault> {
+        match event {
+            Some(SpeakerEvent::Monitor { slot, opus }) => {
+                let frame = v1::MonitorFrame { slot: slot.0, opus };
+                // A full outbox lets it go.
+                let _ =
+                    self.outbox.try_send(Ok(v1::SpeakResponse { message: Some(Message::Monitor(frame)) }));
+                Ok(Next::GoOn)
+            }
+            Some(SpeakerEvent::Event(event)) => {
+                let end = end_of(&event);
+                self.say(Message::Event(event))?;
+                end.map_or(Ok(Next::GoOn), Err)
+            }
+            Some(SpeakerEvent::Ended) => {
+                self.say(Message::Ended(v1::Ended {}))?;
+                Ok(Next::End)
+            }
+            Some(SpeakerEvent::Lost(fault)) => Err(fault),
+            None => Err(Fault::new(Code::NoOwner, "the room's owner is gone").retry_after(LAST_WORD)),
+        }
+    }
+
+    fn to_move(&mut self) -> Result<Next, Fault> {
+        let to = self.moving.borrow_and_update().clone();
+        if let Some(to) = to {
+            self.say(Message::Move(to))?;
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn say(&self, message: Message) -> Result<(), Fault> {
+        let response = v1::SpeakResponse { message: Some(message) };
+        self.outbox.try_send(Ok(response)).map_err(|_| {
+            Fault::new(Code::Overloaded, format!("the client does not read: {OUTBOX} messages wait for it"))
+        })
+    }
+}
+
+/// The reason to end the connection, if the event takes the participant off the stage.
+fn end_of(event: &v1::ParticipantEvent) -> Option<Fault> {
+    use v1::participant_event::What;
+    match event.what.as_ref()? {
+        What::Removed(reason) => {
+            Some(Fault::new(Code::RoleForbids, format!("removed from the stage: {}", or_none(reason))))
+        }
+        What::Banned(reason) => Some(Fault::new(Code::Banned, format!("banned: {}", or_none(reason)))),
+        What::Role(role) if *role == v1::Role::Listener as i32 => {
+            Some(Fault::new(Code::RoleForbids, "a moderator made this participant a listener"))
+        }
+        What::Role(_) | What::Muted(_) | What::Invited(_) => None,
+    }
+}
+
+fn or_none(reason: &str) -> &str {
+    if reason.is_empty() { "no reason was given" } else { reason }
+}
