@@ -1,0 +1,295 @@
+//! One shard: a thread, a poll loop, and the listeners that were handed to it.
+//!
+//! Invariants: nothing but this thread touches its sessions; no wait but in the poll; a session that goes is out of every
+//! walk before the next one.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::Duration,
+};
+
+use mio::{Events, Poll, Token, Waker, event::Event};
+use slab::Slab;
+use stentor_ids::{RoomId, SLOTS_PER_SECOND};
+use stentor_pace::Time;
+use stentor_relay::Output;
+use stentor_telemetry::{Counter, Frames, Latency, Leave, NodeMetrics, Protocol, Tier};
+
+use super::{
+    Close,
+    group::{Group, Ring},
+    inbox::{Inbox, Mail, Note},
+    session::{Fate, Newcomer, Session, Tally},
+};
+use crate::{clock, ogg::PageTime};
+
+/// How often listeners are looked at for whom nothing came: ended tickets, sockets that take nothing, farewells that
+/// wait. A ticket's end is kept as exactly as this.
+const SWEEP: Duration = Duration::from_millis(500);
+/// Hang-ups taken in one turn; more wait for the next.
+const MAX_EVENTS: usize = 1024;
+/// Slots kept of each room, so that the first listener of a page time finds a finished page however long pages are.
+const RECENT_SLOTS: usize = SLOTS_PER_SECOND as usize * 2;
+/// The token of the waker; sessions' tokens are far below.
+const WAKE: Token = Token(usize::MAX);
+/// Bits of a token that are a session's place in its group: far more than a process can have sockets.
+const SESSION_BITS: u32 = 32;
+
+/// One shard, until it runs.
+pub(super) struct Shard {
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    rooms: HashMap<RoomId, Room>,
+    groups: Slab<Group>,
+    scratch: Vec<u8>,
+    /// How long a listener may take nothing of what waits for it.
+    patience: Duration,
+    meters: Meters,
+}
+
+/// What a shard keeps of a room: what was played last, and its groups by number.
+#[derive(Default)]
+struct Room {
+    recent: VecDeque<Output>,
+    groups: Vec<usize>,
+}
+
+impl Shard {
+    /// A shard and the way to it.
+    pub(super) fn new(patience: Duration, metrics: &NodeMetrics) -> io::Result<(Self, Arc<Inbox>)> {
+        let poll = Poll::new()?;
+        let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), WAKE)?));
+        let shard = Self {
+            poll,
+            inbox: inbox.clone(),
+            rooms: HashMap::new(),
+            groups: Slab::new(),
+            scratch: Vec::new(),
+            patience,
+            meters: Meters::new(metrics),
+        };
+        Ok((shard, inbox))
+    }
+
+    /// Serves until it is told to stop.
+    pub(super) fn run(mut self) {
+        let (mut events, mut mail) = (Events::with_capacity(MAX_EVENTS), Mail::default());
+        let mut sweep_at = clock::now() + SWEEP;
+        while !mail.stop {
+            if let Err(error) = self.poll.poll(&mut events, Some(sweep_at.since(clock::now())))
+                && error.kind() != ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "a shard cannot poll, and stops");
+                break;
+            }
+            events.iter().filter(|event| event.token() != WAKE).for_each(|event| self.hear(event));
+            self.inbox.take(&mut mail);
+            self.meters.skipped.inc_by(mail.dropped);
+            mail.notes.drain(..).for_each(|note| self.heed(note));
+            mail.newcomers.drain(..).for_each(|newcomer| self.seat(newcomer));
+            let now = clock::now();
+            if sweep_at <= now {
+                self.sweep(now);
+                sweep_at = now + SWEEP;
+            }
+        }
+        let Self { groups, meters, .. } = &mut self;
+        for (_, group) in groups.iter_mut() {
+            group.walk(|_, _| Err(Leave::Closed), |leave| meters.left(leave));
+        }
+    }
+
+    /// A socket has something to say: most likely that its listener has gone.
+    fn hear(&mut self, event: &Event) {
+        let (group, key) = place(event.token());
+        let sessions = self.groups.get_mut(group).map(|group| &mut group.sessions);
+        let Some(sessions) = sessions.filter(|sessions| sessions.contains(key)) else { return };
+        if !sessions[key].wire().heard(event) {
+            sessions.remove(key);
+            self.meters.left(Leave::Left);
+        }
+    }
+
+    fn heed(&mut self, note: Note) {
+        match note {
+            Note::Open(room) => {
+                self.rooms.entry(room).or_default();
+            }
+            Note::Play(room, output) => self.play(&room, output),
+            Note::Cut(room, participant) => {
+                let Self { rooms, groups, meters, scratch, .. } = self;
+                for &group in rooms.get(&room).map_or(&[][..], |room| &room.groups) {
+                    meters.walk(&mut groups[group], scratch, |session, ring| {
+                        if session.is(&participant) {
+                            session.cut(ring, Leave::Refused);
+                        }
+                    });
+                }
+            }
+            Note::Close(room, close) => {
+                // The groups go at a sweep, when their last listener has.
+                for group in self.rooms.remove(&room).unwrap_or_default().groups {
+                    self.close(group, close);
+                }
+            }
+        }
+    }
+
+    fn play(&mut self, room: &RoomId, output: Output) {
+        let Self { rooms, groups, meters, scratch, .. } = self;
+        let Some(room) = rooms.get_mut(room) else { return };
+        let started = clock::now();
+        for &group in &room.groups {
+            let group = &mut groups[group];
+            if group.play(&output) {
+                meters.walk(group, scratch, |_, _| ());
+            }
+        }
+        if room.recent.len() == RECENT_SLOTS {
+            room.recent.pop_front();
+        }
+        room.recent.push_back(output);
+        meters.fan_out.observe(clock::now().since(started));
+    }
+
+    fn close(&mut self, group: usize, close: Close) {
+        let Self { groups, meters, scratch, .. } = self;
+        let group = &mut groups[group];
+        match close {
+            Close::Ended => {
+                group.flush();
+                meters.walk(group, scratch, |session, _| session.end(Leave::Ended));
+            }
+            Close::Lost => group.walk(|_, _| Err(Leave::Closed), |leave| meters.left(leave)),
+        }
+    }
+
+    fn seat(&mut self, newcomer: Newcomer) {
+        // A room that left while the newcomer was on its way has ended, for all that this listener will see.
+        let over = !self.rooms.contains_key(&newcomer.room);
+        let number = self.group_for(&newcomer.room, newcomer.page);
+        let Self { poll, groups, meters, scratch, .. } = self;
+        let group = &mut groups[number];
+        let mut session = Session::new(newcomer, group.ring(), clock::now());
+        if over {
+            session.end(Leave::Ended);
+        }
+        meters.seated();
+        let token = token(number, group.sessions.vacant_key());
+        let registered = session.wire().register(poll.registry(), token).map_err(|_| Leave::Closed);
+        match registered.and_then(|()| meters.advance(&mut session, group, scratch)) {
+            Ok(()) => drop(group.sessions.insert(session)),
+            Err(leave) => meters.left(leave),
+        }
+    }
+
+    /// The group of a room and page time; a new one knows what was played last.
+    fn group_for(&mut self, room: &RoomId, page: PageTime) -> usize {
+        let Self { rooms, groups, .. } = self;
+        let known = rooms.get_mut(room);
+        let found = known.as_ref().and_then(|known| known.groups.iter().find(|at| groups[**at].page == page));
+        if let Some(&found) = found {
+            return found;
+        }
+        let mut group = Group::new(room.clone(), page);
+        let number = groups.vacant_key();
+        if let Some(known) = known {
+            known.groups.push(number);
+            for output in &known.recent {
+                group.play(output);
+            }
+        }
+        groups.insert(group)
+    }
+
+    fn sweep(&mut self, now: Time) {
+        let Self { rooms, groups, meters, scratch, patience, .. } = self;
+        for (_, group) in groups.iter_mut() {
+            meters.walk(group, scratch, |session, ring| {
+                if session.is_over(now) {
+                    session.cut(ring, Leave::Refused);
+                }
+            });
+            let stuck = |session: &Session| session.waits(now) > *patience;
+            let fate = |session: &mut Session, _: &Ring| if stuck(session) { Err(Leave::Slow) } else { Ok(()) };
+            group.walk(fate, |leave| meters.left(leave));
+        }
+        groups.retain(|number, group| {
+            let used = !group.sessions.is_empty();
+            if !used && let Some(room) = rooms.get_mut(&group.room) {
+                room.groups.retain(|one| *one != number);
+            }
+            used
+        });
+    }
+}
+
+/// Where a session is: its group and its place in it.
+fn token(group: usize, session: usize) -> Token {
+    Token(group << SESSION_BITS | session)
+}
+
+fn place(token: Token) -> (usize, usize) {
+    (token.0 >> SESSION_BITS, token.0 & ((1 << SESSION_BITS) - 1))
+}
+
+/// The metrics of a shard, and the walks that are counted in them.
+struct Meters {
+    metrics: NodeMetrics,
+    out: Counter,
+    skipped: Counter,
+    bytes: Counter,
+    fan_out: Latency,
+}
+
+impl Meters {
+    fn new(metrics: &NodeMetrics) -> Self {
+        Self {
+            out: metrics.frames(Tier::Edge, Frames::Out).clone(),
+            skipped: metrics.frames(Tier::Edge, Frames::Skipped).clone(),
+            bytes: metrics.egress_bytes(Protocol::Ogg).clone(),
+            fan_out: metrics.fan_out().clone(),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// Writes to every listener of a group what it lacks, after `first`.
+    fn walk(&self, group: &mut Group, scratch: &mut Vec<u8>, mut first: impl FnMut(&mut Session, &Ring)) {
+        let (now, page, mut tally) = (clock::now(), group.page, Tally::default());
+        let visit = |session: &mut Session, ring: &Ring| {
+            first(session, ring);
+            session.advance(ring, now, scratch, &mut tally)
+        };
+        group.walk(visit, |leave| self.left(leave));
+        self.count(&tally, page);
+    }
+
+    /// Writes to one listener what it lacks.
+    fn advance(&self, session: &mut Session, group: &Group, scratch: &mut Vec<u8>) -> Fate {
+        let mut tally = Tally::default();
+        let fate = session.advance(group.ring(), clock::now(), scratch, &mut tally);
+        self.count(&tally, group.page);
+        fate
+    }
+
+    fn count(&self, tally: &Tally, page: PageTime) {
+        self.bytes.inc_by(tally.bytes);
+        self.out.inc_by(tally.pages * page.slots());
+        self.skipped.inc_by(tally.skipped * page.slots());
+        for wait in &tally.joined {
+            self.metrics.joins(Protocol::Ogg).inc();
+            self.metrics.join().observe(*wait);
+        }
+    }
+
+    fn seated(&self) {
+        self.metrics.listeners(Protocol::Ogg).inc();
+    }
+
+    fn left(&self, leave: Leave) {
+        self.metrics.listeners(Protocol::Ogg).dec();
+        self.metrics.leaves(leave).inc();
+    }
+}
