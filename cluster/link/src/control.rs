@@ -1,12 +1,26 @@
-//! Calls between nodes that are not audio, each with a deadline.
+//! Calls between nodes that are not audio, each with a deadline. Nothing is retried here: whoever calls knows whether
+//! the call may be repeated.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use stentor_ids::{Fault, NodeId, RoomId};
-use stentor_proto::v1::{self, control_service_server::ControlServiceServer};
+use stentor_ids::{Code, Fault, NodeId, RoomId};
+use stentor_proto::{
+    fault_of, status_of,
+    v1::{self, control_service_client::ControlServiceClient, control_service_server},
+};
+use stentor_telemetry::propagation;
+use tonic::{Request, Response, Status, transport::Channel};
+use tracing::{Instrument, info_span};
 
-use crate::Pool;
+use crate::{MAX_MESSAGE, Pool, bad_name};
+
+/// How long [`Client::locate`] and [`Client::probe`] may take: they are answered from memory.
+pub const LOCATE_WITHIN: Duration = Duration::from_secs(1);
+/// How long the other calls may take: they may commit to the directory.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long a hand-off may take: the new owner starts and a few more slots are mixed by the old one.
+pub const HAND_OFF_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a node answers other nodes.
 #[async_trait]
@@ -29,59 +43,190 @@ pub trait Handler: Send + Sync + 'static {
     async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault>;
 }
 
-/// The service that hands other nodes' calls to `handler`.
-#[must_use]
-pub fn server(_handler: Arc<dyn Handler>) -> ControlServiceServer<Server> {
-    todo!()
+/// Calls other nodes. Clones share the connections.
+#[derive(Clone)]
+pub struct Client {
+    pool: Pool,
 }
 
-/// Answers other nodes' calls by a [`Handler`].
-pub struct Server(#[allow(dead_code)] Arc<dyn Handler>);
-
-/// Calls other nodes. Clones share the connections.
-#[derive(Debug, Clone)]
-pub struct Client(#[allow(dead_code)] ());
-
-#[allow(missing_docs, clippy::unused_async)]
 impl Client {
     /// A client over the pool's connections.
     #[must_use]
-    pub fn new(_pool: Pool) -> Self {
-        todo!()
+    pub const fn new(pool: Pool) -> Self {
+        Self { pool }
     }
-    pub async fn locate(&self, _link_addr: &str, _room: &RoomId) -> Result<v1::LocateResponse, Fault> {
-        todo!()
+
+    /// Asks a node who carries a room.
+    ///
+    /// # Errors
+    /// The node's refusal; `NodeUnavailable` if it does not answer within [`LOCATE_WITHIN`].
+    pub async fn locate(&self, link_addr: &str, room: &RoomId) -> Result<v1::LocateResponse, Fault> {
+        let request = v1::LocateRequest { room: room.to_string() };
+        self.call(link_addr, request, LOCATE_WITHIN, async |mut client, request| client.locate(request).await)
+            .await
     }
+
+    /// Hands a command to the owner of a room.
+    ///
+    /// # Errors
+    /// The owner's refusal; `NodeUnavailable` if it does not answer within [`ANSWER_WITHIN`], and then the command may
+    /// or may not have been carried out.
     pub async fn command(
         &self,
-        _link_addr: &str,
-        _command: v1::CommandRequest,
+        link_addr: &str,
+        command: v1::CommandRequest,
     ) -> Result<v1::CommandReply, Fault> {
-        todo!()
+        self.call(link_addr, command, ANSWER_WITHIN, async |mut client, request| {
+            client.command(request).await
+        })
+        .await
     }
+
+    /// Asks a node to take a room over.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
     pub async fn take_over(
         &self,
-        _link_addr: &str,
-        _request: v1::TakeOverRequest,
+        link_addr: &str,
+        request: v1::TakeOverRequest,
     ) -> Result<v1::TakeOverResponse, Fault> {
-        todo!()
+        self.call(link_addr, request, ANSWER_WITHIN, async |mut client, request| {
+            client.take_over(request).await
+        })
+        .await
     }
-    pub async fn probe(&self, _link_addr: &str, _room: Option<&RoomId>) -> Result<v1::ProbeResponse, Fault> {
-        todo!()
+
+    /// Asks a node whether it is alive, and what it owns of a room.
+    ///
+    /// # Errors
+    /// As [`locate`](Self::locate).
+    pub async fn probe(&self, link_addr: &str, room: Option<&RoomId>) -> Result<v1::ProbeResponse, Fault> {
+        let request = v1::ProbeRequest { room: room.map(ToString::to_string).unwrap_or_default() };
+        self.call(link_addr, request, LOCATE_WITHIN, async |mut client, request| client.probe(request).await)
+            .await
     }
-    /// `within`: how long the asked node may take, since it hands its rooms over first.
-    pub async fn drain(&self, _link_addr: &str, _draining: bool) -> Result<v1::DrainResponse, Fault> {
-        todo!()
+
+    /// Tells a node to start or stop draining. It answers at once with what is still there.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    pub async fn drain(&self, link_addr: &str, draining: bool) -> Result<v1::DrainResponse, Fault> {
+        let request = v1::DrainRequest { draining };
+        self.call(link_addr, request, ANSWER_WITHIN, async |mut client, request| client.drain(request).await)
+            .await
     }
+
+    /// Asks the owner of a room to hand it to another node, or to the best by placement.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command), within [`HAND_OFF_WITHIN`].
     pub async fn hand_off(
         &self,
-        _link_addr: &str,
-        _room: &RoomId,
-        _to: Option<&NodeId>,
+        link_addr: &str,
+        room: &RoomId,
+        to: Option<&NodeId>,
     ) -> Result<v1::TakeOverResponse, Fault> {
-        todo!()
+        let to = to.map(ToString::to_string).unwrap_or_default();
+        let request = v1::HandOffRequest { room: room.to_string(), to };
+        self.call(link_addr, request, HAND_OFF_WITHIN, async |mut client, request| {
+            client.hand_off(request).await
+        })
+        .await
     }
-    fn _deadline() -> Duration {
-        Duration::from_secs(2)
+
+    async fn call<Q, A>(
+        &self,
+        link_addr: &str,
+        request: Q,
+        within: Duration,
+        call: impl AsyncFnOnce(ControlServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Fault> {
+        let client = ControlServiceClient::new(self.pool.channel(link_addr)?);
+        let mut request = Request::new(request);
+        propagation::inject(request.metadata_mut());
+        match tokio::time::timeout(within, call(client.max_decoding_message_size(MAX_MESSAGE), request)).await
+        {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(fault_of(&status)),
+            Err(_) => Err(Fault::new(
+                Code::NodeUnavailable,
+                format!("the node at {link_addr} did not answer within {} ms", within.as_millis()),
+            )
+            .retry_after(Duration::from_secs(1))),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "control::Client({:?})", self.pool)
+    }
+}
+
+/// Answers other nodes' calls by a [`Handler`]: parses at the door, and carries the caller's trace on.
+pub(crate) struct Server(pub(crate) Arc<dyn Handler>);
+
+fn room(name: &str) -> Result<RoomId, Fault> {
+    RoomId::new(name).map_err(bad_name)
+}
+
+/// Runs an answer within a span that continues the caller's trace.
+async fn answer<Q, A>(
+    call: &'static str,
+    request: Request<Q>,
+    answer: impl AsyncFnOnce(Q) -> Result<A, Fault>,
+) -> Result<Response<A>, Status> {
+    let span = info_span!("control", call);
+    propagation::adopt(&span, request.metadata());
+    let answer = answer(request.into_inner()).instrument(span).await;
+    answer.map(Response::new).map_err(|fault| status_of(&fault))
+}
+
+#[async_trait]
+impl control_service_server::ControlService for Server {
+    async fn locate(
+        &self,
+        request: Request<v1::LocateRequest>,
+    ) -> Result<Response<v1::LocateResponse>, Status> {
+        answer("locate", request, async |asked| self.0.locate(room(&asked.room)?).await).await
+    }
+
+    async fn command(
+        &self,
+        request: Request<v1::CommandRequest>,
+    ) -> Result<Response<v1::CommandReply>, Status> {
+        answer("command", request, async |asked| self.0.command(room(&asked.room)?, asked).await).await
+    }
+
+    async fn take_over(
+        &self,
+        request: Request<v1::TakeOverRequest>,
+    ) -> Result<Response<v1::TakeOverResponse>, Status> {
+        answer("take_over", request, async |asked| self.0.take_over(room(&asked.room)?, asked).await).await
+    }
+
+    async fn probe(&self, request: Request<v1::ProbeRequest>) -> Result<Response<v1::ProbeResponse>, Status> {
+        answer("probe", request, async |asked| {
+            let asked = Some(asked.room).filter(|name| !name.is_empty());
+            self.0.probe(asked.as_deref().map(room).transpose()?).await
+        })
+        .await
+    }
+
+    async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        answer("drain", request, async |asked| self.0.drain(asked.draining).await).await
+    }
+
+    async fn hand_off(
+        &self,
+        request: Request<v1::HandOffRequest>,
+    ) -> Result<Response<v1::TakeOverResponse>, Status> {
+        answer("hand_off", request, async |asked| {
+            let to = Some(asked.to).filter(|name| !name.is_empty());
+            let to = to.map(NodeId::new).transpose().map_err(bad_name)?;
+            self.0.hand_off(room(&asked.room)?, to).await
+        })
+        .await
     }
 }

@@ -20,9 +20,37 @@ mod tree;
 pub mod uplink;
 
 pub use downlink::{Carrier, Carry, Config};
-pub use feed::{Child, Closed, Cursor, Feed, Item, Reported};
+pub use feed::{Closed, Cursor, Feed, Item, Reported};
 pub use locate::Locator;
 pub use pool::Pool;
 pub use security::{SERVER_NAME, Security};
 pub use server::{Error, LinkServer, Services};
 pub use topology::{Owner, Peer, Topology};
+
+use stentor_ids::{Code, Fault, InvalidName};
+use stentor_telemetry::Gauge;
+
+/// Longest message that a link takes, in bytes. A room's status with a full stage is a few kilobytes; what is longer is
+/// refused by gRPC itself.
+const MAX_MESSAGE: usize = 256 * 1024;
+
+/// That a peer named something badly.
+fn bad_name(error: InvalidName) -> Fault {
+    Fault::new(Code::InvalidArgument, error.to_string())
+}
+
+/// Counts one more in a gauge for as long as it lives.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

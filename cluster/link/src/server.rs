@@ -1,11 +1,32 @@
-//! The port that other nodes connect to.
+//! The port that other nodes connect to: HTTP/2 over TCP, under mutual TLS where the security says so.
+//!
+//! Garbage on the port costs the connection that brought it and nothing else; a message above [`MAX_MESSAGE`] costs its
+//! stream.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use stentor_ids::NodeId;
+use stentor_proto::v1::{
+    control_service_server::ControlServiceServer, downlink_service_server::DownlinkServiceServer,
+    uplink_service_server::UplinkServiceServer,
+};
 use stentor_telemetry::NodeMetrics;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::{Server, server::TcpIncoming};
 
-use crate::{Carrier, Carry, Security, control::Handler, uplink::Ingest};
+use crate::{
+    Carrier, Carry, MAX_MESSAGE, Security,
+    control::{self, Handler},
+    downlink,
+    pool::{PING_EVERY, PING_WITHIN},
+    uplink::{self, Ingest},
+};
+
+/// Streams that one other node may have open at once: two for each room that both carry. Beyond it HTTP/2 makes the
+/// other side wait.
+const MAX_STREAMS: u32 = 16 * 1024;
+/// How long streams that were told to end may take to do so when the server stops.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a node serves to others; what it does not do is `None`, and answered as such.
 #[derive(Default, Clone)]
@@ -31,39 +52,86 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The certificate, key or authority is not usable, or serving failed.
+    /// The certificate, key or authority is not usable.
+    #[error("links cannot be secured: {0}; check the CA, the certificate and its key")]
+    Security(#[source] tonic::transport::Error),
+    /// Serving failed.
     #[error("links cannot be served: {0}")]
-    Transport(#[from] tonic::transport::Error),
+    Serve(#[source] tonic::transport::Error),
 }
 
 /// A bound link port.
-pub struct LinkServer(#[allow(dead_code)] ());
+pub struct LinkServer {
+    incoming: TcpIncoming,
+    local_addr: SocketAddr,
+    server: Server,
+}
 
 impl LinkServer {
-    /// Binds the link port; port 0 takes a free one.
+    /// Binds the link port; port 0 takes a free one. Call it within a tokio runtime.
     ///
     /// # Errors
     /// The port cannot be bound, or the security's certificates are not usable.
-    pub fn bind(_listen: SocketAddr, _security: &Security) -> Result<Self, Error> {
-        todo!()
+    pub fn bind(listen: SocketAddr, security: &Security) -> Result<Self, Error> {
+        let bind = |source| Error::Bind { addr: listen, source };
+        let incoming = TcpIncoming::bind(listen).map_err(bind)?.with_nodelay(Some(true));
+        let local_addr = incoming.local_addr().map_err(bind)?;
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(PING_EVERY))
+            .http2_keepalive_timeout(Some(PING_WITHIN))
+            .max_concurrent_streams(MAX_STREAMS);
+        let server = match security.server() {
+            Some(tls) => server.tls_config(tls).map_err(Error::Security)?,
+            None => server,
+        };
+        Ok(Self { incoming, local_addr, server })
     }
 
     /// Where it listens.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        todo!()
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
     }
 
-    /// Serves until `shutdown`; then streams end, and children take other parents.
+    /// Serves as node `me` until `shutdown`; then streams end, and children take other parents.
     ///
     /// # Errors
     /// Serving failed.
     pub async fn run(
-        self,
-        _services: Services,
-        _metrics: NodeMetrics,
-        _shutdown: CancellationToken,
+        mut self,
+        me: NodeId,
+        services: Services,
+        metrics: NodeMetrics,
+        shutdown: CancellationToken,
     ) -> Result<(), Error> {
-        todo!()
+        let downlink = downlink::Server {
+            me: me.clone(),
+            own: services.own,
+            carrier: services.carrier,
+            metrics: metrics.clone(),
+            stop: shutdown.clone(),
+        };
+        let uplink = services.ingest.map(|ingest| uplink::Server { ingest, metrics, stop: shutdown.clone() });
+        let control = services.control.map(control::Server);
+        let router = self
+            .server
+            .add_service(DownlinkServiceServer::new(downlink).max_decoding_message_size(MAX_MESSAGE))
+            .add_optional_service(
+                uplink.map(|it| UplinkServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
+            )
+            .add_optional_service(
+                control.map(|it| ControlServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
+            );
+        let served = router.serve_with_incoming_shutdown(self.incoming, shutdown.clone().cancelled_owned());
+        tokio::select! {
+            served = served => served.map_err(Error::Serve),
+            () = stopped(&shutdown) => Ok(()),
+        }
     }
+}
+
+/// Done when streams have had their time to end.
+async fn stopped(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(STOP_WITHIN).await;
 }

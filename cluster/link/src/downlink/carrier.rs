@@ -1,48 +1,211 @@
-//! Carrier.
+//! The rooms that a relay or an edge carries. A room is taken when it is first asked for, and let go [`LINGER`] after its
+//! last follower went.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use stentor_ids::{Fault, NodeId, RoomId};
+use parking_lot::Mutex;
+use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_telemetry::{NodeMetrics, Tier};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Carry, Feed, Pool, Topology};
+use super::{Carry, subscriber::Subscriber};
+use crate::{
+    Closed, Counted, Feed, Item, Pool, Topology, clock,
+    locate::unknown,
+    tree::{Place, above_edge},
+};
+
+/// How long a room is carried after its last follower went, so that listeners who come and go do not shake the tree.
+pub(super) const LINGER: Duration = Duration::from_secs(30);
+/// Rooms that a node carries at once. Beyond it a new room is refused with `Overloaded`: the rooms that are carried go
+/// first.
+const MAX_CARRIED: usize = 4096;
+/// How long a room may take until its state is known: two hops to connect, each within a second.
+const FIRST_WITHIN: Duration = Duration::from_secs(2);
+/// When to ask again for a room that did not come.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Who carries rooms.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// This node.
     pub me: NodeId,
-    /// `Relay` takes a room from its owner, `Edge` from two relays.
+    /// `Relay` takes a room from its owner, `Edge` from two relays, or from origins where there are no two relays. An
+    /// origin that serves edges directly carries what it does not own as a `Relay`.
     pub tier: Tier,
 }
 
-/// Carries rooms.
+/// Carries rooms. Clones share them.
 #[derive(Clone)]
-pub struct Carrier(#[allow(dead_code)] Arc<()>);
+pub struct Carrier(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    pool: Pool,
+    topology: Arc<dyn Topology>,
+    metrics: NodeMetrics,
+    rooms: Mutex<HashMap<RoomId, Feed>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
 
 impl Carrier {
-    /// A carrier of no room yet.
+    /// A carrier of no room yet. Needs [`run`](Self::run) only to stop in order.
     #[must_use]
-    pub fn new(_config: Config, _pool: Pool, _topology: Arc<dyn Topology>, _metrics: NodeMetrics) -> Self {
-        todo!()
+    pub fn new(config: Config, pool: Pool, topology: Arc<dyn Topology>, metrics: NodeMetrics) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            pool,
+            topology,
+            metrics,
+            rooms: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }))
     }
 
-    /// Runs until `shutdown`.
-    pub async fn run(self, _shutdown: CancellationToken) {
-        todo!()
+    /// Carries until `shutdown`, then lets every room go; its followers are told [`Closed::Moved`].
+    pub async fn run(self, shutdown: CancellationToken) {
+        shutdown.cancelled().await;
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
     }
 
-    /// This node's own listeners of a room.
-    pub fn report_listeners(&self, _room: &RoomId, _listeners: u64) {
-        todo!()
+    /// Tells how many listen to a room at this node itself. A room that is not carried is let go.
+    pub fn report_listeners(&self, room: &RoomId, listeners: u64) {
+        if let Some(feed) = self.0.rooms.lock().get(room) {
+            feed.set_own_listeners(listeners);
+        }
+    }
+
+    /// How many rooms are carried.
+    #[must_use]
+    pub fn rooms(&self) -> usize {
+        self.0.rooms.lock().len()
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    pub(super) fn topology(&self) -> &dyn Topology {
+        self.0.topology.as_ref()
+    }
+
+    pub(super) fn metrics(&self) -> &NodeMetrics {
+        &self.0.metrics
+    }
+
+    /// Whom this node takes a room from now, best first.
+    pub(super) fn above(&self, room: &RoomId) -> Vec<Arc<Place>> {
+        match self.0.config.tier {
+            Tier::Edge => {
+                let places = above_edge(room, &self.0.config.me, &self.0.topology.peers());
+                places.into_iter().map(Arc::new).collect()
+            }
+            Tier::Relay | Tier::Origin => {
+                self.0.topology.owner(room).map(|owner| Arc::new(owner.into())).into_iter().collect()
+            }
+        }
+    }
+
+    /// Lets the room go if nobody began to follow it meanwhile.
+    pub(super) fn remove_if_idle(&self, feed: &Feed) -> bool {
+        let mut rooms = self.0.rooms.lock();
+        let idle = feed.idle_since().is_some_and(|since| clock::now().since(since) >= LINGER);
+        if idle {
+            rooms.remove(feed.room());
+        }
+        idle
+    }
+
+    /// The room's feed, and its subscriber begun if it is new.
+    fn carried(&self, room: &RoomId) -> Result<Feed, Fault> {
+        let mut rooms = self.0.rooms.lock();
+        if let Some(feed) = rooms.get(room) {
+            feed.touch();
+            return Ok(feed.clone());
+        }
+        if self.0.stop.is_cancelled() {
+            let detail = format!("{} is leaving; ask another node", self.0.config.me);
+            return Err(Fault::new(Code::Draining, detail));
+        }
+        if rooms.len() >= MAX_CARRIED {
+            let detail = format!("{} carries {MAX_CARRIED} rooms, as many as it may", self.0.config.me);
+            return Err(Fault::new(Code::Overloaded, detail).retry_after(LINGER));
+        }
+        let feed = Feed::new(room.clone());
+        rooms.insert(room.clone(), feed.clone());
+        drop(rooms);
+        let counted = Counted::new(self.0.metrics.rooms(self.0.config.tier));
+        self.0.tasks.spawn(self.clone().carry(feed.clone(), counted));
+        Ok(feed)
+    }
+
+    /// Carries one room for as long as it is wanted, and keeps its end for those who ask late.
+    async fn carry(self, feed: Feed, _counted: Counted) {
+        let stop = self.0.stop.clone();
+        let until_over = async {
+            Subscriber::new(self.clone(), feed.clone()).run().await;
+            if feed.closed() == Some(Closed::Ended) {
+                tokio::time::sleep(LINGER).await;
+            }
+        };
+        tokio::select! {
+            () = until_over => {}
+            () = stop.cancelled() => {}
+        }
+        feed.close(Closed::Moved);
+        let mut rooms = self.0.rooms.lock();
+        if rooms.get(feed.room()).is_some_and(|current| current.is(&feed)) {
+            rooms.remove(feed.room());
+        }
     }
 }
 
 #[async_trait]
 impl Carry for Carrier {
-    async fn feed(&self, _room: &RoomId) -> Result<Feed, Fault> {
-        todo!()
+    async fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
+        if self.0.config.tier != Tier::Edge {
+            // A relay sees every room's record, so a name that is none costs nothing, and a child of a room whose owner is
+            // being replaced need not wait: it is told the room's state when there is one.
+            let known = self.0.topology.status(room).is_some() || self.0.topology.owner(room).is_some();
+            return if known { self.carried(room) } else { Err(unknown(room)) };
+        }
+        let feed = self.carried(room)?;
+        match tokio::time::timeout(FIRST_WITHIN, known(&feed)).await {
+            Ok(Ok(())) => Ok(feed),
+            Ok(Err(fault)) => Err(fault),
+            Err(_) => {
+                let detail = format!("nobody above {} has answered for {room} yet", self.0.config.me);
+                Err(Fault::new(Code::NoOwner, detail).retry_after(RETRY_AFTER))
+            }
+        }
+    }
+}
+
+/// Waits until a feed has the room's state, or cannot be had.
+async fn known(feed: &Feed) -> Result<(), Fault> {
+    if feed.status().is_some() {
+        return Ok(());
+    }
+    let mut cursor = feed.subscribe(None);
+    loop {
+        match cursor.next().await {
+            Item::Status(_) | Item::Closed(Closed::Ended) => return Ok(()),
+            Item::Closed(Closed::Fault(fault)) => return Err(fault),
+            Item::Closed(Closed::Moved) => {
+                return Err(
+                    Fault::new(Code::NoOwner, "the room was let go meanwhile").retry_after(RETRY_AFTER)
+                );
+            }
+            Item::Frame(_) | Item::Event(_) | Item::Gap { .. } | Item::Fence { .. } => {}
+        }
     }
 }

@@ -2,11 +2,16 @@
 //! takes a room from its parents.
 
 mod carrier;
+mod server;
+mod subscriber;
+mod upstream;
+mod wire;
 
 use async_trait::async_trait;
 use stentor_ids::{Fault, RoomId};
 
 pub use carrier::{Carrier, Config};
+pub(crate) use server::Server;
 
 use crate::Feed;
 

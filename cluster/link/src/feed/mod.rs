@@ -226,6 +226,11 @@ impl Feed {
         Cursor::new(self.clone(), from)
     }
 
+    /// Whether the two are one feed.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many follow.
     #[must_use]
     pub fn cursors(&self) -> usize {
@@ -280,7 +285,7 @@ impl State {
 }
 
 /// A child's stream from this feed. Dropping it takes the child's count out of the sum, unless it has a newer stream.
-pub struct Child {
+pub(crate) struct Child {
     feed: Feed,
     node: NodeId,
     stream: u64,

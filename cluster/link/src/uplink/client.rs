@@ -1,74 +1,169 @@
-//! The edge's side.
+//! The edge's side: one stream to the owner of each room that has speakers here, which follows the owner by itself.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use stentor_ids::{Fault, NodeId, Role, RoomId};
+use parking_lot::Mutex;
+use stentor_ids::{Code, Fault, NodeId, ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
-use stentor_telemetry::NodeMetrics;
-use tokio::sync::mpsc;
+use stentor_proto::v1;
+use stentor_telemetry::{NodeMetrics, Packet, Tier};
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Attached, Speaker, SpeakerEvent};
+use super::{
+    Attached, Speaker, SpeakerEvent,
+    lane::{Lane, MAX_SEATS},
+    link::Link,
+};
 use crate::{Locator, Pool, Topology};
+
+/// How long the owner may take to give a seat; a room whose owner is being replaced has a new one within that.
+const ATTACH_WITHIN: Duration = Duration::from_secs(5);
+/// Events that a session may leave lying: over a second of monitor frames. Beyond [`EVENTS`]` - `[`EVENTS_KEPT`] monitor
+/// frames are let go, so that the rest has a place.
+const EVENTS: usize = 96;
+/// Places that monitor frames do not take.
+pub(super) const EVENTS_KEPT: usize = 32;
 
 /// The uplinks of an edge. Clones share them.
 #[derive(Clone)]
-pub struct Uplinks(#[allow(dead_code)] Arc<()>);
+pub struct Uplinks(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) me: NodeId,
+    pub(super) pool: Pool,
+    pub(super) locator: Locator,
+    pub(super) topology: Arc<dyn Topology>,
+    pub(super) metrics: NodeMetrics,
+    /// One for each room with speakers here, so bounded by the edge's bound on speakers.
+    pub(super) rooms: Mutex<HashMap<RoomId, Arc<Lane>>>,
+    seats: AtomicU64,
+}
+
+/// A speaker's seat as its room's task holds it.
+pub(super) struct Seat {
+    pub(super) id: u64,
+    pub(super) speaker: Speaker,
+    /// What the owner gave; 0 until it did.
+    pub(super) stream: u64,
+    /// Who waits for the seat.
+    pub(super) waiting: Option<oneshot::Sender<Result<Attached, Fault>>>,
+    pub(super) events: mpsc::Sender<SpeakerEvent>,
+}
 
 impl Uplinks {
     /// No uplink yet, for the edge `me`.
     #[must_use]
     pub fn new(
-        _me: NodeId,
-        _pool: Pool,
-        _locator: Locator,
-        _topology: Arc<dyn Topology>,
-        _metrics: NodeMetrics,
+        me: NodeId,
+        pool: Pool,
+        locator: Locator,
+        topology: Arc<dyn Topology>,
+        metrics: NodeMetrics,
     ) -> Self {
-        todo!()
+        let (rooms, seats) = (Mutex::default(), AtomicU64::new(0));
+        Self(Arc::new(Inner { me, pool, locator, topology, metrics, rooms, seats }))
     }
 
-    /// Takes a speaker's seat with the room's owner.
+    /// Takes a speaker's seat with the room's owner. A seat that the participant has at this edge already is lost to the
+    /// new one.
     ///
     /// # Errors
-    /// The owner's refusal, or `NoOwner`/`NodeUnavailable` if it did not answer in time.
-    pub async fn attach(&self, _room: &RoomId, _speaker: Speaker) -> Result<SpeakerSession, Fault> {
-        todo!()
+    /// The owner's refusal, or `NoOwner` if none answered within 5 s.
+    pub async fn attach(&self, room: &RoomId, speaker: Speaker) -> Result<SpeakerSession, Fault> {
+        let participant = speaker.participant.clone();
+        let lane = self.lane(room)?;
+        let seat = Held { id: self.0.seats.fetch_add(1, Ordering::Relaxed), lane };
+        let (events_in, events) = mpsc::channel(EVENTS);
+        let (waiting, answer) = oneshot::channel();
+        let waiting = Some(waiting);
+        seat.lane.arrive(Seat { id: seat.id, speaker, stream: 0, waiting, events: events_in });
+        let no_owner = || {
+            let detail = format!("no owner of {room} has answered yet; try again");
+            Fault::new(Code::NoOwner, detail).retry_after(Duration::from_secs(1))
+        };
+        match tokio::time::timeout(ATTACH_WITHIN, answer).await {
+            Ok(Ok(attached)) => Ok(SpeakerSession { participant, attached: attached?, seat, events }),
+            Ok(Err(_)) | Err(_) => Err(no_owner()),
+        }
+    }
+
+    /// The room's lane with one more user, and its task begun if it is new.
+    fn lane(&self, room: &RoomId) -> Result<Arc<Lane>, Fault> {
+        let mut rooms = self.0.rooms.lock();
+        let lane = rooms.entry(room.clone()).or_insert_with(|| {
+            let packets = |outcome| self.0.metrics.uplink_packets(Tier::Edge, outcome).clone();
+            let lane = Arc::new(Lane::new(packets(Packet::Taken), packets(Packet::Dropped)));
+            tokio::spawn(Link::new(self.0.clone(), room.clone(), lane.clone()).run());
+            lane
+        });
+        if lane.join() {
+            return Ok(lane.clone());
+        }
+        let detail = format!("{MAX_SEATS} speakers of {room} are at this edge, as many as there may be");
+        Err(Fault::new(Code::Overloaded, detail).retry_after(Duration::from_secs(10)))
+    }
+}
+
+/// A place in a lane; dropping it gives the place up.
+struct Held {
+    id: u64,
+    lane: Arc<Lane>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.lane.leave(self.id);
     }
 }
 
 /// A speaker's seat, kept over changes of the room's owner. Dropping it gives the seat up.
 pub struct SpeakerSession {
+    participant: ParticipantId,
     attached: Attached,
+    seat: Held,
     events: mpsc::Receiver<SpeakerEvent>,
 }
 
 impl SpeakerSession {
-    /// The stream number that this connection has.
-    #[must_use]
-    pub fn stream(&self) -> u64 {
-        self.attached.stream
-    }
-
     /// The role that the owner gave.
     #[must_use]
-    pub fn role(&self) -> Role {
+    pub const fn role(&self) -> Role {
         self.attached.role
     }
 
     /// Whether the seat was muted when it was taken.
     #[must_use]
-    pub fn muted(&self) -> bool {
+    pub const fn muted(&self) -> bool {
         self.attached.muted
     }
 
+    /// The stream number that the connection was given first.
+    #[must_use]
+    pub const fn stream(&self) -> u64 {
+        self.attached.stream
+    }
+
     /// Sends a packet on its way. Never waits: beyond 200 ms of packets the oldest go.
-    pub fn send(&self, _seq: u64, _opus: Bytes, _captured: WallTime) {
-        todo!()
+    pub fn send(&self, seq: u64, opus: Bytes, captured: WallTime) {
+        let participant = self.participant.to_string();
+        let captured_us = captured.as_micros();
+        self.seat.lane.send(
+            self.seat.id,
+            // The stream is stamped when the packet leaves.
+            v1::SpeakerPacket { participant, stream: 0, seq, opus, captured_us },
+        );
     }
 
     /// What the owner says. Bounded: monitor frames that nobody takes are let go. Ends after `Ended` and `Lost`.
-    pub fn events(&mut self) -> &mut mpsc::Receiver<SpeakerEvent> {
+    pub const fn events(&mut self) -> &mut mpsc::Receiver<SpeakerEvent> {
         &mut self.events
     }
 }

@@ -1,6 +1,8 @@
 //! Speakers up to the owner of their room: one stream for each edge and room.
 
 mod client;
+mod lane;
+mod link;
 mod server;
 
 use bytes::Bytes;
@@ -9,7 +11,8 @@ use stentor_pace::WallTime;
 use stentor_proto::v1;
 
 pub use client::{SpeakerSession, Uplinks};
-pub use server::{Attached, Ingest, IngestSession, Opened, Opening, Server, ToEdge, server};
+pub(crate) use server::Server;
+pub use server::{Attached, Ingest, IngestSession, MAX_OPUS, Opened, Opening, ToEdge};
 
 /// A speaker's connection at an edge.
 #[derive(Debug, Clone, PartialEq, Eq)]

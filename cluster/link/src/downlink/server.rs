@@ -1,0 +1,170 @@
+//! The side of a parent: a child subscribes, gets what the ring still holds of what it lacks, then what comes.
+//!
+//! The stream that a child reads is the cursor itself: no task and no queue stands between a room's feed and its child,
+//! so a child that does not read lags in the feed, and skips.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{Stream, StreamExt, future, stream};
+use stentor_ids::{Code, Fault, NodeId};
+use stentor_proto::{
+    status_of,
+    v1::{self, downlink_service_server, subscribe_request::Message as Up},
+};
+use stentor_telemetry::{Counter, Frames, LinkKind, NodeMetrics, Tier, propagation};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument, Span, field, info_span};
+
+use super::{
+    Carrier, Carry,
+    wire::{Hello, ceiling, message_of},
+};
+use crate::{Closed, Counted, Cursor, Feed, Item, feed::Child};
+
+/// How long a child may take to say hello: it is the first thing it sends.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// When to try again where the answer may be another one soon.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+type Down = Pin<Box<dyn Stream<Item = Result<v1::SubscribeResponse, Status>> + Send>>;
+
+/// Answers children.
+pub(crate) struct Server {
+    pub(crate) me: NodeId,
+    pub(crate) own: Option<Arc<dyn Carry>>,
+    pub(crate) carrier: Option<Carrier>,
+    pub(crate) metrics: NodeMetrics,
+    pub(crate) stop: CancellationToken,
+}
+
+#[async_trait]
+impl downlink_service_server::DownlinkService for Server {
+    type SubscribeStream = Down;
+
+    async fn subscribe(
+        &self,
+        request: Request<Streaming<v1::SubscribeRequest>>,
+    ) -> Result<Response<Down>, Status> {
+        let span = info_span!("subscribe", room = field::Empty, child = field::Empty);
+        propagation::adopt(&span, request.metadata());
+        let opened = self.open(request.into_inner()).instrument(span).await;
+        opened.map(Response::new).map_err(|fault| status_of(&fault))
+    }
+}
+
+impl Server {
+    async fn open(&self, mut inbound: Streaming<v1::SubscribeRequest>) -> Result<Down, Fault> {
+        let hello = hello(&mut inbound).await?;
+        Span::current().record("room", hello.room.as_str()).record("child", hello.node.as_str());
+        let (feed, tier) = self.feed(&hello).await?;
+        let ceiling = ceiling(feed.status().as_deref());
+        if hello.seen.slot > ceiling {
+            let detail = format!(
+                "{} says that it has seen slot {} of {}; the clock is at most at {ceiling}",
+                hello.node, hello.seen.slot, hello.room
+            );
+            return Err(Fault::new(Code::InvalidArgument, detail));
+        }
+        let child = feed.child(hello.node.clone(), hello.seen).ok_or_else(|| {
+            let detail = format!("{} serves {} to as many children as it may", self.me, hello.room);
+            Fault::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
+        })?;
+        let mut cursor = feed.subscribe(hello.from);
+        if hello.serial > 0 {
+            cursor = cursor.with_events_after(hello.serial);
+        }
+        let downstream = Downstream {
+            cursor,
+            out: self.metrics.frames(tier, Frames::Out).clone(),
+            skipped: self.metrics.frames(tier, Frames::Skipped).clone(),
+            _reader: AbortOnDropHandle::new(tokio::spawn(read_counts(inbound, child))),
+            _counted: Counted::new(self.metrics.links(LinkKind::Child)),
+        };
+        Ok(self.until_stopped(stream::unfold(downstream, Downstream::next)))
+    }
+
+    /// The feed that a child is given: relays are served rooms that this node owns; edges also those that it carries.
+    async fn feed(&self, hello: &Hello) -> Result<(Feed, Tier), Fault> {
+        let not_ours = || {
+            let detail = format!("{} does not own {}; ask its owner", self.me, hello.room);
+            Err(Fault::new(Code::NotOwner, detail).retry_after(RETRY_AFTER))
+        };
+        let owned = match &self.own {
+            Some(own) => own.feed(&hello.room).await,
+            None => not_ours(),
+        };
+        match (owned, &self.carrier) {
+            (Ok(feed), _) => Ok((feed, Tier::Origin)),
+            (Err(_), Some(carrier)) if hello.edge => Ok((carrier.feed(&hello.room).await?, Tier::Relay)),
+            (Err(fault), _) => Err(fault),
+        }
+    }
+
+    /// Ends the stream with `Draining` when the server stops, so that the child takes another parent at once.
+    fn until_stopped(
+        &self,
+        messages: impl Stream<Item = Result<v1::SubscribeResponse, Status>> + Send + 'static,
+    ) -> Down {
+        let stop = self.stop.clone();
+        let fault = Fault::new(Code::Draining, format!("{} is leaving; take another parent", self.me));
+        let last = stream::once(async move { stop.is_cancelled().then(|| Err(status_of(&fault))) });
+        let messages = messages.take_until(self.stop.clone().cancelled_owned());
+        Box::pin(messages.chain(last.filter_map(future::ready)))
+    }
+}
+
+/// What one child is given.
+struct Downstream {
+    cursor: Cursor,
+    out: Counter,
+    skipped: Counter,
+    _reader: AbortOnDropHandle<()>,
+    _counted: Counted,
+}
+
+impl Downstream {
+    async fn next(mut self) -> Option<(Result<v1::SubscribeResponse, Status>, Self)> {
+        let item = self.cursor.next().await;
+        match &item {
+            Item::Frame(_) => {
+                self.out.inc();
+            }
+            Item::Gap { count, .. } => {
+                self.skipped.inc_by(*count);
+            }
+            _ => {}
+        }
+        match message_of(item) {
+            Ok(message) => Some((Ok(message), self)),
+            Err(Closed::Ended) => None,
+            Err(Closed::Moved) => {
+                let fault = Fault::new(Code::NotOwner, "the room has left this node; ask its owner");
+                Some((Err(status_of(&fault.retry_after(RETRY_AFTER))), self))
+            }
+            Err(Closed::Fault(fault)) => Some((Err(status_of(&fault)), self)),
+        }
+    }
+}
+
+async fn hello(inbound: &mut Streaming<v1::SubscribeRequest>) -> Result<Hello, Fault> {
+    match tokio::time::timeout(HELLO_WITHIN, inbound.message()).await {
+        Ok(Ok(Some(first))) => Hello::try_from(first),
+        Ok(Ok(None)) => Err(Fault::new(Code::InvalidArgument, "the subscription ended before its hello")),
+        Ok(Err(status)) => Err(stentor_proto::fault_of(&status)),
+        Err(_) => Err(Fault::new(
+            Code::InvalidArgument,
+            format!("no hello came within {} s of subscribing", HELLO_WITHIN.as_secs()),
+        )),
+    }
+}
+
+/// Takes the child's counts for as long as it sends any.
+async fn read_counts(mut inbound: Streaming<v1::SubscribeRequest>, child: Child) {
+    while let Ok(Some(request)) = inbound.message().await {
+        if let Some(Up::Count(v1::CountReport { count: Some(count) })) = request.message {
+            child.report(&count);
+        }
+    }
+}

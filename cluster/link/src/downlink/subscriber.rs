@@ -1,0 +1,289 @@
+//! Takes one room from its parents into its feed. Which parents, and when to try again, is decided by the pure
+//! [`Parents`]; this drives it: one task a room, which polls the parents' streams itself.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use stentor_ids::{Code, Epoch, Fault, Slot};
+use stentor_proto::v1::{self, subscribe_response::Message};
+use stentor_relay::{Action, Inserted, Parents, Why};
+use stentor_telemetry::{Frames, LinkKind, Tier};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, sleep_until},
+};
+use tokio_stream::StreamMap;
+use tracing::{Span, debug, info};
+
+use super::{
+    carrier::{Carrier, LINGER},
+    upstream::{Reports, Told, Upstream, subscribe},
+    wire::{Hello, ceiling, frame_of},
+};
+use crate::{Closed, Counted, Feed, clock, tree::Place};
+
+/// How often counts go up, and it is looked whether anyone still follows.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long to sleep when nothing is due; any event wakes sooner.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// One room's subscription to its parents.
+pub(super) struct Subscriber {
+    carrier: Carrier,
+    feed: Feed,
+    parents: Parents<Arc<Place>>,
+    streams: StreamMap<Arc<Place>, Upstream>,
+    reports: HashMap<Arc<Place>, (Reports, Counted)>,
+    /// What the room was first asked for by; later connections belong to no trace.
+    cause: Span,
+    /// A slot above this is not believed.
+    ceiling: Slot,
+    epoch: Epoch,
+}
+
+impl Subscriber {
+    pub(super) fn new(carrier: Carrier, feed: Feed) -> Self {
+        Self {
+            carrier,
+            feed,
+            parents: Parents::default(),
+            streams: StreamMap::new(),
+            reports: HashMap::new(),
+            cause: Span::current(),
+            ceiling: Slot(u64::MAX),
+            epoch: Epoch(0),
+        }
+    }
+
+    /// Runs until the room has ended, cannot be had, or nobody follows it any more.
+    pub(super) async fn run(mut self) {
+        let mut topology = self.carrier.topology().changed();
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let sleep = sleep_until(clock::instant(clock::now()));
+        tokio::pin!(sleep);
+        self.look_at_topology(&mut topology);
+        while self.feed.closed().is_none() {
+            self.act();
+            let now = clock::now();
+            let due = self.parents.next_deadline(now).map_or(now + IDLE, |deadline| deadline.at);
+            let due = clock::instant(due);
+            // A sleep that ends early costs one look; arming it anew for every frame would cost more.
+            if sleep.is_elapsed() || due < sleep.deadline() {
+                sleep.as_mut().reset(due);
+            }
+            tokio::select! {
+                Some((parent, told)) = self.streams.next(), if !self.streams.is_empty() => self.on_told(&parent, told),
+                () = &mut sleep => {}
+                changed = topology.changed() => match changed {
+                    Ok(()) => self.look_at_topology(&mut topology),
+                    Err(_) => break,
+                },
+                _ = beat.tick() => if self.beat() { break },
+            }
+        }
+    }
+
+    /// Does what the parents' state machine asks for.
+    fn act(&mut self) {
+        let mut actions = Vec::new();
+        self.parents.poll(clock::now(), rand::random(), &mut actions);
+        for action in actions {
+            match action {
+                Action::Connect(parent) => self.connect(parent),
+                Action::Drop(parent, why) => {
+                    self.forget(&parent);
+                    if why == Why::Replaced {
+                        debug!(room = %self.feed.room(), %parent, "another parent has taken its place");
+                    } else {
+                        self.carrier.metrics().link_failures(LinkKind::Parent).inc();
+                        info!(room = %self.feed.room(), %parent, ?why, "parent dropped");
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, parent: Arc<Place>) {
+        let channel = match self.carrier.pool().channel(&parent.link_addr) {
+            Ok(channel) => channel,
+            Err(fault) => {
+                info!(room = %self.feed.room(), %parent, %fault, "parent cannot be linked to");
+                return self.parents.lost(clock::now(), &parent, rand::random());
+            }
+        };
+        let config = self.carrier.config();
+        let hello = Hello::of(&self.feed, config.me.clone(), config.tier == Tier::Edge);
+        let (reports, stream) = subscribe(channel, hello, self.cause.clone());
+        let counted = Counted::new(self.carrier.metrics().links(LinkKind::Parent));
+        self.streams.insert(parent.clone(), stream);
+        self.reports.insert(parent, (reports, counted));
+    }
+
+    fn forget(&mut self, parent: &Arc<Place>) {
+        self.streams.remove(parent);
+        self.reports.remove(parent);
+    }
+
+    fn on_told(&mut self, parent: &Arc<Place>, told: Option<Result<Told, Fault>>) {
+        match told {
+            Some(Ok(Told::Message(message))) => self.on_message(parent, message),
+            Some(Ok(Told::Opened)) => {
+                self.cause = Span::none();
+                self.parents.opened(clock::now(), parent);
+                self.report();
+            }
+            Some(Err(fault)) => self.on_lost(parent, Some(fault)),
+            None => self.on_lost(parent, None),
+        }
+    }
+
+    fn on_message(&mut self, parent: &Arc<Place>, message: Message) {
+        match message {
+            Message::Frame(frame) => self.on_frame(parent, frame),
+            Message::Room(status) => self.on_status(status),
+            Message::Event(event) => self.feed.event(event),
+            Message::Fence(fence) => self.learn(Epoch(fence.epoch), Slot(fence.from_slot)),
+            Message::Gap(gap) => {
+                self.count(Frames::Skipped, gap.count);
+                debug!(room = %self.feed.room(), %parent, gap.slot, gap.count, "parent skipped slots");
+            }
+            Message::Move(_) => self.parents.moves(clock::now(), parent),
+        }
+    }
+
+    fn on_frame(&mut self, parent: &Arc<Place>, frame: v1::Frame) {
+        let frame = frame_of(frame);
+        self.parents.delivered(clock::now(), parent);
+        if frame.slot > self.ceiling {
+            // The ceiling rises with the clock, so it is worked out anew before a slot is refused for it.
+            self.ceiling = ceiling(self.feed.status().as_deref());
+            if frame.slot > self.ceiling {
+                return self.count(Frames::Fenced, 1);
+            }
+        }
+        if frame.epoch > self.epoch {
+            self.learn(frame.epoch, frame.slot);
+        }
+        match self.feed.push(frame) {
+            Inserted::New => self.count(Frames::In, 1),
+            Inserted::Duplicate => self.count(Frames::Duplicate, 1),
+            Inserted::Fenced | Inserted::OldLineage => self.count(Frames::Fenced, 1),
+            Inserted::TooOld => self.count(Frames::Late, 1),
+        }
+    }
+
+    /// Takes a parent's word on the room, unless another one said something newer.
+    fn on_status(&mut self, status: v1::RoomStatus) {
+        let age = |status: &v1::RoomStatus| (status.lifecycle, status.epoch, status.stage_version);
+        if self.feed.status().is_some_and(|known| age(&status) < age(&known)) {
+            return;
+        }
+        self.adopt(status);
+    }
+
+    fn adopt(&mut self, status: v1::RoomStatus) {
+        let live = status.lifecycle() == v1::Lifecycle::Live && !status.primary.is_empty();
+        self.parents.become_live(clock::now(), live);
+        self.ceiling = ceiling(Some(&status));
+        if self.feed.status().as_deref() != Some(&status) {
+            self.feed.set_status(Arc::new(status));
+        }
+    }
+
+    fn learn(&mut self, epoch: Epoch, from: Slot) {
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.carrier.metrics().epoch_changes().inc();
+        }
+        self.feed.fence(epoch, from);
+    }
+
+    /// A parent's stream ended: well, if the room has; else the parent rests.
+    fn on_lost(&mut self, parent: &Arc<Place>, fault: Option<Fault>) {
+        self.forget(parent);
+        self.parents.lost(clock::now(), parent, rand::random());
+        let status = self.feed.status();
+        match fault {
+            Some(fault) if status.is_none() && matches!(fault.code, Code::UnknownRoom | Code::RoomEnded) => {
+                self.feed.close(Closed::Fault(fault));
+            }
+            Some(fault) => {
+                self.carrier.metrics().link_failures(LinkKind::Parent).inc();
+                info!(room = %self.feed.room(), %parent, %fault, "parent lost");
+            }
+            None => {
+                let ended = status.is_some_and(|status| status.lifecycle() == v1::Lifecycle::Ended);
+                if ended {
+                    self.feed.close(Closed::Ended);
+                }
+                debug!(room = %self.feed.room(), %parent, ended, "parent ended its stream");
+            }
+        }
+        self.end_if_record_says_so();
+    }
+
+    /// Ranks the parents anew, and learns of claims and of a room that nobody owns.
+    fn look_at_topology(&mut self, changed: &mut watch::Receiver<u64>) {
+        changed.borrow_and_update();
+        let room = self.feed.room().clone();
+        self.parents.rank(self.carrier.above(&room));
+        if self.carrier.config().tier != Tier::Relay {
+            return;
+        }
+        match self.carrier.topology().owner(&room) {
+            Some(owner) => self.learn(owner.epoch, owner.from_slot),
+            None => {
+                if let Some(mut status) = self.carrier.topology().status(&room) {
+                    status.primary.clear();
+                    status.epoch = status.epoch.max(self.epoch.0);
+                    let known = self.feed.status();
+                    if status.lifecycle() != v1::Lifecycle::Ended
+                        && known.is_none_or(|known| known.lifecycle <= status.lifecycle)
+                    {
+                        self.adopt(status);
+                    }
+                }
+                self.end_if_record_says_so();
+            }
+        }
+    }
+
+    /// A room whose record says that it has ended, and that no parent has anything more of, is over. While a parent still
+    /// sends, its last frames come first.
+    fn end_if_record_says_so(&mut self) {
+        let relay = self.carrier.config().tier == Tier::Relay;
+        if !relay || self.parents.links() > 0 || self.feed.closed().is_some() {
+            return;
+        }
+        let record = self.carrier.topology().status(self.feed.room());
+        if let Some(record) = record.filter(|status| status.lifecycle() == v1::Lifecycle::Ended) {
+            self.adopt(record);
+            self.feed.close(Closed::Ended);
+        }
+    }
+
+    /// Reports upwards, and says whether nobody has followed for long enough to stop.
+    fn beat(&mut self) -> bool {
+        self.report();
+        self.end_if_record_says_so();
+        let idle = self.feed.idle_since().is_some_and(|since| clock::now().since(since) >= LINGER);
+        idle && self.carrier.remove_if_idle(&self.feed)
+    }
+
+    /// A relay tells every parent its sum; an edge tells its best one, so that no listener is counted twice, and the
+    /// other that it counts nothing there.
+    fn report(&self) {
+        let best = self.parents.best();
+        let edge = self.carrier.config().tier == Tier::Edge;
+        let count = self.feed.counts();
+        for (parent, (reports, _)) in &self.reports {
+            let here = !edge || best == Some(parent);
+            reports.send(if here { count } else { v1::ListenerCount::default() });
+        }
+    }
+
+    fn count(&self, outcome: Frames, slots: u64) {
+        self.carrier.metrics().frames(self.carrier.config().tier, outcome).inc_by(slots);
+    }
+}
