@@ -118,7 +118,10 @@ pub fn latencies(mouths: &[Instant], heard: &[Instant]) -> Vec<Duration> {
 /// The value below which `percent` of a sorted list lies.
 #[must_use]
 pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+    sorted
+        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -19,11 +19,8 @@ impl Certificates {
     /// # Errors
     /// When the files cannot be written.
     pub fn make(folder: &Path) -> Result<Self> {
-        let files = Self {
-            ca: folder.join("ca.pem"),
-            cert: folder.join("node.pem"),
-            key: folder.join("node.key"),
-        };
+        let files =
+            Self { ca: folder.join("ca.pem"), cert: folder.join("node.pem"), key: folder.join("node.key") };
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -93,8 +93,11 @@ impl Cluster {
             admin_token: format!("{:032x}", rand::random::<u128>()),
             otlp,
         };
-        let tiers =
-            [("origin", "origin", shape.origins), ("relay", "relay", shape.relays), ("edge", "edge,admin", shape.edges)];
+        let tiers = [
+            ("origin", "origin", shape.origins),
+            ("relay", "relay", shape.relays),
+            ("edge", "edge,admin", shape.edges),
+        ];
         for (tier, roles, count) in tiers {
             for index in 0..count {
                 let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
@@ -114,13 +117,18 @@ impl Cluster {
 
     fn launch(&mut self, index: usize) -> Result<()> {
         let directory = format!("{}/test", self.etcd.endpoint().replace("http://", "etcd://"));
-        let env = [("STENTOR_AUTH__TICKET_KEYS", &self.ticket_keys), ("STENTOR_AUTH__ADMIN_TOKENS", &self.admin_token)];
+        let env = [
+            ("STENTOR_AUTH__TICKET_KEYS", &self.ticket_keys),
+            ("STENTOR_AUTH__ADMIN_TOKENS", &self.admin_token),
+        ];
         let node = &self.nodes[index];
         let at = |port: u16| format!("127.0.0.1:{port}");
-        let mut args: Vec<String> = ["node", "--id", &node.name, "--roles", node.roles, "--directory", &directory]
-            .map(str::to_owned)
-            .to_vec();
-        let ports = [("--link-listen", node.link), ("--edge-listen", node.edge), ("--admin-listen", node.admin)];
+        let mut args: Vec<String> =
+            ["node", "--id", &node.name, "--roles", node.roles, "--directory", &directory]
+                .map(str::to_owned)
+                .to_vec();
+        let ports =
+            [("--link-listen", node.link), ("--edge-listen", node.edge), ("--admin-listen", node.admin)];
         for (flag, port) in ports.into_iter().chain([("--ops-listen", node.ops)]) {
             args.extend([flag.to_owned(), at(port)]);
         }
@@ -138,10 +146,13 @@ impl Cluster {
 
     async fn ready(&mut self, index: usize) -> Result<()> {
         let (name, port) = (self.nodes[index].name.clone(), self.nodes[index].ops);
-        let up = eventually(&format!("{name} to be ready"), READY, || async move {
+        let what = format!("{name} to be ready");
+        let up = eventually(&what, READY, || async move {
             http::get(port, "/readyz").await.ok().filter(|answer| answer.status == 200)
         });
-        up.await.with_context(|| self.nodes[index].process.as_ref().map_or_else(String::new, Process::log_tail))?;
+        up.await.with_context(|| {
+            self.nodes[index].process.as_ref().map_or_else(String::new, Process::log_tail)
+        })?;
         Ok(())
     }
 
@@ -271,12 +282,12 @@ impl Cluster {
     pub fn ticket_until(&self, room: &str, sub: &str, role: Role, expires: WallTime) -> Result<String> {
         let claims = Claims {
             room: RoomId::new(room)?,
-            sub: ParticipantId::new(sub)?,
-            role,
+            participant: ParticipantId::new(sub)?,
             name: sub.to_owned(),
-            exp: expires,
-            nbf: None,
-            iat: None,
+            role,
+            expires_at: expires,
+            not_before: None,
+            issued_at: None,
         };
         Ok(KeySet::parse(&self.ticket_keys)?.sign(&claims, None)?)
     }
@@ -288,8 +299,14 @@ impl Cluster {
     async fn run_ctl(&self, admin: usize, args: &[&str]) -> Result<Output> {
         let node = self.nth_edge(admin);
         let mut command = tokio::process::Command::new(binary("stentorctl")?);
-        command.args(args).kill_on_drop(true).envs(self.ctl_env(admin)).env("STENTOR_ADMIN", format!("http://127.0.0.1:{}", node.admin));
-        Ok(tokio::time::timeout(Duration::from_secs(60), command.output()).await.context("stentorctl hangs")??)
+        command
+            .args(args)
+            .kill_on_drop(true)
+            .envs(self.ctl_env(admin))
+            .env("STENTOR_ADMIN", format!("http://127.0.0.1:{}", node.admin));
+        Ok(tokio::time::timeout(Duration::from_secs(60), command.output())
+            .await
+            .context("stentorctl hangs")??)
     }
 
     fn ctl_env(&self, edge: usize) -> [(&'static str, String); 3] {
@@ -354,8 +371,9 @@ impl Cluster {
     pub fn speak(&self, room: &str, name: &str, role: Role, edge: usize) -> Result<Process> {
         let ticket = self.ticket(room, name, role)?;
         let file = demo_folder().join(if edge == 0 { "voice-a.ogg" } else { "voice-b.ogg" });
-        let args = ["speak", "--room", room, "--name", name, "--ticket", &ticket, "--loop", &file.to_string_lossy()]
-            .map(str::to_owned);
+        let args =
+            ["speak", "--room", room, "--name", name, "--ticket", &ticket, "--loop", &file.to_string_lossy()]
+                .map(str::to_owned);
         let env = self.ctl_env(edge);
         let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
         Process::start(&format!("speak-{name}"), &binary("stentorctl")?, args, &env, self.folder.path())

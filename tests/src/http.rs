@@ -49,7 +49,8 @@ impl Answer {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").context("no end of the head")?;
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let mut lines = head.split("\r\n");
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status line")?.parse()?;
+        let status =
+            lines.next().and_then(|line| line.split(' ').nth(1)).context("no status line")?.parse()?;
         let headers: Vec<(String, String)> = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
@@ -66,7 +67,8 @@ impl Answer {
 pub fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(line) = bytes.windows(2).position(|two| two == b"\r\n") {
-        let size = std::str::from_utf8(&bytes[..line]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
+        let size =
+            std::str::from_utf8(&bytes[..line]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
         let Some(size) = size.filter(|size| *size > 0) else { break };
         let start = line + 2;
         body.extend_from_slice(&bytes[start.min(bytes.len())..(start + size).min(bytes.len())]);
@@ -110,7 +112,7 @@ pub async fn stream(port: u16, path: &str, length: Duration) -> Result<Answer> {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
     let mut answer = Vec::new();
     let _ = timeout(length, async {
-        let mut part = [0; 16 * 1024];
+        let mut part = vec![0; 16 * 1024];
         while let Ok(read) = stream.read(&mut part).await
             && read > 0
         {

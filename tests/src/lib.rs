@@ -3,8 +3,11 @@
 //! Everything it starts listens on free loopback ports and ends with the value that stands for it.
 
 pub mod beats;
+pub mod certs;
+pub mod cluster;
 pub mod etcd;
 pub mod http;
+pub mod listening;
 pub mod load;
 pub mod process;
 pub mod speech;

@@ -1,5 +1,7 @@
 //! Everything a hostile or broken peer may do to a running cluster, while a listener watches that it disturbs nothing.
 
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
 use std::time::Duration;
 
 use rand::RngExt;
@@ -68,7 +70,8 @@ async fn wrong_requests_are_refused_with_a_reason(cluster: &Cluster) {
         assert_eq!(answer.json().unwrap()["code"], code, "{path}");
         assert!(!answer.json().unwrap()["detail"].as_str().unwrap().is_empty(), "{path}");
     }
-    let post = "POST /v1/rooms/talk/live.ogg HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let post =
+        "POST /v1/rooms/talk/live.ogg HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     assert_eq!(http::request(port, post).await.unwrap().status, 405);
     let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(20_000));
     let refused = http::request(port, &long).await;
@@ -80,12 +83,32 @@ async fn wrong_speakers_are_refused_with_a_reason(cluster: &Cluster) {
     let cases = [
         ("no ticket", None, vec![hello("talk")], "unauthenticated"),
         ("garbage ticket", Some("a.b.c".to_owned()), vec![hello("talk")], "invalid_ticket"),
-        ("a listener's", Some(cluster.ticket("talk", "leo", Role::Listener).unwrap()), vec![hello("talk")], "role_forbids"),
-        ("another room's", Some(cluster.ticket("else", "eve", Role::Speaker).unwrap()), vec![hello("talk")], "wrong_room"),
-        ("expired", Some(cluster.expired_ticket("talk", "eve").unwrap()), vec![hello("talk")], "ticket_expired"),
+        (
+            "a listener's",
+            Some(cluster.ticket("talk", "leo", Role::Listener).unwrap()),
+            vec![hello("talk")],
+            "role_forbids",
+        ),
+        (
+            "another room's",
+            Some(cluster.ticket("else", "eve", Role::Speaker).unwrap()),
+            vec![hello("talk")],
+            "wrong_room",
+        ),
+        (
+            "expired",
+            Some(cluster.expired_ticket("talk", "eve").unwrap()),
+            vec![hello("talk")],
+            "ticket_expired",
+        ),
         ("no hello", Some(speaker.clone()), vec![packet(1, vec![0; 20])], "invalid_argument"),
         ("empty packet", Some(speaker.clone()), vec![hello("talk"), packet(1, vec![])], "invalid_packet"),
-        ("oversize", Some(speaker.clone()), vec![hello("talk"), packet(1, vec![0x78; 5000])], "invalid_packet"),
+        (
+            "oversize",
+            Some(speaker.clone()),
+            vec![hello("talk"), packet(1, vec![0x78; 5000])],
+            "invalid_packet",
+        ),
         ("malformed", Some(speaker.clone()), vec![hello("talk"), packet(1, vec![0xff; 9])], "invalid_packet"),
         ("flood", Some(speaker), flood(), "too_fast"),
     ];
@@ -106,7 +129,8 @@ async fn speak(cluster: &Cluster, ticket: Option<String>, messages: Vec<SpeakReq
         request.metadata_mut().insert("authorization", format!("Bearer {ticket}").parse().unwrap());
     }
     let answer = async {
-        let mut answers = SpeakServiceClient::new(cluster.channel(0).await.unwrap()).speak(request).await?.into_inner();
+        let mut answers =
+            SpeakServiceClient::new(cluster.channel(0).await.unwrap()).speak(request).await?.into_inner();
         while answers.message().await?.is_some() {}
         Err::<(), Status>(Status::ok("the stream ended without a reason"))
     };

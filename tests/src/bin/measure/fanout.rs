@@ -13,7 +13,7 @@ use stentor_tests::{
 /// How long a steady crowd is watched.
 const WATCH: Duration = Duration::from_secs(30);
 
-pub async fn measure(page_ms: usize, counts: &[usize]) -> Result<()> {
+pub(crate) async fn measure(page_ms: usize, counts: &[usize]) -> Result<()> {
     let cluster = Cluster::start(Shape::default()).await?;
     cluster.live_room("fanout").await?;
     let _voices = cluster.speak_demo("fanout").await?;
@@ -49,7 +49,7 @@ pub async fn measure(page_ms: usize, counts: &[usize]) -> Result<()> {
 }
 
 /// Cores used over a stretch of time.
-pub async fn cpu_over(process: &stentor_tests::process::Process, length: Duration) -> Result<f64> {
+pub(crate) async fn cpu_over(process: &stentor_tests::process::Process, length: Duration) -> Result<f64> {
     let (cpu, start) = (process.cpu_time()?, std::time::Instant::now());
     tokio::time::sleep(length).await;
     Ok((process.cpu_time()? - cpu).as_secs_f64() / start.elapsed().as_secs_f64())

@@ -8,7 +8,7 @@ use stentor_tests::{
     cluster::{Cluster, Shape},
 };
 
-pub async fn measure(runs: usize) -> Result<()> {
+pub(crate) async fn measure(runs: usize) -> Result<()> {
     let mut cluster = Cluster::start(Shape::default()).await?;
     cluster.live_room("handoff").await?;
     let _voices = cluster.speak_demo("handoff").await?;
@@ -21,11 +21,7 @@ pub async fn measure(runs: usize) -> Result<()> {
         cluster.kill(&owner)?;
         listener.gone_on(Duration::from_secs(30)).await?;
         let report = listener.stop().await?;
-        println!(
-            "{run:<5} {owner:<12} {:>11} ms {:>14}",
-            report.longest_interval.as_millis(),
-            report.missed
-        );
+        println!("{run:<5} {owner:<12} {:>11} ms {:>14}", report.longest_interval.as_millis(), report.missed);
         anyhow::ensure!(report.repeated == 0, "run {run}: {} slots came twice", report.repeated);
         gaps.push(report.longest_interval);
         cluster.restart(&owner).await?;

@@ -17,7 +17,7 @@ use stentor_tests::{
 };
 use tonic::transport::Channel;
 
-pub async fn measure(seconds: usize) -> Result<()> {
+pub(crate) async fn measure(seconds: usize) -> Result<()> {
     let cluster = Cluster::start(Shape::default()).await?;
     cluster.live_room("latency").await?;
     let ticket = cluster.ticket("latency", "beeper", Role::Speaker)?;

@@ -3,6 +3,8 @@
 //! Timing belongs here and not into tests: a shared machine is noisy, so costs are told as CPU time per unit of work,
 //! and latencies as percentiles of many.
 
+#![expect(clippy::print_stdout, reason = "figures go to the terminal")]
+
 mod fanout;
 mod handoff;
 mod latency;

@@ -7,7 +7,7 @@ use stentor_tests::cluster::{Cluster, Shape};
 
 use crate::fanout::cpu_over;
 
-pub async fn measure(seconds: usize) -> Result<()> {
+pub(crate) async fn measure(seconds: usize) -> Result<()> {
     let length = Duration::from_secs(seconds as u64);
     let cluster = Cluster::start(Shape::default()).await?;
     cluster.live_room("talk").await?;
