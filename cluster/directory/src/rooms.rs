@@ -4,8 +4,12 @@
 //! Every write is a transaction that names the revisions it relies on, so a write that was late finds itself refused. After
 //! a time-out, when a write may or may not have happened, the room is read before anything is tried again.
 
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
 use stentor_ids::{Epoch, RoomId};
+use stentor_pace::Backoff;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     Directory, Error, Owner, Revision, Room, View, keys,
@@ -16,6 +20,12 @@ use crate::{
 /// How often a write is tried against somebody else's writes in between. Each try that fails means that another's
 /// succeeded, and few write one room; beyond it the caller is told that the directory is not available.
 const MAX_TRIES: usize = 8;
+
+/// How long a room is read for again after a write whose answer was lost: a new connection takes far less, and whoever
+/// waits for the write has waited a request's time-out already.
+const DOUBT: Duration = Duration::from_secs(1);
+/// Around how long the first pause between those readings is.
+const DOUBT_RETRY: Duration = Duration::from_millis(50);
 
 /// A room's two keys as they stood together.
 pub(crate) struct Stored {
@@ -95,7 +105,7 @@ impl Directory {
     /// What the directory answers.
     pub async fn list(&self) -> Result<Vec<Room>, Error> {
         let view = View::listed(&self.read(keys::ROOMS).await?, 0);
-        Ok(view.rooms.into_values().map(std::sync::Arc::unwrap_or_clone).collect())
+        Ok(view.rooms.into_values().map(Arc::unwrap_or_clone).collect())
     }
 
     /// Writes the record of a room that nobody owns, if it is still at revision `expected`.
@@ -154,6 +164,20 @@ impl Directory {
         })
     }
 
+    /// Reads a room. In doubt about an earlier write it tries a little longer, as often only the connection was lost that
+    /// the write went over, and whoever asked for the write should be told what became of it.
+    async fn found(&self, room: &RoomId, doubt: bool) -> Result<Stored, Error> {
+        let (mut backoff, give_up) = (Backoff::new(DOUBT_RETRY, DOUBT), Instant::now() + DOUBT);
+        loop {
+            match self.stored(room).await {
+                Err(error) if doubt && error.is_unavailable() && Instant::now() < give_up => {
+                    sleep(backoff.next(rand::random())).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// Tries transactions until one takes effect: `first`, if given, then what `decide` makes of the room as it is found.
     /// `decide` is also told whether an earlier try may have taken effect.
     pub(crate) async fn settle<T>(
@@ -166,7 +190,7 @@ impl Directory {
         for _ in 0..MAX_TRIES {
             let (transaction, value) = match first.take() {
                 Some(step) => step,
-                None => match decide(&self.stored(room).await?, doubt.is_some())? {
+                None => match decide(&self.found(room, doubt.is_some()).await?, doubt.is_some())? {
                     Step::Done(revision, value) => return Ok((revision, value)),
                     Step::Try(transaction, value) => (transaction, value),
                 },

@@ -149,8 +149,10 @@ impl ViewHandle {
     /// Waits until the view holds what is asked for, and gives it. Cancel-safe.
     pub async fn wait_for(&mut self, holds: impl FnMut(&View) -> bool + Send) -> Arc<View> {
         let mut holds = holds;
-        match self.views.wait_for(|view| holds(view)).await {
-            Ok(view) => view.clone(),
+        // The guard is let go before anything is waited for, so that the future can move between threads.
+        let found = self.views.wait_for(|view| holds(view)).await.map(|view| view.clone());
+        match found {
+            Ok(view) => view,
             Err(_) => ended().await,
         }
     }

@@ -65,6 +65,7 @@ async fn after_kill_and_restart_the_view_is_right_and_the_owner_goes_on() {
 async fn after_all_data_is_lost_nodes_and_owners_come_back_and_epochs_only_rise() {
     let mut server = EtcdServer::start();
     let directory = Directory::etcd(config(server.endpoint())).await.unwrap();
+    until(&directory, "the first listing", |view| view.current).await;
     let (id, forgotten) = (room("a"), room("b"));
     for room in [&id, &forgotten] {
         directory.create(room, &b"1"[..]).await.unwrap();
@@ -94,6 +95,28 @@ async fn after_all_data_is_lost_nodes_and_owners_come_back_and_epochs_only_rise(
     let next = directory.claim(&session, &id, Epoch(0), None, Slot(90)).await.unwrap();
     assert_eq!(next.epoch(), Epoch(8));
     assert_eq!(get(&directory, "a").await.record, "and goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_was_replaced_by_a_longer_one_is_not_taken_for_its_continuation() {
+    let mut server = EtcdServer::start();
+    let proxy = Proxy::to(server.address()).await;
+    let here = Directory::etcd(config(proxy.endpoint())).await.unwrap();
+    until(&here, "the first listing", |view| view.current).await;
+    let seen = here.create(&room("lost"), &b"x"[..]).await.unwrap();
+    until(&here, "the room", |view| view.rooms.len() == 1).await;
+
+    proxy.set(Mode::Cut);
+    server.kill();
+    server.wipe();
+    server.run();
+    let there = Directory::etcd(config(server.endpoint())).await.unwrap();
+    let mut last = there.create(&room("new"), &b"x"[..]).await.unwrap();
+    while last <= seen {
+        last = there.update_unowned(&room("new"), last, &b"x"[..]).await.unwrap();
+    }
+    proxy.set(Mode::Pass);
+    until(&here, "the other history", |view| view.current && view.rooms.keys().eq([&room("new")])).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,6 +68,7 @@ impl Disk {
         let path = self.folder.join(&entry.key);
         let folder = path.parent().unwrap_or(&self.folder);
         let write = || -> io::Result<()> {
+            let first = !folder.exists();
             fs::create_dir_all(folder)?;
             let unfinished = path.with_extension(UNFINISHED);
             let mut file = File::create(&unfinished)?;
@@ -76,7 +77,7 @@ impl Disk {
             file.sync_all()?;
             fs::rename(&unfinished, &path)?;
             sync_folder(folder)?;
-            sync_folder(folder.parent().unwrap_or(folder))
+            if first { folder.parent().map_or(Ok(()), sync_folder) } else { Ok(()) }
         };
         write().map_err(|error| failed(&path, &error))
     }

@@ -174,7 +174,7 @@ fn is_tls(reason: &str) -> bool {
 }
 
 /// The error with its causes.
-fn text(error: &etcd_client::Error) -> String {
+pub(super) fn text(error: &etcd_client::Error) -> String {
     let (mut text, mut cause) = match error {
         etcd_client::Error::GRpcStatus(status) => (status.message().to_owned(), status.source()),
         etcd_client::Error::TransportError(error) => (error.to_string(), error.source()),

@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use etcd_client::{WatchOptions, WatchRequestSender, WatchResponse, WatchResponseStream};
 use tokio::time::timeout;
 
-use super::{MAX_MESSAGE_BYTES, entry, member::Members};
+use super::{
+    MAX_MESSAGE_BYTES, entry,
+    member::{self, Members},
+};
 use crate::{
     Error, Revision,
     store::{Change, Event, Interrupted, Resume, Watch},
@@ -87,7 +90,7 @@ impl EtcdWatch {
             Ok(Some(response)) if response.canceled() => Err(broken(response.cancel_reason().to_owned())),
             Ok(Some(response)) => Ok(response),
             Ok(None) => Err(broken("etcd closed the stream".to_owned())),
-            Err(error) => Err(broken(error.to_string())),
+            Err(error) => Err(broken(member::text(&error))),
         }
     }
 
