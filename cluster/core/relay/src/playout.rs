@@ -191,3 +191,118 @@ impl Playout {
         frame
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use stentor_ids::Epoch;
+    use stentor_pace::WallTime;
+
+    use super::*;
+
+    const BUFFER: Duration = Duration::from_millis(60);
+
+    fn frame(slot: u64, lineage: u64) -> Frame {
+        Frame {
+            epoch: Epoch(1),
+            lineage: Lineage(lineage),
+            slot: Slot(slot),
+            opus: Bytes::new(),
+            captured: WallTime::default(),
+        }
+    }
+
+    /// Plays up to `millis` and tells what came: a slot and its lineage, or a gap as `first+count`.
+    fn play(playout: &mut Playout, millis: u64) -> String {
+        let mut out = Vec::new();
+        playout.poll(Time::from_millis(millis), &mut out);
+        let told = out.iter().map(|output| match output {
+            Output::Play(frame) => format!("{}:{}", frame.slot, frame.lineage),
+            Output::Gap { slot, count } => format!("{slot}+{count}"),
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+
+    fn push(playout: &mut Playout, millis: u64, slot: u64, lineage: u64) -> Pushed {
+        playout.push(Time::from_millis(millis), frame(slot, lineage))
+    }
+
+    #[test]
+    fn slots_come_out_in_order_a_buffer_after_the_earliest_arrival() {
+        let mut playout = Playout::new(BUFFER);
+        assert_eq!(playout.next_deadline(), None);
+        push(&mut playout, 1000, 50, 1);
+        push(&mut playout, 1038, 52, 1);
+        push(&mut playout, 1039, 51, 1);
+        assert_eq!(push(&mut playout, 1040, 51, 1), Pushed::Duplicate);
+        assert_eq!(playout.next_deadline(), Some(Time::from_millis(1058)));
+        assert_eq!(play(&mut playout, 1057), "");
+        assert_eq!(play(&mut playout, 1058), "50:1");
+        assert_eq!(play(&mut playout, 1100), "51:1 52:1");
+        assert_eq!(push(&mut playout, 1101, 51, 1), Pushed::Late);
+    }
+
+    #[test]
+    fn a_slot_that_nobody_has_is_a_gap_at_its_deadline() {
+        let mut playout = Playout::new(BUFFER);
+        push(&mut playout, 0, 0, 1);
+        push(&mut playout, 40, 2, 1);
+        assert_eq!(play(&mut playout, 60), "0:1");
+        assert_eq!(playout.next_deadline(), Some(Time::from_millis(80)));
+        assert_eq!(play(&mut playout, 80), "1+1");
+        assert_eq!(play(&mut playout, 140), "2:1 3+2");
+    }
+
+    #[test]
+    fn a_long_jump_forward_is_one_gap() {
+        let mut playout = Playout::new(BUFFER);
+        push(&mut playout, 0, 0, 1);
+        assert_eq!(play(&mut playout, 60), "0:1");
+        push(&mut playout, 61, 1 << 60, 1);
+        assert_eq!(play(&mut playout, 121), format!("1+{} {}:1", (1_u64 << 60) - 1, 1_u64 << 60));
+    }
+
+    #[test]
+    fn it_stays_on_its_lineage_while_that_delivers_and_never_goes_back() {
+        let mut playout = Playout::new(BUFFER);
+        for slot in 0..4 {
+            push(&mut playout, slot * 20, slot, 1);
+        }
+        for slot in 2..7 {
+            push(&mut playout, slot * 20 + 10, slot, 2);
+        }
+        assert_eq!(play(&mut playout, 120), "0:1 1:1 2:1 3:1");
+        assert_eq!(play(&mut playout, 140), "4:2");
+        assert_eq!(push(&mut playout, 141, 5, 1), Pushed::OldLineage);
+        assert_eq!(play(&mut playout, 180), "5:2 6:2");
+    }
+
+    #[test]
+    fn a_grid_that_shifts_later_costs_a_few_slots_and_not_the_buffer() {
+        let mut playout = Playout::new(BUFFER);
+        let mut told = String::new();
+        for slot in 0..40 {
+            let arrival = slot * 20 + if slot < 10 { 0 } else { 100 };
+            told += &play(&mut playout, arrival);
+            told += " ";
+            push(&mut playout, arrival, slot, 1);
+        }
+        let played = told.matches(":1").count();
+        assert!(played >= 24, "{told}");
+        // After the shift the buffer is whole again: the last slot has its full time.
+        let due = playout.deadline_of(Slot(39)).unwrap();
+        assert_eq!(due, Time::from_millis(39 * 20 + 100 + 60));
+    }
+
+    #[test]
+    fn a_late_burst_does_not_slow_the_playout() {
+        let mut playout = Playout::new(BUFFER);
+        for slot in 0..10 {
+            push(&mut playout, slot * 20, slot, 1);
+        }
+        for slot in 10..20 {
+            push(&mut playout, 19 * 20, slot, 1);
+        }
+        assert_eq!(playout.deadline_of(Slot(20)), Some(Time::from_millis(20 * 20 + 60)));
+    }
+}

@@ -186,3 +186,83 @@ impl Cell {
 fn index(slot: Slot) -> usize {
     (slot.0 % RING_SLOTS as u64) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use stentor_pace::WallTime;
+
+    use super::*;
+
+    fn frame(epoch: u64, lineage: u64, slot: u64) -> Frame {
+        Frame {
+            epoch: Epoch(epoch),
+            lineage: Lineage(lineage),
+            slot: Slot(slot),
+            opus: Bytes::from_static(b"opus"),
+            captured: WallTime::default(),
+        }
+    }
+
+    fn held(ring: &Ring, from: u64) -> Vec<(u64, u64, u64)> {
+        ring.from(Slot(from)).map(|frame| (frame.epoch.0, frame.lineage.0, frame.slot.0)).collect()
+    }
+
+    #[test]
+    fn two_parents_make_one_stream() {
+        let mut ring = Ring::new();
+        let parents = [10, 11, 10, 12, 11, 12, 14, 13].map(|slot| ring.insert(frame(1, 1, slot)));
+        use Inserted::{Duplicate, New};
+        assert_eq!(parents, [New, New, Duplicate, New, Duplicate, Duplicate, New, New]);
+        assert_eq!(held(&ring, 12), [(1, 1, 12), (1, 1, 13), (1, 1, 14)]);
+        assert_eq!(ring.highest(), Some(Slot(14)));
+    }
+
+    #[test]
+    fn a_slot_that_left_the_window_is_too_old() {
+        let mut ring = Ring::new();
+        assert_eq!(ring.insert(frame(1, 1, 500)), Inserted::New);
+        assert_eq!(ring.insert(frame(1, 1, 400)), Inserted::TooOld);
+        assert_eq!(ring.insert(frame(1, 1, 401)), Inserted::New);
+        assert_eq!(ring.insert(frame(1, 1, u64::MAX)), Inserted::New);
+        assert_eq!(held(&ring, 0), [(1, 1, u64::MAX)]);
+    }
+
+    #[test]
+    fn the_two_highest_lineages_are_kept_side_by_side() {
+        let mut ring = Ring::new();
+        assert_eq!(ring.insert(frame(1, 2, 7)), Inserted::New);
+        assert_eq!(ring.insert(frame(1, 1, 7)), Inserted::New);
+        assert_eq!(ring.insert(frame(1, 3, 7)), Inserted::New);
+        assert_eq!(held(&ring, 0), [(1, 3, 7), (1, 2, 7)]);
+        assert_eq!(ring.insert(frame(1, 1, 8)), Inserted::OldLineage);
+        assert_eq!(ring.insert(frame(1, 2, 8)), Inserted::New);
+    }
+
+    #[test]
+    fn a_claim_refuses_and_lets_go_of_older_epochs_from_its_slot_on() {
+        let mut ring = Ring::new();
+        for slot in 5..10 {
+            ring.insert(frame(1, 1, slot));
+        }
+        assert!(ring.fence(Epoch(2), Slot(8)));
+        assert_eq!(held(&ring, 0), [(1, 1, 5), (1, 1, 6), (1, 1, 7)]);
+        assert_eq!(ring.insert(frame(1, 1, 8)), Inserted::Fenced);
+        assert_eq!(ring.insert(frame(2, 1, 8)), Inserted::New);
+        assert_eq!(ring.insert(frame(1, 1, 4)), Inserted::New);
+        assert!(!ring.fence(Epoch(2), Slot(20)));
+        assert!(!ring.fence(Epoch(1), Slot(0)));
+        assert_eq!(ring.epoch(), Epoch(2));
+    }
+
+    #[test]
+    fn an_epoch_is_learned_from_a_frame() {
+        let mut ring = Ring::new();
+        ring.insert(frame(1, 1, 8));
+        assert_eq!(ring.insert(frame(3, 2, 9)), Inserted::New);
+        assert_eq!(ring.insert(frame(2, 1, 9)), Inserted::Fenced);
+        assert_eq!(ring.insert(frame(2, 1, 10)), Inserted::Fenced);
+        assert_eq!(ring.insert(frame(3, 2, 7)), Inserted::New);
+        assert_eq!(ring.insert(frame(1, 1, 8)), Inserted::Fenced);
+    }
+}

@@ -21,7 +21,8 @@ use crate::MAX_MESSAGE;
 /// a second later, says more.
 const WAITING: usize = 4;
 
-/// What comes from a parent.
+/// What comes from a parent. A message is moved once, from the stream to its handling; a box would cost more.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Told {
     /// The parent took the subscription.
     Opened,
