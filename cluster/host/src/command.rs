@@ -1,0 +1,122 @@
+//! Commands as they travel between nodes, turned into what a room understands. Knows no actor and no directory.
+
+use stentor_ids::{Code, Fault, ParticipantId, Role};
+use stentor_proto::{BadField, required, role_from_wire, v1};
+use stentor_room::{Actor, Command, Hand};
+
+use v1::command_request::Command as Wire;
+
+/// What was asked of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// To change something.
+    Do(Command),
+    /// To tell the room as it is.
+    Get,
+    /// To tell who has a hand up; hosts and cohosts only.
+    ListHands,
+}
+
+/// Who asks what.
+///
+/// # Errors
+/// A field that is missing, malformed, or of a newer build.
+pub(crate) fn parse(request: v1::CommandRequest) -> Result<(Actor, Request), Fault> {
+    let by = actor(request.by.unwrap_or_default())?;
+    let command = match required(request.command, "command")? {
+        Wire::Get(_) => return Ok((by, Request::Get)),
+        Wire::ListHands(_) => return Ok((by, Request::ListHands)),
+        Wire::Open(_) => Command::Open,
+        Wire::GoLive(_) => Command::GoLive,
+        Wire::End(_) => Command::End,
+        Wire::Join(_) => Command::Join,
+        Wire::Leave(_) => Command::Leave,
+        Wire::RaiseHand(_) => Command::RaiseHand,
+        Wire::LowerHand(_) => Command::LowerHand,
+        Wire::Accept(_) => Command::Accept,
+        Wire::Decline(_) => Command::Decline,
+        Wire::Invite(invite) => Command::Invite {
+            id: participant(&invite.participant)?,
+            role: role_from_wire(invite.role)?.unwrap_or(Role::Speaker),
+        },
+        Wire::Mute(mute) => Command::Mute { id: participant(&mute.participant)?, muted: mute.muted },
+        Wire::Remove(target) => {
+            Command::Remove { id: participant(&target.participant)?, reason: target.reason }
+        }
+        Wire::Ban(target) => Command::Ban { id: participant(&target.participant)?, reason: target.reason },
+        Wire::Unban(target) => Command::Unban { id: participant(&target.participant)? },
+    };
+    Ok((by, Request::Do(command)))
+}
+
+/// Whether a command takes effect on the stage before the directory has it.
+///
+/// What protects the room (mute, remove, ban) and what speakers need to go on (join, leave, one's own mute) must work
+/// while the directory does not. All of it is safe to lose with this owner: a moderator's decision is answered with
+/// `NOT_OWNER` when it could not outlast the owner, so that it is given again to the next; a speaker that reconnects
+/// joins again.
+pub(crate) const fn acts_at_once(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Join | Command::Leave | Command::Mute { .. } | Command::Remove { .. } | Command::Ban { .. }
+    )
+}
+
+/// A raised hand as it is told.
+pub(crate) fn hand(hand: &Hand) -> v1::Hand {
+    v1::Hand {
+        id: hand.id.to_string(),
+        name: hand.name.clone(),
+        raised_at_ms: i64::try_from(hand.raised_at.as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+fn actor(wire: v1::Actor) -> Result<Actor, Fault> {
+    if wire.participant.is_empty() {
+        return Ok(Actor::Operator);
+    }
+    let id = participant(&wire.participant)?;
+    let role = role_from_wire(wire.role)?;
+    let role = role.ok_or_else(|| Fault::new(Code::InvalidArgument, "the actor has no role"))?;
+    Ok(Actor::Participant { id, name: wire.name, role })
+}
+
+fn participant(name: &str) -> Result<ParticipantId, BadField> {
+    Ok(ParticipantId::new(name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(by: v1::Actor, command: Option<Wire>) -> v1::CommandRequest {
+        v1::CommandRequest { room: "demo".into(), by: Some(by), command }
+    }
+
+    fn ann() -> v1::Actor {
+        v1::Actor { participant: "ann".into(), name: "Ann".into(), role: v1::Role::Host.into() }
+    }
+
+    #[test]
+    fn an_empty_participant_is_an_operator_and_an_invitation_is_for_a_speaker() {
+        let invite = v1::InviteRequest { participant: "bob".into(), ..v1::InviteRequest::default() };
+        let parsed = parse(request(v1::Actor::default(), Some(Wire::Invite(invite))));
+        let bob = ParticipantId::new("bob").unwrap();
+        assert_eq!(
+            parsed,
+            Ok((Actor::Operator, Request::Do(Command::Invite { id: bob, role: Role::Speaker })))
+        );
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_is_refused_by_name() {
+        let refused = |request| parse(request).unwrap_err().detail.into_owned();
+        assert_eq!(refused(request(ann(), None)), "field command is missing");
+        let nobody = v1::TargetRequest::default();
+        assert!(refused(request(ann(), Some(Wire::Remove(nobody)))).starts_with("participant is empty"));
+        let roleless = v1::Actor { role: 0, ..ann() };
+        assert_eq!(refused(request(roleless, Some(Wire::Join(v1::Empty {})))), "the actor has no role");
+        let newer = v1::Actor { role: 99, ..ann() };
+        assert!(refused(request(newer, Some(Wire::Join(v1::Empty {})))).contains("has value 99"));
+    }
+}

@@ -1,0 +1,206 @@
+//! The room actor's desk: requests in, and what the ledger says carried out. What is told here holds: the directory has it,
+//! or it acts before the directory has it by decision (see `ledger`).
+
+use std::{sync::Arc, time::Instant};
+
+use ractor::{ActorProcessingErr, RpcReplyPort};
+use stentor_directory::{Error, Revision};
+use stentor_ids::{Epoch, Fault, NodeId, Role};
+use stentor_mix::Config;
+use stentor_proto::{role_to_wire, v1};
+use stentor_room::{Actor, Effect, Lifecycle, Record, Refusal};
+use stentor_telemetry::Call;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    actor::{Message, State},
+    command::{self, Request},
+    ledger::{Settled, Step},
+    media::{Media, Start},
+    status,
+    timebase::wall,
+};
+
+/// Whom to answer.
+pub(crate) struct Reply {
+    pub(crate) by: Actor,
+    pub(crate) port: RpcReplyPort<Result<v1::CommandReply, Fault>>,
+    /// One of the room's permits, given back with the answer.
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+impl State {
+    /// Answers what only reads; the rest goes through the ledger.
+    pub(crate) fn request(
+        &mut self,
+        by: Actor,
+        request: Request,
+        reply: Reply,
+    ) -> Result<(), ActorProcessingErr> {
+        match request {
+            Request::Do(command) => {
+                let steps = self.ledger.handle(wall(), by, command, reply);
+                self.carry_out(steps)?;
+            }
+            Request::Get => self.answer(reply, Ok(())),
+            Request::ListHands => {
+                let hands = self.may_list_hands(&by).map(|()| {
+                    let hands = self.ledger.room().hands().iter().map(command::hand).collect();
+                    v1::CommandReply { hands, ..self.reply(&by) }
+                });
+                // Whoever asked has gone.
+                drop(reply.port.send(hands));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn settled(&mut self, settled: Settled) -> Result<(), ActorProcessingErr> {
+        let steps = self.ledger.settle(wall(), settled);
+        self.carry_out(steps)?;
+        self.hand_off_when_settled();
+        Ok(())
+    }
+
+    /// Does what the ledger says, in its order.
+    pub(crate) fn carry_out(&mut self, steps: Vec<Step<Reply>>) -> Result<(), ActorProcessingErr> {
+        let (mut told, mut ended) = (false, false);
+        for step in steps {
+            match step {
+                Step::Commit(record) => self.commit(record),
+                Step::Tell(effects) => {
+                    told = true;
+                    ended |= self.tell(effects)?;
+                }
+                Step::Answer(to, outcome) => self.answer(to, outcome),
+            }
+        }
+        if told {
+            self.tell_status();
+        }
+        if ended {
+            self.end();
+        }
+        Ok(())
+    }
+
+    /// Tells everyone how the room is now.
+    pub(crate) fn tell_status(&self) {
+        self.hosted.feed.set_status(Arc::new(status::owned(&self.hosted, self.ledger.room())));
+    }
+
+    /// Starts the audio, if the room is live and it does not run yet.
+    pub(crate) fn go_on_air(&mut self) -> Result<(), ActorProcessingErr> {
+        let kept = self.hosted.kept();
+        let Lifecycle::Live { since } = kept.record.lifecycle() else { return Ok(()) };
+        if self.media.is_some() {
+            return Ok(());
+        }
+        let seen = self.hosted.feed.reported().map(|seen| seen.slot).max(self.hosted.newest());
+        let first = kept.record.lifecycle().resume_slot(wall(), seen, 0).unwrap_or_default();
+        let first = first.max(kept.ownership.from_slot());
+        let spec = kept.record.spec();
+        let complexity = self.origin.config.complexity;
+        let config = Config { bitrate_bps: spec.bitrate_bps, complexity, ..Config::default() };
+        let start = Start {
+            engine: (self.origin.engines)(&self.hosted.id, config)?,
+            hosted: self.hosted.clone(),
+            stage: Arc::new(status::stage(&kept.record)),
+            epoch: kept.ownership.epoch(),
+            lineage: kept.lineage(),
+            since,
+            first,
+            timebase: self.origin.timebase,
+            metrics: self.origin.metrics.clone(),
+        };
+        self.hosted.feed.fence(start.epoch, first);
+        tracing::info!(room = %self.hosted.id, epoch = %start.epoch, lineage = %start.lineage, %first, "on the air");
+        let myself = self.myself.clone();
+        // The actor is gone: then nobody waits for it.
+        self.media = Some(Media::start(start, move |outcome| drop(myself.cast(Message::Media(outcome)))));
+        Ok(())
+    }
+
+    /// Carries effects out, and says whether the room is over with them.
+    fn tell(&mut self, effects: Vec<Effect>) -> Result<bool, ActorProcessingErr> {
+        let record = self.ledger.room().record().clone();
+        let ended = matches!(record.lifecycle(), Lifecycle::Ended { .. });
+        self.hosted.keep(|kept| kept.record = record);
+        for effect in effects {
+            match effect {
+                Effect::LifecycleChanged => self.go_on_air()?,
+                Effect::StageChanged { .. } => self.set_stage(self.ledger.room().record()),
+                Effect::Notify { participant, notice } => {
+                    let event = status::event(&participant, notice);
+                    if let Some(edge) = self.hosted.speakers.link(&participant) {
+                        edge.event(event.clone());
+                    }
+                    self.hosted.feed.event(event);
+                }
+                // The ledger has taken the commits out; hands are told with the status.
+                Effect::Commit | Effect::HandsChanged => {}
+            }
+        }
+        Ok(ended)
+    }
+
+    fn set_stage(&self, record: &Record) {
+        if let Some(media) = &self.media {
+            media.set_stage(Arc::new(status::stage(record)));
+        }
+    }
+
+    fn commit(&self, record: Vec<u8>) {
+        let (origin, ownership) = (self.origin.clone(), self.hosted.kept().ownership);
+        let myself = self.myself.clone();
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let outcome = origin.directory.commit(&ownership, record).await;
+            origin.metrics.commit().observe(started.elapsed());
+            let call = if outcome.is_ok() { Call::Ok } else { Call::Fault };
+            origin.metrics.directory_calls(call).inc();
+            if let Err(error) = &outcome {
+                tracing::warn!(room = %ownership.room(), epoch = %ownership.epoch(), %error, "not committed");
+            }
+            // The actor is gone: then nobody waits for the answer.
+            drop(myself.cast(meaning(&origin.me, ownership.epoch(), outcome)));
+        });
+    }
+
+    pub(crate) fn answer(&self, to: Reply, outcome: Result<(), Fault>) {
+        let reply = outcome.map(|()| self.reply(&to.by));
+        // Whoever asked has gone.
+        drop(to.port.send(reply));
+    }
+
+    fn reply(&self, by: &Actor) -> v1::CommandReply {
+        let room = self.ledger.room();
+        let role = room.record().role_of(by).unwrap_or(Role::Listener);
+        v1::CommandReply {
+            room: Some(status::owned(&self.hosted, room)),
+            hands: Vec::new(),
+            role: role_to_wire(role).into(),
+        }
+    }
+
+    fn may_list_hands(&self, by: &Actor) -> Result<(), Fault> {
+        let role = self.ledger.room().record().role_of(by)?;
+        if role.may_moderate() {
+            return Ok(());
+        }
+        Err(Refusal::Role { role, needs: Role::Cohost, action: "list hands" }.into())
+    }
+}
+
+/// What the end of a commit means. A key that is gone with its lease fences nobody for good: the owner puts it back.
+/// Another's key does.
+fn meaning(me: &NodeId, epoch: Epoch, outcome: Result<Revision, Error>) -> Message {
+    match outcome {
+        Ok(_) => Message::Settled(Settled::Committed),
+        Err(Error::Fenced { owner: Some(owner), .. }) if owner.node != *me || owner.epoch > epoch => {
+            Message::Claimed(owner.into())
+        }
+        Err(Error::Fenced { .. }) => Message::Settled(Settled::Unavailable(Error::LeaseGone.into())),
+        Err(error) => Message::Settled(Settled::Unavailable(error.into())),
+    }
+}

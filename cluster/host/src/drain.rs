@@ -1,0 +1,75 @@
+//! Leaving the cluster with no room left behind, or saying which and why.
+
+use std::time::Duration;
+
+use stentor_ids::{Code, Fault, RoomId};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use crate::HostHandle;
+
+/// Rooms that are handed over at once: enough that the second each one takes to move does not add up, few enough that the
+/// nodes that take them are not asked for everything in one moment.
+const AT_ONCE: usize = 8;
+
+/// What became of a drain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Rooms that run elsewhere now.
+    pub moved: usize,
+    /// Rooms that still run here, and why.
+    pub left: Vec<(RoomId, Fault)>,
+}
+
+impl HostHandle {
+    /// Hands every room to another origin, and waits until the last of its slots here is out, or until `within` is over.
+    /// The caller has said in the node's record that it drains, so that no room comes back.
+    pub async fn drain(&self, within: Duration) -> DrainReport {
+        let deadline = Instant::now() + within;
+        let rooms: Vec<_> = self.origin.rooms.all().into_iter().map(|room| room.hosted.id.clone()).collect();
+        let mut waiting = rooms.clone().into_iter();
+        let mut refused = Vec::new();
+        let mut hand_overs = JoinSet::new();
+        for room in waiting.by_ref().take(AT_ONCE) {
+            hand_overs.spawn(self.clone().hand_over(room));
+        }
+        while let Ok(Some(handed)) = timeout_at(deadline, hand_overs.join_next()).await {
+            refused.extend(handed.ok().flatten());
+            if let Some(room) = waiting.next() {
+                hand_overs.spawn(self.clone().hand_over(room));
+            }
+        }
+        // Those that stay are not waited for.
+        let stay = refused.len();
+        let mut count = self.origin.rooms.count();
+        let gone = timeout_at(deadline, count.wait_for(|rooms| *rooms <= stay)).await;
+        if gone.is_err() {
+            tracing::warn!(rooms = self.rooms(), ?within, "the drain's time is over");
+        }
+        self.report(&rooms, refused)
+    }
+
+    async fn hand_over(self, room: RoomId) -> Option<(RoomId, Fault)> {
+        match self.hand_off(&room, None).await {
+            Ok(_) => None,
+            // It went while the drain was coming to it.
+            Err(_) if self.owns(&room).is_none() => None,
+            Err(fault) => Some((room, fault)),
+        }
+    }
+
+    fn report(&self, rooms: &[RoomId], refused: Vec<(RoomId, Fault)>) -> DrainReport {
+        let late = || Fault::new(Code::NodeUnavailable, "its hand-over was not over in time");
+        let left: Vec<_> = rooms
+            .iter()
+            .filter(|room| self.owns(room).is_some())
+            .map(|room| {
+                let why = refused.iter().find(|(refused, _)| refused == room).map(|(_, fault)| fault.clone());
+                (room.clone(), why.unwrap_or_else(late))
+            })
+            .collect();
+        DrainReport { moved: rooms.len() - left.len(), left }
+    }
+}

@@ -1,0 +1,12 @@
+//! Why a host cannot run.
+
+/// Why a host cannot run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot work.
+    #[error("rooms: {0}")]
+    Config(String),
+    /// The supervisor of the rooms failed. A bug; the rooms stop with it.
+    #[error("the supervisor of the rooms failed: {0}")]
+    Supervisor(String),
+}

@@ -1,0 +1,262 @@
+//! The driver of a node's rooms, and the handle that links and services call.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ractor::rpc::CallResult;
+use stentor_directory::{Directory, Session};
+use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
+use stentor_link::{Carry, Feed, Pool, Topology, control};
+use stentor_pace::Time;
+use stentor_proto::v1;
+use stentor_room::Actor;
+use stentor_telemetry::{NodeMetrics, Tier};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config, EngineFactory, Error,
+    actor::Message,
+    claim,
+    command::{self, Request},
+    desk::Reply,
+    engine,
+    hosted::{Hosted, MAX_COMMANDS},
+    origin::{Origin, restarting},
+    rooms::{Rooms, Running},
+    supervisor::Supervisor,
+    timebase::Timebase,
+    watch::Watch,
+};
+
+/// When to come back with a command after [`MAX_COMMANDS`]: a commit takes milliseconds.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+/// Longest that a command is waited for: the directory gives up well before.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How long rooms have to stop when the node does.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Runs the rooms of one origin.
+pub struct Host {
+    origin: Arc<Origin>,
+}
+
+/// Calls a [`Host`]. Clones are the same host.
+#[derive(Clone)]
+pub struct HostHandle {
+    pub(crate) origin: Arc<Origin>,
+}
+
+impl Host {
+    /// A host for the node that `session` registered, as an origin. It runs nothing before [`Host::run`]. Whoever composes
+    /// the node keeps the session and closes it last; the host holds it only in passing.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn new(
+        config: Config,
+        directory: Directory,
+        session: &Arc<Session>,
+        pool: Pool,
+        topology: Arc<dyn Topology>,
+        metrics: NodeMetrics,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        Ok(Self {
+            origin: Arc::new(Origin {
+                me: session.node().clone(),
+                config,
+                view: directory.view(),
+                directory,
+                session: Arc::downgrade(session),
+                topology,
+                control: control::Client::new(pool),
+                rooms: Rooms::new(metrics.rooms(Tier::Origin).clone()),
+                metrics,
+                timebase: Timebase::start(),
+                engines: engine::mixers(),
+                claims: parking_lot::Mutex::default(),
+                supervisor: OnceLock::new(),
+            }),
+        })
+    }
+
+    /// The same host with rooms mixed by something else. For tests of what happens when a mixer fails.
+    #[must_use]
+    pub fn with_engine(mut self, engines: EngineFactory) -> Self {
+        if let Some(origin) = Arc::get_mut(&mut self.origin) {
+            origin.engines = engines;
+        }
+        self
+    }
+
+    /// The handle on this host.
+    #[must_use]
+    pub fn handle(&self) -> HostHandle {
+        HostHandle { origin: self.origin.clone() }
+    }
+
+    /// Claims and runs rooms until `shutdown`. Then the rooms stop where they are: whoever wants them to go on elsewhere
+    /// calls [`HostHandle::drain`] first.
+    ///
+    /// # Errors
+    /// [`Error::Supervisor`] if the rooms' supervisor fails, which is a bug.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let origin = self.origin;
+        let failed = |error: String| Error::Supervisor(error);
+        let (supervisor, mut supervised) =
+            <Supervisor as ractor::Actor>::spawn(None, Supervisor, origin.clone())
+                .await
+                .map_err(|error| failed(error.to_string()))?;
+        let first = origin.supervisor.set(supervisor.clone()).is_ok();
+        debug_assert!(first, "a host runs once: it is consumed");
+        let Ok(session) = origin.session() else { return Err(failed("the session is closed".to_owned())) };
+        let watch = Watch::new(origin.clone(), &session).run(session.state(), shutdown);
+        drop(session);
+        tokio::select! {
+            () = watch => {}
+            ended = &mut supervised => {
+                let reason = ended.err().map_or_else(|| "it stopped".to_owned(), |error| error.to_string());
+                return Err(failed(reason));
+            }
+        }
+        stop(&origin).await;
+        supervisor.stop(None);
+        // It has nothing left to do, and cannot fail at it.
+        drop(supervised.await);
+        Ok(())
+    }
+}
+
+/// Stops every room, and waits until all have.
+async fn stop(origin: &Origin) {
+    for running in origin.rooms.all() {
+        // The room has stopped by itself.
+        drop(running.actor.cast(Message::Stop));
+    }
+    let mut count = origin.rooms.count();
+    if tokio::time::timeout(STOP_WITHIN, count.wait_for(|rooms| *rooms == 0)).await.is_err() {
+        tracing::warn!(rooms = origin.rooms.len(), "not all rooms stopped in time");
+    }
+}
+
+impl HostHandle {
+    /// Carries a command out in a room that this node owns.
+    ///
+    /// # Errors
+    /// `NotOwner` or `NoOwner` if it does not, `Overloaded` with more than 128 commands of one room under way, what the
+    /// room refuses, or `DirectoryUnavailable` for a command that cannot act before it is committed.
+    pub async fn command(
+        &self,
+        room: &RoomId,
+        request: v1::CommandRequest,
+    ) -> Result<v1::CommandReply, Fault> {
+        let (by, request) = command::parse(request)?;
+        self.request(room, by, request).await
+    }
+
+    /// Takes a room over from its owner at a named slot.
+    ///
+    /// # Errors
+    /// `Draining` or `Overloaded` if this node takes no rooms, `NotOwner` if the key to replace is not there any more, or
+    /// what the directory answers.
+    pub async fn take_over(
+        &self,
+        room: &RoomId,
+        request: &v1::TakeOverRequest,
+    ) -> Result<v1::TakeOverResponse, Fault> {
+        claim::take_over(&self.origin, room, request).await
+    }
+
+    /// Hands a room that this node owns to `to`, or to the best other origin by placement. Answers when the other node has
+    /// claimed it; this one goes on until the slot that the answer names.
+    ///
+    /// # Errors
+    /// `NotOwner` if this node does not own the room, `UnknownNode` or `NodeUnavailable` if nobody can take it, or what the
+    /// other node answers. The room then stays.
+    pub async fn hand_off(&self, room: &RoomId, to: Option<&NodeId>) -> Result<v1::TakeOverResponse, Fault> {
+        let running = self.running(room)?;
+        let to = to.cloned();
+        let answer = running.actor.call(|reply| Message::HandOff { to, reply }, Some(ANSWER_WITHIN)).await;
+        settled(room, answer)?
+    }
+
+    /// What this node owns of a room: its epoch, and the newest slot it has emitted.
+    #[must_use]
+    pub fn owns(&self, room: &RoomId) -> Option<(Epoch, Slot)> {
+        let hosted = self.origin.rooms.get(room)?.hosted;
+        Some((hosted.epoch(), hosted.newest().unwrap_or_default()))
+    }
+
+    /// How many rooms run here.
+    #[must_use]
+    pub fn rooms(&self) -> usize {
+        self.origin.rooms.len()
+    }
+
+    /// Why a room does not run here, or the room.
+    pub(crate) fn running(&self, room: &RoomId) -> Result<Running, Fault> {
+        self.origin.running(room)
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.origin.timebase.now()
+    }
+
+    pub(crate) fn metrics(&self) -> &NodeMetrics {
+        &self.origin.metrics
+    }
+
+    /// Asks a room's actor, if it has not too much to do.
+    pub(crate) async fn request(
+        &self,
+        room: &RoomId,
+        by: Actor,
+        request: Request,
+    ) -> Result<v1::CommandReply, Fault> {
+        let Running { hosted, actor } = self.running(room)?;
+        let permit = hosted.commands.clone().try_acquire_owned().map_err(|_| {
+            let detail = format!("{MAX_COMMANDS} commands of room {room} are under way already");
+            Fault::new(Code::Overloaded, detail).retry_after(BUSY_WAIT)
+        })?;
+        let message = |port| {
+            let reply = Reply { by: by.clone(), port, _permit: permit };
+            Message::Request { by, request, reply }
+        };
+        settled(room, actor.call(message, Some(ANSWER_WITHIN)).await)?
+    }
+
+    /// A speaker came or went: the actor tells it soon.
+    pub(crate) fn connections_changed(&self, hosted: &Arc<Hosted>) {
+        let speakers: usize = self.origin.rooms.all().iter().map(|room| room.hosted.speakers.len()).sum();
+        self.metrics().speakers(Tier::Origin).set(i64::try_from(speakers).unwrap_or(i64::MAX));
+        if let Some(running) = self.origin.rooms.get(&hosted.id)
+            && Arc::ptr_eq(&running.hosted, hosted)
+            && hosted.become_stale()
+            && running.actor.cast(Message::Refresh).is_err()
+        {
+            // The next actor tells the room as it is when it starts.
+            hosted.become_fresh();
+        }
+    }
+}
+
+/// What an actor answered. One that failed or stopped meanwhile answers nothing; its room is soon run by another.
+fn settled<T, E>(room: &RoomId, answer: Result<CallResult<T>, E>) -> Result<T, Fault> {
+    match answer {
+        Ok(CallResult::Success(answer)) => Ok(answer),
+        Ok(CallResult::Timeout) => {
+            Err(Fault::new(Code::Internal, format!("room {room} did not answer within {ANSWER_WITHIN:?}")))
+        }
+        Ok(CallResult::SenderError) | Err(_) => Err(restarting(room)),
+    }
+}
+
+#[async_trait]
+impl Carry for HostHandle {
+    async fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
+        Ok(self.running(room)?.hosted.feed.clone())
+    }
+}

@@ -1,0 +1,117 @@
+//! Speakers of the rooms that run here, as links bring them. Packets go to the room's lanes and never near its actor.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use stentor_ids::{Code, Fault, ParticipantId, Role, RoomId};
+use stentor_link::uplink::{Attached, Ingest, IngestSession, Opened, Opening, Packet, Speaker};
+use stentor_mix::SpeakerPacket;
+use stentor_pace::Time;
+use stentor_proto::{role_from_wire, v1};
+use stentor_room::{Actor, Command, Refusal};
+use stentor_telemetry::{Packet as Outcome, Tier};
+
+use crate::{
+    HostHandle,
+    command::Request,
+    hosted::{Edge, Hosted},
+    origin::restarting,
+    speakers::{Laned, MAX_SPEAKERS, Shut},
+    timebase::wall,
+};
+
+#[async_trait]
+impl Ingest for HostHandle {
+    async fn open(&self, opening: Opening) -> Result<Opened, Fault> {
+        let Opening { room, edge, epoch, edge_side } = opening;
+        let hosted = self.running(&room)?.hosted;
+        let own = hosted.epoch();
+        if own < epoch {
+            let detail = format!("{edge} has seen epoch {epoch} of room {room}; this owner's is {own}");
+            return Err(Fault::new(Code::NotOwner, detail));
+        }
+        let status = hosted.feed.status().ok_or_else(|| restarting(&room))?;
+        let edge = hosted.edges.add(edge_side);
+        let session = Session { handle: self.clone(), hosted, edge };
+        Ok(Opened { session: Arc::new(session), epoch: own, status })
+    }
+}
+
+/// One edge's stream for one room.
+struct Session {
+    handle: HostHandle,
+    hosted: Arc<Hosted>,
+    edge: Edge,
+}
+
+#[async_trait]
+impl IngestSession for Session {
+    async fn attach(&self, speaker: Speaker, stream: u64) -> Result<Attached, Fault> {
+        let Speaker { participant, name, role, monitor } = speaker;
+        let by = Actor::Participant { id: participant.clone(), name, role };
+        let reply = self.handle.request(&self.hosted.id, by, Request::Do(Command::Join)).await?;
+        let (role, muted) = seat(&reply, &participant)?;
+        let stream = self
+            .hosted
+            .speakers
+            .attach(&participant, stream, monitor, self.edge.clone(), wall())
+            .map_err(|shut| refusal(shut, &self.hosted.id, &participant))?;
+        self.handle.connections_changed(&self.hosted);
+        Ok(Attached { stream, role, muted })
+    }
+
+    fn packet(&self, packet: Packet) {
+        if let Some(outcome) = lane(&self.hosted, self.handle.now(), packet) {
+            self.handle.metrics().uplink_packets(Tier::Origin, outcome).inc();
+        }
+    }
+
+    fn detach(&self, participant: &ParticipantId, stream: u64) {
+        if self.hosted.speakers.detach(participant, stream) {
+            self.handle.connections_changed(&self.hosted);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.hosted.edges.remove(&self.edge);
+        self.hosted.speakers.retain(|edge| !edge.is(&self.edge));
+        self.handle.connections_changed(&self.hosted);
+    }
+}
+
+/// Puts a packet into its speaker's lane. Returns what to count, if its end is known here already.
+fn lane(hosted: &Hosted, now: Time, packet: Packet) -> Option<Outcome> {
+    let Packet { participant, stream, seq, opus, captured } = packet;
+    let Ok(packet) = stentor_mix::Packet::parse(opus) else { return Some(Outcome::Invalid) };
+    match hosted.speakers.push(now, &participant, SpeakerPacket { stream, seq, packet, captured }) {
+        Laned::Taken => None,
+        Laned::Dropped => Some(Outcome::Dropped),
+        Laned::Stale => Some(Outcome::Stale),
+        Laned::Unknown => Some(Outcome::Forbidden),
+    }
+}
+
+/// The role and mute of a participant that has joined.
+fn seat(reply: &v1::CommandReply, participant: &ParticipantId) -> Result<(Role, bool), Fault> {
+    let stage = reply.room.as_ref().map_or(&[][..], |room| &room.stage);
+    let seat = stage.iter().find(|seat| seat.id == participant.as_str());
+    let seat = seat.ok_or_else(|| Fault::from(Refusal::NoSeat(participant.clone())))?;
+    Ok((role_from_wire(seat.role)?.unwrap_or(Role::Speaker), seat.muted))
+}
+
+fn refusal(shut: Shut, room: &RoomId, participant: &ParticipantId) -> Fault {
+    match shut {
+        Shut::Full => Fault::new(
+            Code::Overloaded,
+            format!(
+                "{MAX_SPEAKERS} speakers are connected to room {room} already; try again when some have gone"
+            ),
+        ),
+        Shut::Replaced => Fault::new(
+            Code::WrongState,
+            format!("a newer connection of {participant} speaks in room {room}; close one of them"),
+        ),
+    }
+}

@@ -1,0 +1,339 @@
+//! What a room has decided, and what of it the directory has: the order of commands, commits and answers. Pure: the room
+//! actor carries out the steps and reports how commits ended.
+//!
+//! | command | directory there | directory away |
+//! |---|---|---|
+//! | needs no commit (hands, invitations) | at once | at once |
+//! | acts at once ([`acts_at_once`]) | on the stage at once, answered when committed | at once, saved when it is back |
+//! | any other | when committed | refused with `DIRECTORY_UNAVAILABLE`, unchanged |
+//!
+//! Invariants: one commit is under way at a time; what waits for its commit is told to nobody before; a command that was
+//! refused is undone in the directory too, should the write have arrived all the same. How many commands wait is bounded
+//! by who lets them in: each brings one of a bounded number of tokens to answer to.
+
+use std::collections::VecDeque;
+
+use stentor_ids::Fault;
+use stentor_pace::WallTime;
+use stentor_room::{Actor, Command, Effect, Room};
+
+use crate::command::acts_at_once;
+
+/// What the actor is to do, in this order. `T` is whom to answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step<T> {
+    /// Commit this record under the owner's fence, and report to [`Ledger::settle`].
+    Commit(Vec<u8>),
+    /// Carry these effects out: they hold.
+    Tell(Vec<Effect>),
+    /// Answer a command.
+    Answer(T, Result<(), Fault>),
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Settled {
+    /// The directory has the record.
+    Committed,
+    /// It may or may not have it.
+    Unavailable(Fault),
+}
+
+#[derive(Debug)]
+enum Attempt<T> {
+    /// Of a command that waits for it.
+    Command { next: Box<Room>, effects: Vec<Effect>, to: T },
+    /// Of what acted at once.
+    Save { to: Vec<T> },
+}
+
+/// A room with its unfinished business.
+#[derive(Debug)]
+pub(crate) struct Ledger<T> {
+    room: Room,
+    attempt: Option<Attempt<T>>,
+    waiting: VecDeque<(Actor, Command, T)>,
+    /// The room has decisions that no commit carries yet, and these wait for the answer.
+    unsaved: Option<Vec<T>>,
+    /// The last commit failed.
+    away: Option<Fault>,
+    /// Nothing more is taken.
+    closed: Option<Fault>,
+}
+
+impl<T> Ledger<T> {
+    pub(crate) const fn new(room: Room) -> Self {
+        Self { room, attempt: None, waiting: VecDeque::new(), unsaved: None, away: None, closed: None }
+    }
+
+    /// The room as everyone is told it is.
+    pub(crate) const fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// Whether the directory has all that was decided.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.attempt.is_none() && self.unsaved.is_none() && self.waiting.is_empty() && self.away.is_none()
+    }
+
+    /// Why commits fail now, if they do.
+    pub(crate) const fn away(&self) -> Option<&Fault> {
+        self.away.as_ref()
+    }
+
+    /// Refuses every command from now on; what is under way goes on.
+    pub(crate) fn close(&mut self, fault: Fault) {
+        self.closed = Some(fault);
+    }
+
+    /// Takes commands again.
+    pub(crate) fn reopen(&mut self) {
+        self.closed = None;
+    }
+
+    /// Takes a command.
+    pub(crate) fn handle(&mut self, now: WallTime, by: Actor, command: Command, to: T) -> Vec<Step<T>> {
+        if let Some(fault) = &self.closed {
+            return vec![Step::Answer(to, Err(fault.clone()))];
+        }
+        if acts_at_once(&command) {
+            return self.act(now, &by, command, to);
+        }
+        self.waiting.push_back((by, command, to));
+        let mut steps = Vec::new();
+        self.advance(now, &mut steps);
+        steps
+    }
+
+    /// A commit ended.
+    pub(crate) fn settle(&mut self, now: WallTime, outcome: Settled) -> Vec<Step<T>> {
+        let mut steps = Vec::new();
+        match (self.attempt.take(), outcome) {
+            (None, _) => {}
+            (Some(Attempt::Command { next, effects, to }), Settled::Committed) => {
+                self.away = None;
+                self.room = *next;
+                steps.extend([Step::Tell(effects), Step::Answer(to, Ok(()))]);
+            }
+            (Some(Attempt::Command { to, .. }), Settled::Unavailable(fault)) => {
+                steps.push(Step::Answer(to, Err(fault.clone())));
+                self.become_away(fault, &mut steps);
+            }
+            (Some(Attempt::Save { to }), Settled::Committed) => {
+                self.away = None;
+                steps.extend(to.into_iter().map(|to| Step::Answer(to, Ok(()))));
+            }
+            (Some(Attempt::Save { to }), Settled::Unavailable(fault)) => {
+                steps.extend(to.into_iter().map(|to| Step::Answer(to, Ok(()))));
+                self.become_away(fault, &mut steps);
+            }
+        }
+        self.advance(now, &mut steps);
+        steps
+    }
+
+    /// Tries to save again after a failure. Call it every second or so.
+    pub(crate) fn retry(&mut self) -> Vec<Step<T>> {
+        if self.away.is_none() || self.attempt.is_some() {
+            return Vec::new();
+        }
+        vec![self.save()]
+    }
+
+    /// Commits the room as it is, for whoever cannot tell whether it was.
+    pub(crate) fn save_again(&mut self) -> Vec<Step<T>> {
+        vec![self.save()]
+    }
+
+    /// Answers everyone that waits: this ledger will commit nothing more.
+    pub(crate) fn abandon(&mut self, fault: &Fault) -> Vec<(T, Result<(), Fault>)> {
+        self.close(fault.clone());
+        let attempt = match self.attempt.take() {
+            Some(Attempt::Command { to, .. }) => vec![to],
+            Some(Attempt::Save { to }) => to,
+            None => Vec::new(),
+        };
+        let unsaved = self.unsaved.take().unwrap_or_default();
+        let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(_, _, to)| to);
+        let all = attempt.into_iter().chain(unsaved).chain(waiting);
+        all.map(|to| (to, Err(fault.clone()))).collect()
+    }
+
+    /// A command that acts before its commit, on what is told and on what waits to be.
+    fn act(&mut self, now: WallTime, by: &Actor, command: Command, to: T) -> Vec<Step<T>> {
+        let mut effects = match self.room.handle(now, by, command.clone()) {
+            Ok(effects) => effects,
+            Err(refusal) => return vec![Step::Answer(to, Err(refusal.into()))],
+        };
+        if let Some(Attempt::Command { next, .. }) = &mut self.attempt {
+            // Refused there at most because the waiting command made it so already.
+            drop(next.handle(now, by, command));
+        }
+        let commit = take_commit(&mut effects);
+        let mut steps = vec![Step::Tell(effects)];
+        match (commit, &self.away) {
+            (true, None) => self.unsaved.get_or_insert_default().push(to),
+            (true, Some(_)) => {
+                self.unsaved.get_or_insert_default();
+                steps.push(Step::Answer(to, Ok(())));
+            }
+            (false, _) => steps.push(Step::Answer(to, Ok(()))),
+        }
+        self.advance(now, &mut steps);
+        steps
+    }
+
+    /// Starts what can be started now.
+    fn advance(&mut self, now: WallTime, steps: &mut Vec<Step<T>>) {
+        while self.attempt.is_none() || self.away.is_some() {
+            if self.unsaved.is_some() && self.away.is_none() {
+                steps.push(self.save());
+                continue;
+            }
+            let Some((by, command, to)) = self.waiting.pop_front() else { return };
+            let mut next = self.room.clone();
+            match next.handle(now, &by, command) {
+                Err(refusal) => steps.push(Step::Answer(to, Err(refusal.into()))),
+                Ok(mut effects) => match (take_commit(&mut effects), &self.away) {
+                    (false, _) => {
+                        self.room = next;
+                        steps.extend([Step::Tell(effects), Step::Answer(to, Ok(()))]);
+                    }
+                    (true, Some(fault)) => steps.push(Step::Answer(to, Err(fault.clone()))),
+                    (true, None) => {
+                        steps.push(Step::Commit(next.record().encode()));
+                        self.attempt = Some(Attempt::Command { next: Box::new(next), effects, to });
+                    }
+                },
+            }
+        }
+    }
+
+    fn save(&mut self) -> Step<T> {
+        self.attempt = Some(Attempt::Save { to: self.unsaved.take().unwrap_or_default() });
+        Step::Commit(self.room.record().encode())
+    }
+
+    /// What acted at once is answered: it holds, and is saved when the directory is back.
+    fn become_away(&mut self, fault: Fault, steps: &mut Vec<Step<T>>) {
+        self.away = Some(fault);
+        let unsaved = std::mem::take(self.unsaved.get_or_insert_default());
+        steps.extend(unsaved.into_iter().map(|to| Step::Answer(to, Ok(()))));
+    }
+}
+
+/// Whether the effects ask for a commit; if so it is taken out.
+fn take_commit(effects: &mut Vec<Effect>) -> bool {
+    let before = effects.len();
+    effects.retain(|effect| *effect != Effect::Commit);
+    effects.len() != before
+}
+
+#[cfg(test)]
+mod tests {
+    use stentor_ids::{Code, ParticipantId, Role};
+    use stentor_room::{Record, Spec};
+
+    use super::*;
+
+    const NOW: WallTime = WallTime::from_millis(1_000);
+
+    fn id(name: &str) -> ParticipantId {
+        ParticipantId::new(name).unwrap()
+    }
+
+    fn someone(name: &str, role: Role) -> Actor {
+        Actor::Participant { id: id(name), name: name.to_owned(), role }
+    }
+
+    fn open() -> Ledger<u32> {
+        let mut room = Room::new(Record::new(Spec::default()).unwrap());
+        room.handle(NOW, &Actor::Operator, Command::Open).unwrap();
+        room.handle(NOW, &someone("ann", Role::Speaker), Command::Join).unwrap();
+        Ledger::new(room)
+    }
+
+    fn mute() -> Command {
+        Command::Mute { id: id("ann"), muted: true }
+    }
+
+    fn away() -> Settled {
+        Settled::Unavailable(Fault::new(Code::DirectoryUnavailable, "gone"))
+    }
+
+    /// The steps in short: `C` a commit, `T` something told, and the answers.
+    fn short(steps: &[Step<u32>]) -> String {
+        let short = |step: &Step<u32>| match step {
+            Step::Commit(_) => "C".to_owned(),
+            Step::Tell(effects) => format!("T{}", effects.len()),
+            Step::Answer(to, Ok(())) => format!("{to}:ok"),
+            Step::Answer(to, Err(fault)) => format!("{to}:{}", fault.code),
+        };
+        steps.iter().map(short).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_command_is_told_when_it_is_committed_and_not_before() {
+        let mut ledger = open();
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, Command::GoLive, 1)), "C");
+        assert_eq!(ledger.room().record().lifecycle().slot_at(NOW), None);
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, Command::End, 2)), "");
+        assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "T1 1:ok C");
+        assert!(ledger.room().record().lifecycle().slot_at(NOW).is_some());
+        assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "T2 2:ok");
+        assert!(ledger.is_settled());
+    }
+
+    #[test]
+    fn a_mute_acts_while_another_command_waits_for_its_commit() {
+        let mut ledger = open();
+        ledger.handle(NOW, Actor::Operator, Command::GoLive, 1);
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, mute(), 2)), "T2");
+        assert!(!ledger.room().record().may_speak(&id("ann")));
+        assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "T1 1:ok C");
+        assert!(!ledger.room().record().may_speak(&id("ann")), "the commit of the other has not undone it");
+        assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "2:ok");
+    }
+
+    #[test]
+    fn without_the_directory_a_mute_holds_and_other_commands_are_refused_unchanged() {
+        let mut ledger = open();
+        ledger.handle(NOW, Actor::Operator, Command::GoLive, 1);
+        assert_eq!(short(&ledger.settle(NOW, away())), "1:directory_unavailable");
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, mute(), 2)), "T2 2:ok");
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, Command::End, 3)), "3:directory_unavailable");
+        let hand = ledger.handle(NOW, someone("bob", Role::Listener), Command::RaiseHand, 4);
+        assert_eq!(short(&hand), "T1 4:ok");
+        assert_eq!(short(&ledger.retry()), "C");
+        assert_eq!(short(&ledger.settle(NOW, away())), "");
+        assert_eq!(short(&ledger.retry()), "C");
+        assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "");
+        assert!(ledger.is_settled() && ledger.room().hands().len() == 1);
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, Command::GoLive, 5)), "C");
+    }
+
+    #[test]
+    fn a_decision_made_while_a_save_is_under_way_is_saved_after_it() {
+        let mut ledger = open();
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, mute(), 1)), "T2 C");
+        let unmute = Command::Mute { id: id("ann"), muted: false };
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, unmute, 2)), "T2");
+        assert_eq!(short(&ledger.settle(NOW, away())), "1:ok 2:ok");
+        assert_eq!(short(&ledger.retry()), "C");
+        assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "");
+        assert!(ledger.is_settled());
+    }
+
+    #[test]
+    fn a_fenced_owner_tells_everyone_that_waits_to_go_elsewhere() {
+        let mut ledger = open();
+        ledger.handle(NOW, Actor::Operator, Command::GoLive, 1);
+        ledger.handle(NOW, Actor::Operator, mute(), 2);
+        ledger.handle(NOW, Actor::Operator, Command::End, 3);
+        let fenced = Fault::new(Code::NotOwner, "epoch 2 owns the room");
+        let refused: Vec<_> = ledger.abandon(&fenced).into_iter().map(|(to, _)| to).collect();
+        assert_eq!(refused, [1, 2, 3]);
+        assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "");
+        assert_eq!(short(&ledger.handle(NOW, Actor::Operator, mute(), 4)), "4:not_owner");
+    }
+}

@@ -1,0 +1,124 @@
+//! What all rooms of this node share: the directory and this node's membership, the way to other nodes, clocks and
+//! metrics, and the rooms themselves.
+
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use ractor::ActorRef;
+use stentor_directory::{Directory, NodeRole, Ownership, Session, View, ViewHandle};
+use stentor_ids::{Code, Fault, NodeId, RoomId};
+use stentor_link::{Topology, control};
+use stentor_room::Record;
+use stentor_telemetry::NodeMetrics;
+
+use crate::{
+    Config,
+    claims::Claims,
+    engine::EngineFactory,
+    hosted::Hosted,
+    rooms::{Rooms, Running},
+    supervisor,
+    timebase::Timebase,
+};
+
+/// When to come back while a room is between two owners, or between two lives of its actor.
+const SOON: Duration = Duration::from_millis(200);
+/// When to come back to a room that nobody owns: the claim steps of a few origins.
+const CLAIM_WAIT: Duration = Duration::from_secs(1);
+
+/// This node as an origin.
+pub(crate) struct Origin {
+    pub(crate) me: NodeId,
+    pub(crate) config: Config,
+    pub(crate) directory: Directory,
+    /// Whoever composes the node holds and closes it; without it nothing more is claimed.
+    pub(crate) session: Weak<Session>,
+    pub(crate) view: ViewHandle,
+    pub(crate) topology: Arc<dyn Topology>,
+    pub(crate) control: control::Client,
+    pub(crate) metrics: NodeMetrics,
+    pub(crate) timebase: Timebase,
+    pub(crate) engines: EngineFactory,
+    pub(crate) rooms: Rooms,
+    pub(crate) claims: Mutex<Claims>,
+    pub(crate) supervisor: OnceLock<ActorRef<supervisor::Message>>,
+}
+
+impl Origin {
+    /// This node's membership.
+    pub(crate) fn session(&self) -> Result<Arc<Session>, stentor_directory::Error> {
+        self.session.upgrade().ok_or(stentor_directory::Error::LeaseGone)
+    }
+
+    /// Whether this node may take a room on.
+    pub(crate) fn has_place(&self) -> bool {
+        self.rooms.len() < self.config.max_rooms as usize
+    }
+
+    /// A room that runs here.
+    ///
+    /// # Errors
+    /// Why it does not, and where it does as far as this node knows.
+    pub(crate) fn running(&self, room: &RoomId) -> Result<Running, Fault> {
+        self.rooms.get(room).ok_or_else(|| self.elsewhere(room))
+    }
+
+    /// Runs a room that this node has just come to own.
+    pub(crate) async fn start(&self, record: Record, ownership: Ownership) -> Result<Arc<Hosted>, Fault> {
+        let hosted = Arc::new(Hosted::new(record, ownership));
+        let supervisor = self.supervisor.get().ok_or_else(stopped)?;
+        let start = |reply| supervisor::Message::Start { hosted: hosted.clone(), reply };
+        match ractor::call!(supervisor, start) {
+            Ok(Ok(())) => Ok(hosted),
+            Ok(Err(fault)) => Err(fault),
+            Err(_) => Err(stopped()),
+        }
+    }
+
+    fn elsewhere(&self, room: &RoomId) -> Fault {
+        let view = self.view.snapshot();
+        let Some(known) = view.rooms.get(room) else {
+            return Fault::new(Code::UnknownRoom, format!("there is no room {room}"));
+        };
+        if let Some(owner) = known.owner.as_ref().filter(|owner| owner.node != self.me) {
+            let detail = format!("room {room} is run by {}, not by {}", owner.node, self.me);
+            return Fault::new(Code::NotOwner, detail).retry_after(SOON);
+        }
+        match Record::decode(&known.record).map(|record| record.lifecycle()) {
+            Ok(lifecycle) if !lifecycle.has_owner() => {
+                let detail = format!("room {room} is {lifecycle}; {} runs only open and live rooms", self.me);
+                Fault::new(Code::NotOwner, detail)
+            }
+            Ok(_) => no_owner(room, CLAIM_WAIT),
+            Err(error) => Fault::new(Code::Internal, format!("room {room}: {error}")),
+        }
+    }
+}
+
+/// The origins of a view.
+pub(crate) fn origins(view: &View) -> Vec<stentor_placement::Candidate<'_>> {
+    let origins = view.nodes.values().filter(|node| node.roles.has(NodeRole::Origin));
+    origins.map(|node| stentor_placement::Candidate { id: &node.id, draining: node.draining }).collect()
+}
+
+/// The room is between two lives of its actor.
+pub(crate) fn restarting(room: &RoomId) -> Fault {
+    no_owner(room, SOON)
+}
+
+/// The room goes, or has gone, to another node.
+pub(crate) fn moved(room: &RoomId, to: &NodeId) -> Fault {
+    Fault::new(Code::NotOwner, format!("room {room} is moving to {to}")).retry_after(SOON)
+}
+
+fn no_owner(room: &RoomId, wait: Duration) -> Fault {
+    let detail = format!("the owner of room {room} is being replaced; try again in {} ms", wait.as_millis());
+    Fault::new(Code::NoOwner, detail).retry_after(wait)
+}
+
+fn stopped() -> Fault {
+    Fault::new(Code::Draining, "this node's rooms are stopped; another origin takes them")
+}

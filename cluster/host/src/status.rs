@@ -1,0 +1,112 @@
+//! A room as it is told to everyone, from its record alone or from its owner.
+
+use stentor_directory::Owner;
+use stentor_ids::ParticipantId;
+use stentor_mix::{Seat as MixSeat, Stage};
+use stentor_proto::{role_to_wire, v1};
+use stentor_room::{Lifecycle, Notice, Record, Room, Seat, Spec, Visibility};
+
+use crate::hosted::Hosted;
+
+/// Level of who is not heard.
+const SILENT_DBOV: i32 = -127;
+
+/// The room as its record tells it, and who owns it as far as is known.
+pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1::RoomStatus {
+    let (live_since_us, ended_at_ms) = match record.lifecycle() {
+        Lifecycle::Live { since } => (signed(since.as_micros()), 0),
+        Lifecycle::Ended { at } => (0, signed(at.as_millis())),
+        Lifecycle::Scheduled | Lifecycle::Open => (0, 0),
+    };
+    v1::RoomStatus {
+        room: room.to_owned(),
+        spec: Some(spec_to_wire(record.spec())),
+        lifecycle: lifecycle_to_wire(record.lifecycle()).into(),
+        live_since_us,
+        ended_at_ms,
+        primary: owner.map(|owner| owner.node.to_string()).unwrap_or_default(),
+        epoch: owner.map(|owner| owner.epoch.0).unwrap_or_default(),
+        stage_version: record.stage_version(),
+        stage: record.stage().iter().map(|seat| participant(seat, false, SILENT_DBOV)).collect(),
+        ..v1::RoomStatus::default()
+    }
+}
+
+/// The room as its owner sees it.
+pub(crate) fn owned(hosted: &Hosted, room: &Room) -> v1::RoomStatus {
+    let kept = hosted.kept();
+    let record = room.record();
+    let levels = hosted.levels.lock();
+    let level = |id: &ParticipantId| levels.get(id).map_or(SILENT_DBOV, |level| i32::from(*level));
+    let seat = |seat: &Seat| participant(seat, hosted.speakers.is_connected(&seat.id), level(&seat.id));
+    v1::RoomStatus {
+        lineage: hosted.feed.lineage().max(kept.lineage()).0,
+        slot: hosted.newest().unwrap_or_default().0,
+        stage: record.stage().iter().map(seat).collect(),
+        count: Some(hosted.feed.counts()),
+        hands: u32::try_from(room.hands().len()).unwrap_or(u32::MAX),
+        ..recorded(hosted.id.as_str(), record, Some(kept.ownership.owner()))
+    }
+}
+
+/// The stage as the mixer sees it.
+pub(crate) fn stage(record: &Record) -> Stage {
+    let seat = |seat: &Seat| MixSeat {
+        participant: seat.id.clone(),
+        muted: !record.may_speak(&seat.id),
+        gain_db: seat.gain_db.into(),
+    };
+    Stage { version: record.stage_version(), seats: record.stage().iter().map(seat).collect() }
+}
+
+/// What happened to a participant, as it travels. The feed numbers it.
+pub(crate) fn event(participant: &ParticipantId, notice: Notice) -> v1::ParticipantEvent {
+    use v1::participant_event::What;
+    let what = match notice {
+        Notice::Muted(muted) => What::Muted(muted),
+        Notice::Role(role) => What::Role(role_to_wire(role).into()),
+        Notice::Removed(reason) => What::Removed(reason),
+        Notice::Banned(reason) => What::Banned(reason),
+        Notice::Invited { role, .. } => What::Invited(role_to_wire(role).into()),
+    };
+    v1::ParticipantEvent { participant: participant.to_string(), serial: 0, what: Some(what) }
+}
+
+fn participant(seat: &Seat, connected: bool, level_dbov: i32) -> v1::Participant {
+    v1::Participant {
+        id: seat.id.to_string(),
+        name: seat.name.clone(),
+        role: role_to_wire(seat.role).into(),
+        muted: seat.is_muted(),
+        gain_db: seat.gain_db.into(),
+        connected,
+        level_dbov,
+    }
+}
+
+fn spec_to_wire(spec: &Spec) -> v1::RoomSpec {
+    let visibility = match spec.visibility {
+        Visibility::Public => v1::Visibility::Public,
+        Visibility::Private => v1::Visibility::Private,
+    };
+    v1::RoomSpec {
+        title: spec.title.clone(),
+        visibility: visibility.into(),
+        starts_at_ms: spec.starts_at.map_or(0, |at| signed(at.as_millis())),
+        stage_limit: spec.stage_limit,
+        bitrate_bps: spec.bitrate_bps,
+    }
+}
+
+const fn lifecycle_to_wire(lifecycle: Lifecycle) -> v1::Lifecycle {
+    match lifecycle {
+        Lifecycle::Scheduled => v1::Lifecycle::Scheduled,
+        Lifecycle::Open => v1::Lifecycle::Open,
+        Lifecycle::Live { .. } => v1::Lifecycle::Live,
+        Lifecycle::Ended { .. } => v1::Lifecycle::Ended,
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,198 @@
+//! The supervisor of the node's rooms. A room that panics is restarted from what it last told, and touches no other. A room
+//! that panics too often is given up, so that another origin may claim it, and this node leaves it alone for a while.
+//!
+//! Actors have no names: ractor's registry is one for the whole process, and a process may hold several nodes.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use stentor_directory::Error;
+use stentor_ids::{Code, Fault};
+use stentor_link::Closed;
+use stentor_pace::Time;
+
+use crate::{
+    actor::{Args, RoomActor},
+    hosted::Hosted,
+    origin::Origin,
+    rooms::Running,
+};
+
+/// Restarts of one room that are tried within [`WINDOW`]. One bad packet or a bad moment is over by then; what is not
+/// will not be mended by a sixth start.
+pub(crate) const RESTARTS: usize = 5;
+/// See [`RESTARTS`].
+pub(crate) const WINDOW: Duration = Duration::from_secs(60);
+/// How long this node leaves a room to others that it gave up.
+pub(crate) const SHUN: Duration = Duration::from_secs(60);
+/// How often a room that was given up is tried to be released; after that its key lasts as long as the lease.
+const RELEASE_TRIES: usize = 3;
+
+pub(crate) enum Message {
+    /// Run a room that this node owns.
+    Start { hosted: Arc<Hosted>, reply: RpcReplyPort<Result<(), Fault>> },
+}
+
+/// When a room was restarted of late.
+#[derive(Debug, Default, Clone)]
+struct Restarts(VecDeque<Time>);
+
+impl Restarts {
+    /// Counts one, and says whether it is still few enough.
+    fn allow(&mut self, now: Time) -> bool {
+        while self.0.front().is_some_and(|at| now.since(*at) >= WINDOW) {
+            self.0.pop_front();
+        }
+        let allowed = self.0.len() < RESTARTS;
+        if allowed {
+            self.0.push_back(now);
+        }
+        allowed
+    }
+}
+
+pub(crate) struct Supervisor;
+
+pub(crate) struct State {
+    origin: Arc<Origin>,
+    children: BTreeMap<ActorId, Child>,
+}
+
+struct Child {
+    hosted: Arc<Hosted>,
+    restarts: Restarts,
+}
+
+impl Actor for Supervisor {
+    type Msg = Message;
+    type State = State;
+    type Arguments = Arc<Origin>;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Message>,
+        origin: Arc<Origin>,
+    ) -> Result<State, ActorProcessingErr> {
+        Ok(State { origin, children: BTreeMap::new() })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        Message::Start { hosted, reply }: Message,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let child = Child { hosted, restarts: Restarts::default() };
+        let started = if state.origin.rooms.contains(&child.hosted.id) {
+            Err(Fault::new(Code::Internal, format!("room {} runs here already", child.hosted.id)))
+        } else {
+            state.run(&myself, child).await;
+            Ok(())
+        };
+        // Whoever asked has gone; the room runs all the same.
+        drop(reply.send(started));
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(actor, error) => {
+                if let Some(child) = state.children.remove(&actor.get_id()) {
+                    state.recover(&myself, child, &error.to_string()).await;
+                }
+            }
+            SupervisionEvent::ActorTerminated(actor, _, _) => {
+                if let Some(child) = state.children.remove(&actor.get_id()) {
+                    state.origin.rooms.remove(&child.hosted);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Starts a room's actor; one that fails to start counts as one that failed.
+    async fn run(&mut self, myself: &ActorRef<Message>, mut child: Child) {
+        loop {
+            let args = Args { origin: self.origin.clone(), hosted: child.hosted.clone() };
+            match RoomActor::spawn_linked(None, RoomActor, args, myself.get_cell()).await {
+                Ok((actor, _)) => {
+                    self.origin.rooms.insert(Running { hosted: child.hosted.clone(), actor: actor.clone() });
+                    self.children.insert(actor.get_id(), child);
+                    return;
+                }
+                Err(error) if self.may_restart(&mut child, &error.to_string()) => {}
+                Err(_) => return self.give_up(child),
+            }
+        }
+    }
+
+    async fn recover(&mut self, myself: &ActorRef<Message>, mut child: Child, error: &str) {
+        if self.may_restart(&mut child, error) {
+            self.run(myself, child).await;
+        } else {
+            self.give_up(child);
+        }
+    }
+
+    fn may_restart(&self, child: &mut Child, error: &str) -> bool {
+        let room = &child.hosted.id;
+        let allowed = child.restarts.allow(self.origin.timebase.now());
+        if allowed {
+            tracing::error!(%room, error, "the room failed and is restarted from its record");
+            self.origin.metrics.room_restarts().inc();
+            child.hosted.keep(|kept| kept.restarts = kept.restarts.saturating_add(1));
+        } else {
+            tracing::error!(%room, error, "the room failed {RESTARTS} times within {WINDOW:?} and is given up");
+        }
+        allowed
+    }
+
+    fn give_up(&self, child: Child) {
+        let Child { hosted, .. } = child;
+        self.origin.claims.lock().shun(hosted.id.clone(), self.origin.timebase.now() + SHUN);
+        self.origin.rooms.remove(&hosted);
+        hosted.edges.look_elsewhere(&self.origin.me, hosted.epoch());
+        hosted.close(Closed::Moved);
+        let origin = self.origin.clone();
+        tokio::spawn(async move { release(&origin, &hosted).await });
+    }
+}
+
+/// Gives up the owner key.
+pub(crate) async fn release(origin: &Origin, hosted: &Hosted) {
+    for _ in 0..RELEASE_TRIES {
+        match origin.directory.release(hosted.kept().ownership).await {
+            Err(error @ Error::Unavailable { .. }) => {
+                tracing::warn!(room = %hosted.id, %error, "the room could not be released yet");
+            }
+            Err(error) => return tracing::warn!(room = %hosted.id, %error, "the room could not be released"),
+            Ok(()) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_restarts_a_minute_are_allowed_and_the_sixth_is_not() {
+        let mut restarts = Restarts::default();
+        let mut allow = |second: u64| restarts.allow(Time::from_millis(second * 1_000));
+        assert!((0..5).all(&mut allow));
+        assert!(!allow(59), "the sixth within a minute");
+        assert!(allow(60) && !allow(60), "the first is forgotten after a minute");
+    }
+}

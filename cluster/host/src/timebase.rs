@@ -1,0 +1,35 @@
+//! The clocks of this process, read here and passed on as values.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use stentor_pace::{Time, WallTime};
+use tokio::time::Instant;
+
+/// Monotonic time at the start of the host: a day, so that moments from before it can be told as well.
+const HEAD_START: Duration = Duration::from_secs(24 * 3600);
+
+/// Where this host's monotonic time starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timebase(Instant);
+
+impl Timebase {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Monotonic time.
+    pub(crate) fn now(self) -> Time {
+        Time::default() + HEAD_START + self.0.elapsed()
+    }
+
+    /// The moment of a monotonic time, to sleep until.
+    pub(crate) fn instant(self, at: Time) -> Instant {
+        self.0 + at.since(Time::default() + HEAD_START)
+    }
+}
+
+/// The wall clock. A clock set before 1970 counts as 1970.
+pub(crate) fn wall() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    WallTime::default() + since
+}
