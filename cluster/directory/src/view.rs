@@ -147,8 +147,7 @@ impl ViewHandle {
     }
 
     /// Waits until the view holds what is asked for, and gives it. Cancel-safe.
-    pub async fn wait_for(&mut self, holds: impl FnMut(&View) -> bool + Send) -> Arc<View> {
-        let mut holds = holds;
+    pub async fn wait_for(&mut self, mut holds: impl FnMut(&View) -> bool + Send) -> Arc<View> {
         // The guard is let go before anything is waited for, so that the future can move between threads.
         let found = self.views.wait_for(|view| holds(view)).await.map(|view| view.clone());
         match found {
@@ -166,6 +165,7 @@ async fn ended() -> Arc<View> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use proptest::{collection::vec, prelude::*, sample::select};
     use stentor_ids::{Epoch, Slot};
 
     use super::*;
@@ -218,5 +218,51 @@ mod tests {
         assert!(view.rooms.is_empty() && view.nodes.is_empty());
         view.apply(&put(3, "rooms/a/mirror", Bytes::from_static(b"of a newer build")));
         assert_eq!(view.unreadable, 4);
+    }
+
+    /// Any change of a few keys that depend on each other, garbage among the values.
+    fn any_change() -> impl Strategy<Value = (&'static str, Option<Bytes>)> {
+        let node = NodeId::new("n").expect("it is a name");
+        let values = vec![
+            Some(encode_record(Epoch(3), b"x")),
+            Some(encode_owner(&node, Epoch(3), Slot(0))),
+            Some(Bytes::from_static(br#"{"id":"n","instance":1}"#)),
+            Some(Bytes::from_static(b"garbage")),
+            None,
+        ];
+        let keys =
+            vec!["rooms/a/record", "rooms/a/owner", "rooms/b/record", "rooms/b/owner", "nodes/n", "else"];
+        (select(keys), select(values))
+    }
+
+    proptest! {
+        #[test]
+        fn events_since_a_listing_lead_to_the_same_view_as_a_new_listing(
+            before in vec(any_change(), 0..12),
+            after in vec(any_change(), 0..12),
+        ) {
+            let (mut stored, mut view, mut revision) = (BTreeMap::new(), None, 0);
+            let listed = |stored: &BTreeMap<String, Entry>, revision| {
+                View::listed(&Snapshot { revision: Revision(revision), entries: stored.values().cloned().collect() }, 0)
+            };
+            for (place, (key, value)) in before.iter().chain(&after).enumerate() {
+                if place == before.len() {
+                    view = Some(listed(&stored, revision));
+                }
+                revision += 1;
+                let event = value.clone().map_or_else(|| delete(revision, key), |value| put(revision, key, value));
+                match &event.change {
+                    Change::Put(entry) => drop(stored.insert(entry.key.clone(), entry.clone())),
+                    Change::Delete(key) => drop(stored.remove(key)),
+                }
+                if let Some(view) = &mut view {
+                    view.apply(&event);
+                }
+            }
+            let again = listed(&stored, revision);
+            let view = view.unwrap_or_else(|| again.clone());
+            prop_assert_eq!(view.revision, again.revision);
+            prop_assert_eq!((view.nodes, view.rooms, view.orphans), (again.nodes, again.rooms, again.orphans));
+        }
     }
 }

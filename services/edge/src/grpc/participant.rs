@@ -261,6 +261,14 @@ impl ParticipantService for Participants {
         self.command(&metadata, &request.room.clone(), Command::Ban(request)).await
     }
 
+    async fn unban(
+        &self,
+        request: Request<v1::UnbanRequest>,
+    ) -> Result<Response<v1::CommandResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.command(&metadata, &request.room.clone(), Command::Unban(request)).await
+    }
+
     async fn go_live(
         &self,
         request: Request<v1::RoomRequest>,
