@@ -27,6 +27,10 @@ const STAGES: usize = HISTORY_SLOTS + 7;
 /// Packets kept of one speaker: what half a second and the most that may wait (one second) hold in packets of 10 ms. The
 /// oldest goes first.
 const PACKETS: usize = 150;
+/// Voices and steps kept of one slot: more speakers than a stage seats, more steps than 20 ms can take. Only a primary
+/// gone wrong sends more; the rest is cut off.
+const VOICES: usize = 256;
+const STEPS: usize = 32;
 
 /// What a history lacks for a replay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,10 +93,12 @@ impl History {
     }
 
     /// Takes what a slot was made of. Slots that are not newer than the newest are ignored.
-    pub fn push_log(&mut self, entry: LogEntry) {
+    pub fn push_log(&mut self, mut entry: LogEntry) {
         if self.last_slot().is_some_and(|last| entry.slot <= last) {
             return;
         }
+        entry.voices.truncate(VOICES);
+        entry.voices.iter_mut().for_each(|voice| voice.steps.truncate(STEPS));
         if self.log.len() == HISTORY_SLOTS {
             self.log.pop_front();
         }

@@ -226,8 +226,12 @@ impl Mixer {
             match *step {
                 Step::Packet(_) => stats.packets += 1,
                 Step::Fec(_) => stats.recovered += 1,
-                Step::Conceal(samples) => stats.concealed_samples += samples,
-                Step::Drift(by) => stats.drift_samples += by.unsigned_abs(),
+                Step::Conceal(samples) => {
+                    stats.concealed_samples = stats.concealed_samples.saturating_add(samples)
+                }
+                Step::Drift(by) => {
+                    stats.drift_samples = stats.drift_samples.saturating_add(by.unsigned_abs())
+                }
             }
         }
         stats

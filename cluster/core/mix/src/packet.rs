@@ -219,3 +219,52 @@ fn frame_length(body: &[u8]) -> Result<(usize, &[u8]), InvalidPacket> {
         _ => Err(InvalidPacket::Framing("a frame length is cut off")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(bytes: &[u8]) -> String {
+        match Packet::parse(Bytes::copy_from_slice(bytes)) {
+            Ok(packet) => format!("{packet:?} in {}", packet.frames()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_packet_is_taken_or_refused_with_a_reason() {
+        let long = [&[0x78][..], &[0; 1276]].concat();
+        let cases: [(&[u8], &str); 13] = [
+            (&[0xf8, 0xff, 0xfe], "Packet(20ms, 3 bytes) in 1"),
+            (&[0x79, 1, 2, 3, 4], "Packet(40ms, 5 bytes) in 2"),
+            (&[0x7b, 0x03, 1, 2, 3], "Packet(60ms, 5 bytes) in 3"),
+            (&[0x70, 9], "Packet(10ms, 2 bytes) in 1"),
+            (&[], "the Opus packet is empty"),
+            (&[0; 1501], "the Opus packet has 1501 bytes; at most 1500 are taken"),
+            (&long, "a frame of the Opus packet has 1276 bytes; at most 1275 are allowed"),
+            (&[0xe0, 9], "the Opus packet lasts 2.5ms; 10, 20, 40 and 60 ms are taken"),
+            (&[0x7b, 0x04, 1, 2, 3, 4], "the Opus packet lasts 80ms; 10, 20, 40 and 60 ms are taken"),
+            (
+                &[0x79, 1, 2, 3],
+                "the Opus packet's frames do not fill it: two equal frames need an even number of bytes",
+            ),
+            (&[0x7a, 9, 1], "the Opus packet's frames do not fill it: the first frame overruns the packet"),
+            (&[0x7b], "the Opus packet's frames do not fill it: the frame count is missing"),
+            (&[0x7b, 0x41, 255], "the Opus packet's frames do not fill it: the padding length is cut off"),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(told(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn channels_and_pauses_are_told() {
+        let packet = |bytes: &'static [u8]| Packet::parse(Bytes::from_static(bytes)).unwrap();
+        assert!(packet(&[0xfc, 0xff, 0xfe]).is_stereo() && !packet(&[0xf8, 0xff, 0xfe]).is_stereo());
+        assert!(
+            packet(&[0x78]).is_dtx()
+                && packet(&[0x79, 0, 0]).is_dtx()
+                && !packet(&[0xf8, 0xff, 0xfe]).is_dtx()
+        );
+    }
+}

@@ -98,9 +98,9 @@ impl Player {
         (self.concealed, self.fade) = (CONCEAL_MAX, 0.0);
     }
 
-    /// The lag at which the audio held can be spliced best.
-    pub(crate) fn best_lag(&self) -> Option<usize> {
-        stretch::best_lag(&self.held)
+    /// The lag of at most `longest` at which the audio held can be spliced best.
+    pub(crate) fn best_lag(&self, longest: usize) -> Option<usize> {
+        stretch::best_lag(&self.held, longest)
     }
 
     fn decode(&mut self, stream: u64, packet: &Packet) -> Result<(), CodecError> {

@@ -110,11 +110,12 @@ impl Queue {
     }
 
     /// How many samples of the queue lie before `seq`, counting `each` for those that are not there. Negative for a seq
-    /// that has passed.
+    /// that has passed; `None` where the number is so far off that it tells nothing about time.
     pub(crate) fn ahead(&self, seq: u64, each: usize) -> Option<i64> {
         let next = self.next?;
-        let count = if seq >= next { (seq - next) as i64 } else { -((next - seq) as i64) };
-        Some(count.saturating_mul(each as i64))
+        let far = u16::try_from(seq.abs_diff(next)).ok()?;
+        let samples = i64::from(far) * each as i64;
+        Some(if seq >= next { samples } else { -samples })
     }
 
     /// Takes a packet in. A newer stream displaces all that waits.
@@ -230,6 +231,7 @@ mod tests {
         );
         assert_eq!(queue.ahead(15, 960), Some(1920));
         assert_eq!(queue.ahead(11, 960), Some(-1920));
+        assert_eq!(queue.ahead(u64::MAX, 960), None);
     }
 
     #[test]

@@ -264,14 +264,15 @@ impl Voice {
         self.took(samples, waiting.captured);
         let name = PacketRef { stream: self.queue.stream(), seq };
         self.step(Step::Packet(name), Some(&waiting.packet), steps);
-        let by = match self.pacer.correction() {
+        let by = match self.pacer.correction(samples) {
             Correction::None => return,
             Correction::Fine(by) => by,
-            Correction::Coarse { insert } => {
-                let Some(lag) = self.player.best_lag() else { return };
-                if insert { lag as i32 } else { -(lag as i32) }
-            }
+            Correction::Repeat => self.player.best_lag(usize::MAX).map_or(0, |lag| lag as i32),
+            Correction::Cut(most) => self.player.best_lag(most).map_or(0, |lag| -(lag as i32)),
         };
+        if by == 0 {
+            return;
+        }
         let before = self.player.held() as i64;
         self.step(Step::Drift(by), None, steps);
         self.pacer.shift(self.player.held() as i64 - before);
