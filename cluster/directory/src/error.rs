@@ -150,8 +150,16 @@ impl Error {
     }
 }
 
+/// Clients are not told where the directory is, nor what is on the node's disk: that is for the node's log.
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        Self { retry_after: error.retry_after(), ..Self::new(error.code(), error.to_string()) }
+        let fault = match error.code() {
+            code @ Code::DirectoryUnavailable => Self::new(
+                code,
+                "the directory is not available now; the log of the node that was asked says why",
+            ),
+            code => Self::new(code, error.to_string()),
+        };
+        Self { retry_after: error.retry_after(), ..fault }
     }
 }

@@ -119,6 +119,9 @@ impl Directory {
     }
 
     fn counted<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &answer {
+            tracing::debug!(%error, "a call of the directory failed");
+        }
         if let Some(metrics) = &self.metrics {
             metrics.directory_calls(if answer.is_ok() { Call::Ok } else { Call::Fault }).inc();
         }

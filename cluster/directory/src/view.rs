@@ -101,8 +101,9 @@ impl View {
         match keys::parse(key) {
             Some(Key::Node(id)) => drop(self.nodes.remove(&id)),
             Some(Key::Record(id)) => {
-                let owner = self.rooms.remove(&id).and_then(|room| room.owner.clone());
-                self.set_owner(&id, owner);
+                if let Some(owner) = self.rooms.remove(&id).and_then(|room| room.owner.clone()) {
+                    self.set_owner(&id, Some(owner));
+                }
             }
             Some(Key::Owner(id)) => self.set_owner(&id, None),
             None => {}
@@ -200,6 +201,18 @@ mod tests {
         view.apply(&delete(5, "rooms/a/owner"));
         assert_eq!(owner(&view, "a"), None);
         assert_eq!(view.revision, Revision(5));
+    }
+
+    #[test]
+    fn an_owner_key_stays_known_when_its_room_turns_to_garbage_twice() {
+        let (node, record) = (NodeId::new("n").unwrap(), encode_record(Epoch(1), b"x"));
+        let mut view = View::default();
+        view.apply(&put(1, "rooms/a/owner", encode_owner(&node, Epoch(1), Slot(0))));
+        for revision in [2, 3] {
+            view.apply(&put(revision, "rooms/a/record", &b"garbage"[..]));
+        }
+        view.apply(&put(4, "rooms/a/record", record));
+        assert_eq!(owner(&view, "a").as_deref(), Some("n"));
     }
 
     #[test]

@@ -63,7 +63,8 @@ conformance! {
         a_node_stays_past_its_ttl_and_goes_after_its_process_does
         a_second_node_with_the_same_id_is_refused_by_name
         a_restarted_node_waits_for_the_lease_of_its_former_process
-        an_update_changes_the_record_and_keeps_the_lease;
+        an_update_changes_the_record_and_keeps_the_lease
+        what_a_node_does_is_counted_as_its_own;
     rooms:
         a_room_is_created_once_and_read_back_until_it_is_deleted
         a_room_that_nobody_owns_is_written_only_at_the_revision_that_was_read

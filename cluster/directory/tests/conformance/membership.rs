@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use stentor_directory::{Error, NodeRecord, SessionState};
+use stentor_telemetry::{Call, Lease, Metrics};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Backend,
-    support::{TTL, node, soon, until},
+    support::{TTL, node, room, soon, until},
 };
 
 pub async fn a_registered_node_is_seen_and_a_closed_one_is_gone(backend: &impl Backend) {
@@ -74,4 +75,22 @@ pub async fn an_update_changes_the_record_and_keeps_the_lease(backend: &impl Bac
     let seen = directory.view().snapshot().nodes[&record.id].clone();
     assert_eq!((seen.draining, seen.instance), (true, record.instance));
     assert_eq!(session.lease().unwrap(), lease);
+}
+
+pub async fn what_a_node_does_is_counted_as_its_own(backend: &impl Backend) {
+    let (record, metrics) = (node("a"), Metrics::new());
+    let counted = metrics.for_node(&record.id);
+    let directory = backend.directory().await;
+    let metered = directory.metered(counted.clone());
+    let session = metered.register(record, TTL).await.unwrap();
+    assert_eq!(counted.lease_held().get(), 1);
+    metered.create(&room("a"), &b"x"[..]).await.unwrap();
+    let calls = counted.directory_calls(Call::Ok).get();
+    assert!(calls > 0);
+    directory.create(&room("b"), &b"x"[..]).await.unwrap();
+    assert_eq!(counted.directory_calls(Call::Ok).get(), calls, "another's calls are not its own");
+    sleep(TTL).await;
+    assert!(counted.lease_events(Lease::Renewed).get() > 0);
+    session.close().await.unwrap();
+    assert_eq!(counted.lease_held().get(), 0);
 }
