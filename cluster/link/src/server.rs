@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use stentor_ids::NodeId;
 use stentor_proto::v1::{
     control_service_server::ControlServiceServer, downlink_service_server::DownlinkServiceServer,
-    uplink_service_server::UplinkServiceServer,
+    mirror_service_server::MirrorServiceServer, uplink_service_server::UplinkServiceServer,
 };
 use stentor_telemetry::NodeMetrics;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tonic::transport::{Server, server::TcpIncoming};
 use crate::{
     Carrier, Carry, MAX_MESSAGE, Security,
     control::{self, Handler},
-    downlink,
+    downlink, mirror,
     pool::{PING_EVERY, PING_WITHIN},
     uplink::{self, Ingest},
 };
@@ -31,7 +31,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 /// What a node serves to others; what it does not do is `None`, and answered as such.
 #[derive(Default, Clone)]
 pub struct Services {
-    /// Rooms that this node owns.
+    /// Rooms that this node owns: their audio, and their mix logs.
     pub own: Option<Arc<dyn Carry>>,
     /// Rooms that it carries for edges.
     pub carrier: Option<Carrier>,
@@ -104,6 +104,7 @@ impl LinkServer {
         metrics: NodeMetrics,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
+        let mirror = services.own.clone().map(|own| mirror::Server { own, stop: shutdown.clone() });
         let downlink = downlink::Server {
             me: me.clone(),
             own: services.own,
@@ -119,6 +120,7 @@ impl LinkServer {
             .add_optional_service(
                 uplink.map(|it| UplinkServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
             )
+            .add_optional_service(mirror.map(MirrorServiceServer::new))
             .add_optional_service(
                 control.map(|it| ControlServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
             );

@@ -8,12 +8,12 @@ mod upstream;
 mod wire;
 
 use async_trait::async_trait;
-use stentor_ids::{Fault, RoomId};
+use stentor_ids::{Code, Epoch, Fault, RoomId};
 
 pub use carrier::{Carrier, Config};
 pub(crate) use server::Server;
 
-use crate::Feed;
+use crate::{Feed, MixLog};
 
 /// Who has a room's feed on this node.
 #[async_trait]
@@ -23,4 +23,13 @@ pub trait Carry: Send + Sync + 'static {
     /// # Errors
     /// `UnknownRoom`; `NotOwner` or `NoOwner`, with the time after which to ask again; `Overloaded` at a bound.
     async fn feed(&self, room: &RoomId) -> Result<Feed, Fault>;
+
+    /// The room's mix log from now on, for whoever is to be able to go on with the room. Only an owner has it, and none of
+    /// an epoch below the one that is asked for.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed).
+    async fn mix_log(&self, room: &RoomId, _epoch: Epoch) -> Result<MixLog, Fault> {
+        Err(Fault::new(Code::NotOwner, format!("the mix log of {room} is not here; ask the room's owner")))
+    }
 }

@@ -1,0 +1,50 @@
+//! The mix log of a room, from its owner to whoever is to be able to go on with it. What it says is made by the owner; here
+//! it is only served.
+
+use std::{pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use futures::{Stream, StreamExt};
+use stentor_ids::{Epoch, Fault, NodeId, RoomId};
+use stentor_proto::{
+    status_of,
+    v1::{self, mirror_service_server},
+};
+use stentor_telemetry::propagation;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use tracing::{Instrument, info_span};
+
+use crate::{Carry, bad_name};
+
+/// A room's mix log as it is written, from the moment that it was asked for. It ends with the room's tenure at its owner.
+pub type MixLog = Pin<Box<dyn Stream<Item = v1::FollowResponse> + Send>>;
+
+/// Serves the mix logs of the rooms that this node owns.
+pub(crate) struct Server {
+    pub(crate) own: Arc<dyn Carry>,
+    pub(crate) stop: CancellationToken,
+}
+
+#[async_trait]
+impl mirror_service_server::MirrorService for Server {
+    type FollowStream = Pin<Box<dyn Stream<Item = Result<v1::FollowResponse, Status>> + Send>>;
+
+    async fn follow(
+        &self,
+        request: Request<v1::FollowRequest>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        let span = info_span!("follow", room = request.get_ref().room, mirror = request.get_ref().node);
+        propagation::adopt(&span, request.metadata());
+        let log = self.log(request.into_inner()).instrument(span).await.map_err(|fault| status_of(&fault))?;
+        Ok(Response::new(Box::pin(log.map(Ok).take_until(self.stop.clone().cancelled_owned()))))
+    }
+}
+
+impl Server {
+    async fn log(&self, request: v1::FollowRequest) -> Result<MixLog, Fault> {
+        let room = RoomId::new(&request.room).map_err(bad_name)?;
+        NodeId::new(&request.node).map_err(bad_name)?;
+        self.own.mix_log(&room, Epoch(request.epoch)).await
+    }
+}
