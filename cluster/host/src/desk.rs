@@ -9,7 +9,6 @@ use stentor_ids::{Epoch, Fault, NodeId, Role};
 use stentor_mix::Config;
 use stentor_proto::{role_to_wire, v1};
 use stentor_room::{Actor, Effect, Lifecycle, Record, Refusal};
-use stentor_telemetry::Call;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -157,8 +156,6 @@ impl State {
             let started = Instant::now();
             let outcome = origin.directory.commit(&ownership, record).await;
             origin.metrics.commit().observe(started.elapsed());
-            let call = if outcome.is_ok() { Call::Ok } else { Call::Fault };
-            origin.metrics.directory_calls(call).inc();
             if let Err(error) = &outcome {
                 tracing::warn!(room = %ownership.room(), epoch = %ownership.epoch(), %error, "not committed");
             }

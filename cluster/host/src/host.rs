@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use ractor::rpc::CallResult;
 use stentor_directory::{Directory, Session};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
-use stentor_link::{Carry, Feed, Pool, Topology, control};
+use stentor_link::{Carry, Feed, MixLog, Pool, Topology, control};
 use stentor_pace::Time;
 use stentor_proto::v1;
 use stentor_room::Actor;
@@ -24,6 +24,7 @@ use crate::{
     desk::Reply,
     engine,
     hosted::{Hosted, MAX_COMMANDS},
+    mirror,
     origin::{Origin, restarting},
     rooms::{Rooms, Running},
     supervisor::Supervisor,
@@ -258,5 +259,15 @@ fn settled<T, E>(room: &RoomId, answer: Result<CallResult<T>, E>) -> Result<T, F
 impl Carry for HostHandle {
     async fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
         Ok(self.running(room)?.hosted.feed.clone())
+    }
+
+    async fn mix_log(&self, room: &RoomId, epoch: Epoch) -> Result<MixLog, Fault> {
+        let hosted = self.running(room)?.hosted;
+        let own = hosted.epoch();
+        if own < epoch {
+            let detail = format!("room {room} is at epoch {epoch} by now; this owner's is {own}");
+            return Err(Fault::new(Code::NotOwner, detail));
+        }
+        Ok(mirror::follow(&hosted))
     }
 }

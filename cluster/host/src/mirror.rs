@@ -6,10 +6,15 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, stream};
+
 use stentor_mix::{LogEntry, Stage, Step, VoiceLog};
 use stentor_proto::v1;
 use stentor_relay::Frame;
 use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
+
+use crate::{hosted::Hosted, status};
 
 /// Entries that a follower may lag behind: two seconds of slots and their frames. What is older is of no use to who would
 /// go on from it; the oldest goes first.
@@ -43,14 +48,19 @@ impl MixLog {
         // Nobody follows any more: then nobody misses it.
         drop(self.0.send(mixed));
     }
+}
 
-    pub(crate) fn follow(&self) -> broadcast::Receiver<Mixed> {
-        self.0.subscribe()
-    }
+/// The log of a room from now on, after the stage as it is.
+pub(crate) fn follow(hosted: &Hosted) -> stentor_link::MixLog {
+    let log = BroadcastStream::new(hosted.mix_log.0.subscribe());
+    let stage = Mixed::Stage(Arc::new(status::stage(&hosted.kept().record)));
+    let missed = async |mixed: Result<_, _>| mixed.ok();
+    let mixed = stream::once(async { stage }).chain(log.filter_map(missed));
+    Box::pin(mixed.map(|mixed| to_wire(&mixed)))
 }
 
 /// The log as it travels.
-pub(crate) fn to_wire(mixed: &Mixed) -> v1::FollowResponse {
+fn to_wire(mixed: &Mixed) -> v1::FollowResponse {
     use v1::follow_response::Message;
     let message = match mixed {
         Mixed::Stage(stage) => Message::Stage(stage_to_wire(stage)),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use ractor::{ActorProcessingErr, RpcReplyPort};
 use stentor_directory::{Error, Owner, Ownership};
 use stentor_ids::{Code, Epoch, Fault, NodeId, SLOT_DURATION, Slot};
-use stentor_link::Closed;
+use stentor_link::{Closed, Peer};
+use stentor_placement::Candidate;
 use stentor_proto::v1;
 use stentor_room::Lifecycle;
 use stentor_telemetry::Call;
@@ -17,7 +18,7 @@ use stentor_telemetry::Call;
 use crate::{
     actor::{Message, State},
     media::Outcome,
-    origin::{moved, origins, restarting},
+    origin::{moved, restarting},
     supervisor::release,
 };
 
@@ -246,8 +247,9 @@ impl State {
         if let Some(fault) = self.ledger.away() {
             return Err(fault.clone());
         }
-        let view = self.origin.view.snapshot();
-        let ranked = stentor_placement::rank(room, &origins(&view));
+        let peers = self.origin.topology.peers();
+        let origins: Vec<_> = peers.iter().filter(|peer| peer.origin).map(candidate).collect();
+        let ranked = stentor_placement::rank(room, &origins);
         let mut others = ranked.into_iter().filter(|node| *node != self.origin.me);
         let heir = match to {
             None => others.next().ok_or_else(|| {
@@ -260,8 +262,8 @@ impl State {
                 Fault::new(Code::UnknownNode, detail)
             }),
         }?;
-        let link_addr = view.nodes.get(&heir).map(|node| node.link_addr.clone()).unwrap_or_default();
-        Ok((heir, link_addr))
+        let link_addr = peers.iter().find(|peer| peer.id == heir).map(|peer| peer.link_addr.clone());
+        Ok((heir, link_addr.unwrap_or_default()))
     }
 
     fn ask(&self, to: &NodeId, link_addr: String) {
@@ -301,6 +303,10 @@ impl State {
         // Whoever asked has gone.
         drop(reply.send(outcome));
     }
+}
+
+fn candidate(peer: &Peer) -> Candidate<'_> {
+    Candidate { id: &peer.id, draining: peer.draining }
 }
 
 fn response(successor: &Successor) -> v1::TakeOverResponse {
