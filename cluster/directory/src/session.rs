@@ -62,8 +62,8 @@ impl Session {
         let (sender, state) = watch::channel(SessionState::Lost);
         let (key, ttl, record) = (keys::node(&node), whole_seconds(ttl), Mutex::new(record));
         let member = Arc::new(Member { store, key, ttl, state: sender, record, metrics });
-        let lease = member.register().await?;
-        let keeper = AbortOnDropHandle::new(tokio::spawn(keep(member.clone(), lease)));
+        let held = member.register().await?;
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keep(member.clone(), held)));
         Ok(Self { node, member, state, keeper })
     }
 
@@ -128,6 +128,13 @@ struct Member {
     metrics: Option<NodeMetrics>,
 }
 
+/// A lease and when it was last asked to live on: it ends no sooner than its time after that.
+#[derive(Clone, Copy)]
+struct Held {
+    lease: LeaseId,
+    renewed: Instant,
+}
+
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Member").field("key", &self.key).field("ttl", &self.ttl).finish_non_exhaustive()
@@ -149,26 +156,24 @@ impl Member {
     }
 
     /// Puts the record on a new lease, after waiting for what a former process of this node may have left.
-    async fn register(&self) -> Result<LeaseId, Error> {
+    async fn register(&self) -> Result<Held, Error> {
         let record = self.record.lock().await;
-        let mut granted = None;
+        let mut granted: Option<Held> = None;
         for _ in 0..MAX_TRIES {
-            let check = match self.entry().await? {
-                None => Check::Absent(self.key.clone()),
+            let check = match (self.entry().await?, granted) {
+                (None, _) => Check::Absent(self.key.clone()),
                 // An earlier try, whose answer was lost, has done it.
-                Some(Entry { lease: Some(lease), .. }) if granted == Some(lease) => {
-                    return Ok(self.hold(lease));
-                }
-                Some(entry) if self.wait_for_end(&entry, record.instance).await? => continue,
-                Some(entry) => Check::Unchanged(self.key.clone(), entry.revision),
+                (Some(entry), Some(held)) if entry.lease == Some(held.lease) => return Ok(self.hold(held)),
+                (Some(entry), _) if self.wait_for_end(&entry, record.instance).await? => continue,
+                (Some(entry), _) => Check::Unchanged(self.key.clone(), entry.revision),
             };
-            let lease = match granted {
-                Some(lease) => lease,
-                None => *granted.insert(self.store.grant(self.ttl).await?),
+            let held = match granted {
+                Some(held) => held,
+                None => *granted.insert(self.grant().await?),
             };
-            let put = Op::put_leased(self.key.clone(), encode(&record), lease);
+            let put = Op::put_leased(self.key.clone(), encode(&record), held.lease);
             match self.store.transact(vec![check], vec![put]).await {
-                Ok(Outcome::Applied(_)) => return Ok(self.hold(lease)),
+                Ok(Outcome::Applied(_)) => return Ok(self.hold(held)),
                 Err(error) if !error.is_unavailable() => return Err(error),
                 Ok(Outcome::Refused) | Err(_) => {}
             }
@@ -177,9 +182,14 @@ impl Member {
         Err(Error::Unavailable { directory: "the directory".to_owned(), reason })
     }
 
-    fn hold(&self, lease: LeaseId) -> LeaseId {
-        self.set(SessionState::Held(lease));
-        lease
+    async fn grant(&self) -> Result<Held, Error> {
+        let renewed = Instant::now();
+        Ok(Held { lease: self.store.grant(self.ttl).await?, renewed })
+    }
+
+    fn hold(&self, held: Held) -> Held {
+        self.set(SessionState::Held(held.lease));
+        held
     }
 
     /// If the entry is that of another instance, waits until its lease has ended and says so. An entry of this instance, or
@@ -216,48 +226,39 @@ impl Member {
     }
 }
 
-/// Renews `lease` for ever, and replaces it when it has ended.
-async fn keep(member: Arc<Member>, mut lease: LeaseId) {
+/// Renews the lease for ever, and replaces it when it has ended.
+async fn keep(member: Arc<Member>, mut held: Held) {
     let every = member.ttl / 3;
     let mut backoff = Backoff::new(every / 16, every / 2);
-    let mut renewed = Instant::now();
-    let mut wake = renewed + every;
+    let mut wake = held.renewed + every;
     loop {
         sleep_until(wake).await;
-        let (asked, ends) = (Instant::now(), renewed + member.ttl);
-        let patience = if asked < ends { ends - asked } else { every };
+        let (asked, ends) = (Instant::now(), held.renewed + member.ttl);
         if asked >= ends {
             member.set(SessionState::Lost);
         }
-        match timeout(patience, renew(&member, lease, backoff.failures() > 0)).await {
+        // One call that hangs must not take the time of the next try with it, nor hide the end of the lease.
+        let patience = if asked < ends { every.min(ends - asked) } else { every };
+        match timeout(patience, renew(&member, held.lease, backoff.failures() > 0)).await {
             Ok(Ok(())) => {
                 member.count(telemetry::Lease::Renewed);
-                member.hold(lease);
+                held = member.hold(Held { renewed: asked, ..held });
                 backoff.reset();
-                (renewed, wake) = (asked, asked + every);
+                wake = held.renewed + every;
             }
             Ok(Err(Error::LeaseGone)) => {
                 tracing::warn!(key = member.key, "the node's lease has ended; registering again");
                 member.count(telemetry::Lease::Lost);
                 member.set(SessionState::Lost);
-                lease = register_again(&member, &mut backoff).await;
-                renewed = Instant::now();
-                wake = renewed + every;
+                held = register_again(&member, &mut backoff).await;
+                wake = held.renewed + every;
             }
             Ok(Err(_)) | Err(_) => {
                 member.count(telemetry::Lease::Failed);
-                let now = Instant::now();
-                wake = now + backoff.next(rand::random());
-                if now >= ends {
-                    member.set(SessionState::Lost);
-                } else {
-                    wake = wake.min(ends);
-                }
-                tracing::warn!(
-                    key = member.key,
-                    failures = backoff.failures(),
-                    "the node's lease could not be renewed"
-                );
+                let retry = Instant::now() + backoff.next(rand::random());
+                wake = if asked < ends { retry.min(ends) } else { retry };
+                let failures = backoff.failures();
+                tracing::warn!(key = member.key, failures, "the node's lease could not be renewed");
             }
         }
     }
@@ -272,12 +273,12 @@ async fn renew(member: &Member, lease: LeaseId, look: bool) -> Result<(), Error>
     Ok(())
 }
 
-async fn register_again(member: &Member, backoff: &mut Backoff) -> LeaseId {
+async fn register_again(member: &Member, backoff: &mut Backoff) -> Held {
     loop {
         match member.register().await {
-            Ok(lease) => {
+            Ok(held) => {
                 backoff.reset();
-                return lease;
+                return held;
             }
             Err(error) => {
                 tracing::error!(key = member.key, %error, "the node could not register again");

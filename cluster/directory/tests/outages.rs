@@ -236,20 +236,16 @@ async fn when_one_member_cannot_be_reached_the_next_is_used() {
     let session = directory.register(node("n"), TTL).await.unwrap();
     let lease = session.lease().unwrap();
     until(&directory, "the first listing", |view| view.current).await;
-    for (round, (cut, other)) in
-        [(&first, &second), (&second, &first), (&first, &second)].into_iter().enumerate()
-    {
+    let turns =
+        [(&first, &second, Mode::Cut), (&second, &first, Mode::BlackHole), (&first, &second, Mode::Cut)];
+    for (round, (broken, other, how)) in turns.into_iter().enumerate() {
         other.set(Mode::Pass);
-        cut.set(Mode::Cut);
+        broken.set(how);
         let id = room(&format!("r{round}"));
-        soon("the write", async {
-            while directory
-                .create(&id, &b"x"[..])
-                .await
-                .is_err_and(|error| !matches!(error, Error::RoomExists { .. }))
-            {}
-        })
-        .await;
+        let write = async {
+            while matches!(directory.create(&id, &b"x"[..]).await, Err(Error::Unavailable { .. })) {}
+        };
+        soon("the write", write).await;
         until(&directory, "the write", |view| view.current && view.rooms.contains_key(&id)).await;
     }
     tokio::time::sleep(TTL).await;

@@ -66,9 +66,10 @@ impl Members {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let index = self.in_use.load(Ordering::Relaxed);
+        let mut turn = TurnUnlessAnswered(Some((self, index)));
         let answer = self.members[index].call(self.request_timeout, &call).await;
-        if answer.as_ref().is_err_and(Error::is_unavailable) {
-            self.turn_from(index);
+        if !answer.as_ref().is_err_and(Error::is_unavailable) {
+            turn.0 = None;
         }
         answer
     }
@@ -102,6 +103,17 @@ impl Members {
     fn turn_from(&self, index: usize) {
         let next = (index + 1) % self.members.len();
         let _ = self.in_use.compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Turns from a member that gave no answer, also if whoever asked has stopped waiting before the time-out.
+struct TurnUnlessAnswered<'a>(Option<(&'a Members, usize)>);
+
+impl Drop for TurnUnlessAnswered<'_> {
+    fn drop(&mut self) {
+        if let Some((members, index)) = self.0 {
+            members.turn_from(index);
+        }
     }
 }
 
