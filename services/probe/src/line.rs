@@ -37,6 +37,16 @@ pub struct Target {
     pub ca_pem: Option<Vec<u8>>,
 }
 
+impl Target {
+    /// Whether the first edge can be reached at all, tried once. Says nothing of what it would answer.
+    ///
+    /// # Errors
+    /// [`Error::Url`] or [`Error::Unreachable`].
+    pub async fn reach(&self) -> Result<(), Error> {
+        Line::new(self.clone(), Patience::default()).dial().await.map(drop)
+    }
+}
+
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ticket = self.ticket.as_ref().map(|_| "…");

@@ -1,0 +1,77 @@
+//! The members of the cluster, as the directory's view has them.
+
+use std::collections::BTreeMap;
+
+use stentor_directory::{NodeRecord, NodeRole, View};
+use stentor_ids::{Code, Fault, NodeId};
+use stentor_proto::v1;
+
+use crate::Cluster;
+
+pub(crate) struct Nodes {
+    cluster: Cluster,
+}
+
+impl Nodes {
+    pub(crate) const fn new(cluster: Cluster) -> Self {
+        Self { cluster }
+    }
+
+    /// All of them, by id.
+    pub(crate) fn list(&self) -> Result<Vec<v1::Node>, Fault> {
+        let view = self.cluster.listed()?;
+        let owned = owned(&view);
+        Ok(view.nodes.values().map(|node| told(node, &owned)).collect())
+    }
+
+    /// Tells a node to start or stop draining. The answer says how many rooms it has left.
+    pub(crate) async fn drain(&self, id: &NodeId, draining: bool) -> Result<v1::Node, Fault> {
+        let view = self.cluster.listed()?;
+        let node = view.nodes.get(id).ok_or_else(|| unknown(id))?;
+        let answer = self.cluster.control.drain(&node.link_addr, draining).await?;
+        Ok(v1::Node { draining: answer.draining, rooms: answer.rooms, ..told(node, &BTreeMap::new()) })
+    }
+
+    /// Whether a room can be moved there.
+    pub(crate) fn require_origin(&self, id: &NodeId) -> Result<(), Fault> {
+        let view = self.cluster.listed()?;
+        let node = view.nodes.get(id).ok_or_else(|| unknown(id))?;
+        if !node.roles.has(NodeRole::Origin) {
+            let detail = format!("node {id} is {} and runs no rooms; name an origin", node.roles);
+            return Err(Fault::new(Code::WrongState, detail));
+        }
+        if node.draining {
+            let detail =
+                format!("node {id} is draining and takes no rooms; name another origin, or undrain it");
+            return Err(Fault::new(Code::WrongState, detail));
+        }
+        Ok(())
+    }
+}
+
+/// How many rooms each node owns.
+fn owned(view: &View) -> BTreeMap<&NodeId, u32> {
+    let mut owned = BTreeMap::new();
+    for owner in view.rooms.values().filter_map(|room| room.owner.as_ref()) {
+        *owned.entry(&owner.node).or_default() += 1;
+    }
+    owned
+}
+
+fn told(node: &NodeRecord, owned: &BTreeMap<&NodeId, u32>) -> v1::Node {
+    v1::Node {
+        id: node.id.to_string(),
+        roles: node.roles.iter().map(|role| role.to_string()).collect(),
+        zone: node.zone.clone(),
+        link_addr: node.link_addr.clone(),
+        public_addr: node.public_addr.clone().unwrap_or_default(),
+        capacity: node.capacity,
+        draining: node.draining,
+        build: node.build.clone(),
+        rooms: owned.get(&node.id).copied().unwrap_or_default(),
+    }
+}
+
+fn unknown(id: &NodeId) -> Fault {
+    Fault::new(Code::UnknownNode, format!("no node {id} is in the cluster; list the nodes to see which are"))
+}

@@ -1,0 +1,187 @@
+//! The operators' port: bound at once, so that a port in use is told before anything else starts.
+//!
+//! Invariant: no call of `AdminService` gets past the door without a valid admin token.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use stentor_admission::AdminTokens;
+use stentor_proto::{
+    status_of,
+    v1::{DESCRIPTOR, admin_service_server::AdminServiceServer},
+};
+use stentor_telemetry::NodeMetrics;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request,
+    service::interceptor::InterceptedService,
+    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
+};
+use tonic_health::ServingStatus;
+
+use crate::{Cluster, auth, calls::Calls};
+
+/// Longest request: the longest title and reason are far below.
+const MAX_REQUEST: usize = 64 * 1024;
+/// Calls of one connection at the same time; more wait.
+const CALLS_PER_CONNECTION: usize = 32;
+/// An operator's connection that hangs is closed after these.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+/// How long calls under way may take to end at shutdown.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Where and how operators connect.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Certificate and key, for TLS.
+    pub tls: Option<Tls>,
+    /// The operator's word that tokens in plain text off loopback are meant.
+    pub insecure: bool,
+}
+
+impl Default for Config {
+    /// Plain text on 127.0.0.1:7070.
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7070)), tls: None, insecure: false }
+    }
+}
+
+impl Config {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// [`Error::PlainText`].
+    pub fn validate(&self) -> Result<(), Error> {
+        if self.tls.is_none() && !self.insecure && !self.listen.ip().is_loopback() {
+            return Err(Error::PlainText { listen: self.listen });
+        }
+        Ok(())
+    }
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone)]
+pub struct Tls {
+    /// The chain.
+    pub cert_pem: String,
+    /// The key.
+    pub key_pem: String,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+/// Why operators cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Tokens would travel in plain text.
+    #[error(
+        "admin tokens would cross the network in plain text at {listen}; give a certificate and key, or say that it is \
+         meant to be insecure"
+    )]
+    PlainText {
+        /// Where it was to listen.
+        listen: SocketAddr,
+    },
+    /// The port is taken, or not ours to take.
+    #[error("operators cannot connect at {listen}: {source}; free the port or choose another")]
+    Bind {
+        /// Where it was to listen.
+        listen: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The certificate or key is not usable, or serving failed.
+    #[error("operators cannot be served: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The descriptor of our own services does not parse.
+    #[error("gRPC reflection cannot be served: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// The operators' port, bound and not served yet.
+pub struct Admin {
+    incoming: TcpIncoming,
+    local_addr: SocketAddr,
+    server: Server,
+    tokens: AdminTokens,
+    cluster: Cluster,
+    metrics: NodeMetrics,
+}
+
+impl Admin {
+    /// Binds the port. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error`] says why it cannot be.
+    pub fn new(
+        config: Config,
+        tokens: AdminTokens,
+        cluster: Cluster,
+        metrics: NodeMetrics,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        let bind = |source| Error::Bind { listen: config.listen, source };
+        let incoming = TcpIncoming::bind(config.listen).map_err(bind)?.with_nodelay(Some(true));
+        let local_addr = incoming.local_addr().map_err(bind)?;
+        let mut server = Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .concurrency_limit_per_connection(CALLS_PER_CONNECTION);
+        if let Some(tls) = config.tls {
+            let identity = Identity::from_pem(tls.cert_pem, tls.key_pem);
+            server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+        }
+        Ok(Self { incoming, local_addr, server, tokens, cluster, metrics })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown`; then calls under way have two seconds to end.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] if serving fails.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { incoming, mut server, tokens, cluster, metrics, .. } = self;
+        let calls = AdminServiceServer::new(Calls::new(cluster, metrics.clone(), shutdown.clone()));
+        let door = move |request: Request<()>| match auth::check(&tokens, request.metadata()) {
+            Ok(()) => Ok(request),
+            Err(fault) => {
+                metrics.refusal(fault.code);
+                Err(status_of(&fault))
+            }
+        };
+        let calls = InterceptedService::new(calls.max_decoding_message_size(MAX_REQUEST), door);
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<AdminServiceServer<Calls>>().await;
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTOR)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let serving = server
+            .add_service(calls)
+            .add_service(health_service)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?)
+            .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+        let stopped = async {
+            shutdown.cancelled().await;
+            health.set_service_status("", ServingStatus::NotServing).await;
+            health.set_not_serving::<AdminServiceServer<Calls>>().await;
+            tokio::time::sleep(GOODBYE).await;
+        };
+        tokio::select! {
+            served = serving => Ok(served?),
+            () = stopped => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Rooms as they change: the state now, each change of a record or an owner, and now and then what only an owner knows.
+//! A client that is slow is told the newest state of each room and not those in between.
+//!
+//! Invariant: nothing is told twice in a row of one room, and what a watch asks of owners is bounded however many rooms
+//! there are.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    hash::{DefaultHasher, Hasher},
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use prost::Message as _;
+use stentor_directory::View;
+use stentor_ids::{Code, Fault, RoomId};
+use stentor_proto::{
+    status_of,
+    v1::{Lifecycle, RoomStatus},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::{
+    Cluster,
+    rooms::Rooms,
+    search::{Version, version},
+};
+
+/// Watches at the same time. Each one walks all rooms at each change; beyond it a watch is refused with a time to come
+/// back.
+const WATCHES: usize = 32;
+/// Least time between two walks: many changes at once are one walk.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often owners are asked for what no record says: levels, counts, hands, the slot.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Rooms that are asked for then. Where more run, each has its turn later.
+const SAMPLE: usize = 50;
+/// Rooms that are asked for before the client has taken the one before.
+const AHEAD: usize = 8;
+
+pub(crate) type Statuses = ReceiverStream<Result<RoomStatus, Status>>;
+
+#[derive(Clone)]
+pub(crate) struct Watches {
+    cluster: Cluster,
+    rooms: Rooms,
+    places: Arc<Semaphore>,
+    shutdown: CancellationToken,
+}
+
+impl Watches {
+    pub(crate) fn new(cluster: Cluster, rooms: Rooms, shutdown: CancellationToken) -> Self {
+        Self { cluster, rooms, places: Arc::new(Semaphore::new(WATCHES)), shutdown }
+    }
+
+    /// Watches one room until it ends, or every room.
+    pub(crate) async fn watch(&self, room: Option<RoomId>) -> Result<Statuses, Fault> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let detail =
+                format!("{WATCHES} watches are kept by this node and no more; ask another, or come back");
+            Fault::new(Code::Overloaded, detail).retry_after(Duration::from_secs(10))
+        })?;
+        match &room {
+            Some(room) => drop(self.rooms.get(room).await?),
+            None => drop(self.cluster.listed()?),
+        }
+        // One status waits at most: whatever else changes is told as it is when that one has been taken.
+        let (told, statuses) = mpsc::channel(1);
+        let watch =
+            Watch { watches: self.clone(), room, told, known: BTreeMap::new(), sampled: None, _place: place };
+        tokio::spawn(watch.run());
+        Ok(ReceiverStream::new(statuses))
+    }
+}
+
+/// What a client knows of a room.
+struct Known {
+    version: Version,
+    /// Of the last status that it was told.
+    digest: Option<u64>,
+}
+
+struct Watch {
+    watches: Watches,
+    room: Option<RoomId>,
+    told: mpsc::Sender<Result<RoomStatus, Status>>,
+    known: BTreeMap<RoomId, Known>,
+    /// The last room whose owner had its turn.
+    sampled: Option<RoomId>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watch {
+    async fn run(mut self) {
+        let (shutdown, told) = (self.watches.shutdown.clone(), self.told.clone());
+        tokio::select! {
+            () = self.tell_all() => {}
+            () = told.closed() => {}
+            () = shutdown.cancelled() => {
+                let fault = Fault::new(Code::Draining, "this admin node is leaving; watch another");
+                let _ = told.try_send(Err(status_of(&fault)));
+            }
+        }
+    }
+
+    async fn tell_all(&mut self) {
+        let mut view = self.watches.cluster.view();
+        let mut sample_at = Instant::now() + SAMPLE_EVERY;
+        loop {
+            let now = view.snapshot();
+            let mut due = self.changed(&now);
+            if Instant::now() >= sample_at {
+                sample_at = Instant::now() + SAMPLE_EVERY;
+                due.extend(self.sample(&now));
+            }
+            if self.is_gone(&now) {
+                let fault = Fault::new(Code::UnknownRoom, "the room is no more");
+                let _ = self.told.send(Err(status_of(&fault))).await;
+                return;
+            }
+            drop(now);
+            let rooms = self.watches.rooms.clone();
+            let mut statuses = stream::iter(due).map(|room| get(rooms.clone(), room)).buffered(AHEAD);
+            while let Some((room, status)) = statuses.next().await {
+                if self.tell(room, status).await.is_break() {
+                    return;
+                }
+            }
+            sleep(PAUSE).await;
+            let _ = timeout_at(sample_at, view.changed()).await;
+        }
+    }
+
+    /// Rooms whose record or owner is not as it was told last.
+    fn changed(&mut self, view: &View) -> Vec<RoomId> {
+        self.known.retain(|room, _| view.rooms.contains_key(room));
+        let watched: Vec<&RoomId> = match &self.room {
+            Some(room) => vec![room],
+            None => view.rooms.keys().collect(),
+        };
+        let mut changed = Vec::new();
+        for room in watched {
+            let version = version(view, room);
+            match self.known.entry(room.clone()) {
+                Entry::Occupied(known) if known.get().version == version => continue,
+                Entry::Occupied(mut known) => known.get_mut().version = version,
+                Entry::Vacant(place) => drop(place.insert(Known { version, digest: None })),
+            }
+            changed.push(room.clone());
+        }
+        changed
+    }
+
+    /// Owned rooms whose turn it is, by name, round and round.
+    fn sample(&mut self, view: &View) -> Vec<RoomId> {
+        let owned = |room: &&RoomId| view.owner(room).is_some();
+        if let Some(room) = &self.room {
+            return [room].into_iter().filter(owned).cloned().collect();
+        }
+        let after = self.sampled.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let turn = view.rooms.range((after, Bound::Unbounded)).map(|(room, _)| room);
+        let turn: Vec<RoomId> = turn.filter(owned).take(SAMPLE).cloned().collect();
+        self.sampled = turn.last().filter(|_| turn.len() == SAMPLE).cloned();
+        turn
+    }
+
+    /// Whether the one room that is watched was deleted.
+    fn is_gone(&self, view: &View) -> bool {
+        view.current && self.room.as_ref().is_some_and(|room| !view.rooms.contains_key(room))
+    }
+
+    /// Tells the client of a room, unless it knows. Breaks off when there is nobody or nothing more to tell.
+    async fn tell(&mut self, room: RoomId, status: Result<RoomStatus, Fault>) -> ControlFlow<()> {
+        let Ok(status) = status else {
+            // It is asked for again at the next walk.
+            self.known.remove(&room);
+            return ControlFlow::Continue(());
+        };
+        let digest = digest(&status);
+        if let Some(known) = self.known.get_mut(&room)
+            && known.digest.replace(digest) == Some(digest)
+        {
+            return ControlFlow::Continue(());
+        }
+        let over = self.room.is_some() && status.lifecycle() == Lifecycle::Ended;
+        if self.told.send(Ok(status)).await.is_err() || over {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+async fn get(rooms: Rooms, room: RoomId) -> (RoomId, Result<RoomStatus, Fault>) {
+    let status = rooms.get(&room).await;
+    (room, status)
+}
+
+/// Equal for equal statuses; a watch of thousands of rooms keeps this of each and not the status.
+fn digest(status: &RoomStatus) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&status.encode_to_vec());
+    hasher.finish()
+}

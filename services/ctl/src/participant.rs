@@ -1,0 +1,161 @@
+//! `stentorctl participant` and `stentorctl hand`.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use stentor_ids::{ParticipantId, Role, RoomId};
+use stentor_proto::{
+    role_to_wire,
+    v1::{InviteRequest, ListParticipantsResponse, MuteRequest, RoomRequest, TargetRequest, UnbanRequest},
+};
+
+use crate::{
+    admin::Admin,
+    failure::Failure,
+    room::show_status,
+    settings::Settings,
+    show::{self, Hand, Seat},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the stage, and who asks to speak
+    #[command(visible_alias = "ls")]
+    List(Which),
+    /// Offer someone a seat on the stage
+    Invite(Invite),
+    /// Mute someone on the stage
+    Mute(Whom),
+    /// Take a moderator's mute back; what someone has muted itself stays so
+    Unmute(Whom),
+    /// Take someone off the stage; they may go on listening
+    Remove(WhomWhy),
+    /// Keep someone out of the room
+    Ban(WhomWhy),
+    /// Lift a ban or a removal
+    Unban(Whom),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HandCommand {
+    /// List raised hands, who asked first first
+    #[command(visible_alias = "ls")]
+    List(Which),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// The room
+    room: RoomId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Whom {
+    /// The room
+    room: RoomId,
+    /// Who, as `participant list` shows it
+    participant: ParticipantId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhomWhy {
+    /// The room
+    room: RoomId,
+    /// Who, as `participant list` shows it
+    participant: ParticipantId,
+    /// Told to them, at most 200 characters
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invite {
+    /// The room
+    room: RoomId,
+    /// Who, as `hand list` or their ticket shows it
+    participant: ParticipantId,
+    /// speaker, cohost or host
+    #[arg(long, default_value_t = Role::Speaker)]
+    role: Role,
+}
+
+impl Command {
+    pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
+        let mut admin = Admin::connect(settings).await?;
+        let answer = match self {
+            Self::List(Which { room }) => {
+                let answer = participants(&mut admin, &room).await?;
+                return print_participants(settings, answer);
+            }
+            Self::Invite(Invite { room, participant, role }) => {
+                let (room, participant) = (room.to_string(), participant.to_string());
+                admin
+                    .client
+                    .invite(InviteRequest { room, participant, role: role_to_wire(role).into() })
+                    .await
+            }
+            Self::Mute(whom) => admin.client.mute(whom.mute(true)).await,
+            Self::Unmute(whom) => admin.client.mute(whom.mute(false)).await,
+            Self::Remove(whom) => admin.client.remove(whom.target()).await,
+            Self::Ban(whom) => admin.client.ban(whom.target()).await,
+            Self::Unban(Whom { room, participant }) => {
+                let (room, participant) = (room.to_string(), participant.to_string());
+                admin.client.unban(UnbanRequest { room, participant }).await
+            }
+        };
+        show_status(settings, admin.answer(answer)?)
+    }
+}
+
+impl HandCommand {
+    pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
+        let Self::List(Which { room }) = self;
+        let answer = participants(&mut Admin::connect(settings).await?, &room).await?;
+        let hands = Hands { hands: answer.hands.into_iter().map(Hand::from).collect() };
+        show::print(settings.output, &hands, || Hand::list(&hands.hands))
+    }
+}
+
+#[derive(Serialize)]
+struct Hands {
+    hands: Vec<Hand>,
+}
+
+#[derive(Serialize)]
+struct Participants {
+    stage: Vec<Seat>,
+    hands: Vec<Hand>,
+    /// Null where nobody counts.
+    listeners: Option<u64>,
+}
+
+async fn participants(admin: &mut Admin, room: &RoomId) -> Result<ListParticipantsResponse, Failure> {
+    let answer = admin.client.list_participants(RoomRequest { room: room.to_string() }).await;
+    admin.answer(answer)
+}
+
+fn print_participants(settings: &Settings, answer: ListParticipantsResponse) -> Result<(), Failure> {
+    let all = Participants {
+        stage: answer.stage.into_iter().map(Seat::from).collect(),
+        hands: answer.hands.into_iter().map(Hand::from).collect(),
+        listeners: answer.count.map(|count| count.listeners),
+    };
+    show::print(settings.output, &all, || {
+        let listeners = all.listeners.map(|count| format!("\n\n{count} listen")).unwrap_or_default();
+        let hands =
+            if all.hands.is_empty() { String::new() } else { format!("\n\n{}", Hand::list(&all.hands)) };
+        Seat::list(&all.stage) + &hands + &listeners
+    })
+}
+
+impl Whom {
+    fn mute(&self, muted: bool) -> MuteRequest {
+        MuteRequest { room: self.room.to_string(), participant: self.participant.to_string(), muted }
+    }
+}
+
+impl WhomWhy {
+    fn target(self) -> TargetRequest {
+        let Self { room, participant, reason } = self;
+        TargetRequest { room: room.to_string(), participant: participant.to_string(), reason }
+    }
+}

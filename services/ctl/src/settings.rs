@@ -1,0 +1,189 @@
+//! What the options mean once all layers are in: flags over environment over env file over defaults. No value is
+//! printed; errors name where one stands.
+
+use std::{collections::BTreeMap, path::Path};
+
+use stentor_admission::KeySet;
+use stentor_probe::Target;
+
+use crate::{
+    cli::{Global, Output},
+    failure::Failure,
+};
+
+const ADMIN: &str = "http://127.0.0.1:7070";
+const EDGE: &str = "http://127.0.0.1:8080";
+
+/// Where systems keep the certificates they trust, in one PEM file.
+const SYSTEM_CAS: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+];
+
+/// The options of one run.
+pub(crate) struct Settings {
+    pub(crate) admin: String,
+    pub(crate) output: Output,
+    global: Global,
+    token: Option<String>,
+    edges: Vec<String>,
+    ticket_keys: Option<String>,
+}
+
+impl Settings {
+    /// Puts the layers together; `env` looks up the environment.
+    pub(crate) fn gather(global: Global, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let file = global.env_file.clone().or_else(|| env("STENTOR_ENV_FILE").map(Into::into));
+        let file = file.as_deref().map(read_env_file).transpose()?.unwrap_or_default();
+        let layered = |name: &str| env(name).or_else(|| file.get(name).cloned());
+        let token = match (&global.token, &global.token_file) {
+            (Some(token), _) => Some(token.clone()),
+            (None, Some(path)) => Some(first_line(path)?),
+            (None, None) => layered("STENTOR_ADMIN_TOKEN"),
+        };
+        let edges = match layered("STENTOR_EDGE") {
+            _ if !global.edge.is_empty() => global.edge.clone(),
+            Some(list) => list.split(',').map(|edge| edge.trim().to_owned()).collect(),
+            None => vec![EDGE.to_owned()],
+        };
+        let ca = global.ca.clone().or_else(|| layered("STENTOR_CA").map(Into::into));
+        Ok(Self {
+            admin: global
+                .admin
+                .clone()
+                .or_else(|| layered("STENTOR_ADMIN"))
+                .unwrap_or_else(|| ADMIN.to_owned()),
+            output: global.output,
+            token,
+            edges,
+            ticket_keys: layered("STENTOR_TICKET_KEYS"),
+            global: Global { ca, ..global },
+        })
+    }
+
+    /// The admin token.
+    pub(crate) fn token(&self) -> Result<&str, Failure> {
+        self.token.as_deref().ok_or_else(|| {
+            Failure::Other(
+                "no admin token is given; set STENTOR_ADMIN_TOKEN, or give --token or --token-file. Beside `stentor dev`, \
+                 give --env-file with the file that it names"
+                    .to_owned(),
+            )
+        })
+    }
+
+    /// The edges, and who one is there.
+    pub(crate) fn target(&self, ticket: Option<String>) -> Result<Target, Failure> {
+        let secure = self.edges.iter().any(|edge| edge.starts_with("https:"));
+        let ca_pem = if secure { self.ca()? } else { None };
+        Ok(Target { edges: self.edges.clone(), ticket, ca_pem })
+    }
+
+    /// The certificates to trust: those given, else those of the system.
+    pub(crate) fn ca(&self) -> Result<Option<Vec<u8>>, Failure> {
+        match &self.global.ca {
+            Some(path) => read(path).map(Some),
+            None => Ok(SYSTEM_CAS.iter().find_map(|path| std::fs::read(path).ok())),
+        }
+    }
+
+    /// The keys that sign tickets: of the file if one is given, else of the environment; none if there are none.
+    pub(crate) fn ticket_keys(&self, file: Option<&Path>) -> Result<Option<KeySet>, Failure> {
+        let (text, place) = match (file, &self.ticket_keys) {
+            (Some(path), _) => (text(path)?, path.display().to_string()),
+            (None, Some(keys)) => (keys.clone(), "STENTOR_TICKET_KEYS".to_owned()),
+            (None, None) => return Ok(None),
+        };
+        KeySet::parse(&text).map(Some).map_err(|error| Failure::Other(format!("{place}: {error}")))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::Other(format!("{}: {error}", path.display())))
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    String::from_utf8(read(path)?).map_err(|_| Failure::Other(format!("{} is not text", path.display())))
+}
+
+fn first_line(path: &Path) -> Result<String, Failure> {
+    let text = text(path)?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let empty = || Failure::Other(format!("{} holds no token", path.display()));
+    lines.next().map(str::to_owned).ok_or_else(empty)
+}
+
+/// `NAME=VALUE` lines as a shell reads them: `export` in front, quotes around the value, comments.
+fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let text = text(path)?;
+    let mut values = BTreeMap::new();
+    for (line, number) in text.lines().map(str::trim).zip(1..) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(Failure::Other(format!("{}, line {number}: not NAME=VALUE", path.display())));
+        };
+        let quoted = |quote: char| value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote));
+        let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
+        values.insert(name.trim().to_owned(), value.to_owned());
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, path::PathBuf};
+
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::NamedTempFile, PathBuf) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let path = file.path().to_owned();
+        (file, path)
+    }
+
+    #[test]
+    fn flags_go_over_the_environment_over_the_env_file_over_the_defaults() {
+        let (_kept, path) = file(
+            "# of stentor dev\nexport STENTOR_ADMIN=http://file:1\nSTENTOR_EDGE='http://file:2'\nexport STENTOR_ADMIN_TOKEN=\"file\"\n",
+        );
+        let global = Global { env_file: Some(path), token: Some("flag".into()), ..Global::default() };
+        let env = |name: &str| (name == "STENTOR_EDGE").then(|| "http://env:1, http://env:2".to_owned());
+        let settings = Settings::gather(global, env).unwrap();
+        assert_eq!(settings.admin, "http://file:1");
+        assert_eq!(settings.edges, ["http://env:1", "http://env:2"]);
+        assert_eq!(settings.token().unwrap(), "flag");
+
+        let bare = Settings::gather(Global::default(), |_| None).unwrap();
+        assert_eq!((bare.admin.as_str(), bare.edges.as_slice()), (ADMIN, &[EDGE.to_owned()][..]));
+        assert!(bare.token().unwrap_err().to_string().contains("STENTOR_ADMIN_TOKEN"));
+        assert!(bare.ticket_keys(None).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_named_with_the_line_and_without_its_text() {
+        let (_kept, path) = file("STENTOR_ADMIN=x\nhush\n");
+        let global = Global { env_file: Some(path.clone()), ..Global::default() };
+        let error = Settings::gather(global, |_| None).err().unwrap().to_string();
+        assert!(error.contains("line 2") && error.contains(&path.display().to_string()), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+        let global = Global { token_file: Some("no/such".into()), ..Global::default() };
+        let error = Settings::gather(global, |_| None).err().unwrap().to_string();
+        assert!(error.contains("no/such"), "{error}");
+        let settings = Settings::gather(Global::default(), |_| None).unwrap();
+        let error = settings.ticket_keys(Some(&path)).unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()) && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_none() {
+        let settings = Settings::gather(Global::default(), |_| Some(String::new())).unwrap();
+        assert_eq!(settings.admin, ADMIN);
+    }
+}

@@ -1,0 +1,38 @@
+//! The form of everything printed: each answer as a JSON value with fields that stay, and as a table for people.
+
+mod table;
+mod view;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+pub(crate) use table::{fields, table};
+pub(crate) use view::{Hand, Node, Room, Seat};
+
+use crate::{cli::Output, failure::Failure};
+
+/// Prints an answer.
+pub(crate) fn print(
+    output: Output,
+    value: &impl Serialize,
+    table: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    match output {
+        Output::Table => say(&table()),
+        Output::Json => {
+            say(&serde_json::to_string(value).map_err(|error| Failure::Other(error.to_string()))?);
+        }
+    }
+    Ok(())
+}
+
+/// One line, or several, to standard output. Who has closed it wants no more.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
+}
+
+/// To standard error: what is not the answer.
+pub(crate) fn say_aside(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
+}
