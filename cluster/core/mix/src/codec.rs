@@ -1,8 +1,8 @@
 //! Opus behind a small face: the one place that knows libopus.
 //!
-//! An [`Encoder`] takes mono PCM and gives packets of 10, 20, 40 or 60 ms; a [`Decoder`] gives 48 kHz mono for any
-//! [`Packet`], a concealment for what was lost, and what in-band redundancy tells of the packet before. Both are
-//! deterministic: the same calls give the same output. Samples are `f32`, full scale is ±1.
+//! An [`Encoder`] takes mono PCM and gives packets of 10, 20, 40 or 60 ms; a [`Decoder`] gives 48 kHz mono
+//! for any [`Packet`], a concealment for what was lost, and what in-band redundancy tells of the packet
+//! before. Both are deterministic: the same calls give the same output. Samples are `f32`, full scale is ±1.
 
 use bytes::Bytes;
 use opusic_c::{Application, Bitrate, Channels, ErrorCode, InbandFec, SampleRate};
@@ -10,8 +10,8 @@ use stentor_ids::SLOT_SAMPLES;
 
 use crate::packet::{MAX_PACKET_BYTES, Packet};
 
-/// Lowest and highest bit rate of a room: below 16 kbit/s Opus leaves wideband speech, above 96 kbit/s mono speech
-/// gains nothing.
+/// Lowest and highest bit rate of a room: below 16 kbit/s Opus leaves wideband speech, above 96 kbit/s mono
+/// speech gains nothing.
 pub const BITRATES_BPS: std::ops::RangeInclusive<u32> = 16_000..=96_000;
 
 /// Shortest stretch that libopus conceals: 2.5 ms. It conceals multiples of this.
@@ -100,8 +100,8 @@ pub struct EncoderConfig {
     pub bitrate_bps: u32,
     /// How hard libopus works, 0 to 10.
     pub complexity: u8,
-    /// Packets in a hundred that may get lost on the way. Above 0 the encoder adds in-band redundancy, out of the same
-    /// bit rate.
+    /// Packets in a hundred that may get lost on the way. Above 0 the encoder adds in-band redundancy, out of
+    /// the same bit rate.
     pub expected_loss_percent: u8,
 }
 
@@ -120,7 +120,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// A fresh encoder for speech (libopus' VOIP application: a high-pass and formant emphasis, SILK and hybrid modes).
+    /// A fresh encoder for speech (libopus' VOIP application: a high-pass and formant emphasis, SILK and
+    /// hybrid modes).
     ///
     /// # Errors
     /// When libopus has no memory or refuses a setting.
@@ -204,8 +205,8 @@ impl Decoder {
         self.call(next.bytes(), next.samples(), true, out)
     }
 
-    /// Appends `samples` that sound like a continuation of what was decoded last, fading the longer it goes on. At most
-    /// 60 ms a call.
+    /// Appends `samples` that sound like a continuation of what was decoded last, fading the longer it goes
+    /// on. At most 60 ms a call.
     ///
     /// # Errors
     /// Never seen; `out` is then as it was.

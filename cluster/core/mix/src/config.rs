@@ -13,11 +13,11 @@ pub struct Config {
     pub bitrate_bps: u32,
     /// How hard the encoder works, 0 to 10. Each talking room pays this every slot.
     pub complexity: u8,
-    /// How much earlier than needed a speaker's packets are made to come, 0 to 100 ms: what the scheduling of this
-    /// machine may eat. Jitter of the network is learned on top of it.
+    /// How much earlier than needed a speaker's packets are made to come, 0 to 100 ms: what the scheduling of
+    /// this machine may eat. Jitter of the network is learned on top of it.
     pub headroom_ms: u16,
-    /// Most audio of one speaker that is held back, 100 to 1000 ms. What exceeds it is dropped, oldest first, so that
-    /// after a stall a speaker is never further behind than this.
+    /// Most audio of one speaker that is held back, 100 to 1000 ms. What exceeds it is dropped, oldest first,
+    /// so that after a stall a speaker is never further behind than this.
     pub max_delay_ms: u16,
 }
 
@@ -68,7 +68,7 @@ impl Config {
         }
     }
 
-    /// In samples, as [`Config::max_delay`].
+    /// In samples, as the other.
     pub(crate) fn headroom(&self) -> i64 {
         millis(self.headroom_ms) as i64
     }

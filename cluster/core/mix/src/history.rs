@@ -1,8 +1,8 @@
-//! What a mirror keeps so that it can go on where the primary stops: the mix log, the stages it was mixed under, and the
-//! speakers' packets of the last half second.
+//! What a mirror keeps so that it can go on where the primary stops: the mix log, the stages it was mixed
+//! under, and the speakers' packets of the last half second.
 //!
-//! Invariant: everything is bounded, whatever primary and speakers send. What is missing for a replay is told, not
-//! guessed (`MirrorReady`).
+//! Invariant: everything is bounded, whatever primary and speakers send. What is missing for a replay is
+//! told, not guessed (`MirrorReady`).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,20 +15,20 @@ use crate::{
     stage::Stage,
 };
 
-/// Slots kept: half a second. Replaying 25 slots brings fresh codecs as close to the lost ones as an ear can tell, and
-/// takes 8 ms.
+/// Slots kept: half a second. Replaying 25 slots brings fresh codecs as close to the lost ones as an ear can
+/// tell, and takes 8 ms.
 pub const HISTORY_SLOTS: usize = 25;
 /// Fewest slots worth replaying; fewer are heard.
 pub const REPLAY_MIN_SLOTS: usize = 10;
 
-/// Stages kept: one for each slot of the log and a few to come. When a stage changes oftener than that, the oldest goes,
-/// and the history is not ready until the log has moved on.
+/// Stages kept: one for each slot of the log and a few to come. When a stage changes oftener than that, the
+/// oldest goes, and the history is not ready until the log has moved on.
 const STAGES: usize = HISTORY_SLOTS + 7;
-/// Packets kept of one speaker: what half a second and the most that may wait (one second) hold in packets of 10 ms. The
-/// oldest goes first.
+/// Packets kept of one speaker: what half a second and the most that may wait (one second) hold in packets of
+/// 10 ms. The oldest goes first.
 const PACKETS: usize = 150;
-/// Voices and steps kept of one slot: more speakers than a stage seats, more steps than 20 ms can take. Only a primary
-/// gone wrong sends more; the rest is cut off.
+/// Voices and steps kept of one slot: more speakers than a stage seats, more steps than 20 ms can take. Only
+/// a primary gone wrong sends more; the rest is cut off.
 const VOICES: usize = 256;
 const STEPS: usize = 32;
 
@@ -80,7 +80,8 @@ impl History {
         Self::default()
     }
 
-    /// Takes a packet of `who` that came at `now`. Packets of whoever may not speak on the newest stage are not kept.
+    /// Takes a packet of `who` that came at `now`. Packets of whoever may not speak on the newest stage are
+    /// not kept.
     pub fn push_packet(&mut self, now: Time, who: &ParticipantId, packet: SpeakerPacket) {
         if !self.newest_stage().is_some_and(|stage| stage.may_speak(who)) {
             return;
@@ -185,8 +186,8 @@ impl History {
         self.speakers.get(who)?.get(&name).map(|(_, packet)| packet)
     }
 
-    /// For each speaker the last packet that the last `slots` slots used, and the packets that came after it, or since
-    /// `fresh` if none was used.
+    /// For each speaker the last packet that the last `slots` slots used, and the packets that came after it,
+    /// or since `fresh` if none was used.
     pub(crate) fn unplayed(&self, slots: usize, fresh: Time) -> impl Iterator<Item = Unplayed<'_>> {
         self.speakers.iter().map(move |(who, packets)| {
             let last = self.entries(slots).filter_map(|entry| entry.last_packet(who)).max();

@@ -3,7 +3,8 @@
 /// What silence measures.
 pub(crate) const SILENT_DBOV: f32 = -127.0;
 
-/// How fast a shown level falls: 1 dB a slot bridges the gaps between syllables and still ends soon after speech does.
+/// How fast a shown level falls: 1 dB a slot bridges the gaps between syllables and still ends soon after
+/// speech does.
 const RELEASE_DB_PER_SLOT: f32 = 1.0;
 
 /// A level that rises at once and falls slowly.

@@ -1,8 +1,9 @@
-//! What turns the Opus packets of a room's speakers into the room's audio: one Opus packet of 20 ms a slot, always.
+//! What turns the Opus packets of a room's speakers into the room's audio: one Opus packet of 20 ms a slot,
+//! always.
 //!
-//! Pure and synchronous: no clock, no randomness, no runtime. The driver pushes packets as they come and calls
-//! [`Mixer::tick`] once a slot; what a slot was made of comes out as a [`LogEntry`], and [`Mixer::replay`] builds a mixer
-//! that goes on from such a log where another one stopped.
+//! Pure and synchronous: no clock, no randomness, no runtime. The driver pushes packets as they come and
+//! calls [`Mixer::tick`] once a slot; what a slot was made of comes out as a [`LogEntry`], and
+//! [`Mixer::replay`] builds a mixer that goes on from such a log where another one stopped.
 //!
 //! | module    | knows                                                                 |
 //! |-----------|-----------------------------------------------------------------------|

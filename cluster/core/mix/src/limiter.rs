@@ -1,17 +1,19 @@
 //! Keeps the sum of several voices below full scale without distorting it, and leaves one voice alone.
 //!
-//! The gain is set for each 2.5 ms so that the peak of that stretch and of the next stays under the ceiling; it falls
-//! ahead of a peak and rises slowly. The start of a slot cannot be foreseen by the slot before, so what still sticks
-//! out there is bent softly. Nothing comes out above [`CEILING`] + [`KNEE`].
+//! The gain is set for each 2.5 ms so that the peak of that stretch and of the next stays under the ceiling;
+//! it falls ahead of a peak and rises slowly. The start of a slot cannot be foreseen by the slot before, so
+//! what still sticks out there is bent softly. Nothing comes out above [`CEILING`] + [`KNEE`].
 
-/// −2.5 dB of full scale: room for what the encoder adds to peaks (with eight loud voices 2 dB were seen to be too little).
+/// −2.5 dB of full scale: room for what the encoder adds to peaks (with eight loud voices 2 dB were seen to
+/// be too little).
 const CEILING: f32 = 0.75;
 /// How far above the ceiling the bend reaches, asymptotically: up to −1.5 dB.
 const KNEE: f32 = 0.09;
-/// 2.5 ms: shorter than what an ear takes as an onset, longer than a half wave of a voice's lowest harmonic matters.
+/// 2.5 ms: shorter than what an ear takes as an onset, longer than a half wave of a voice's lowest harmonic
+/// matters.
 const STRETCH: usize = 120;
-/// Share of the way back to full gain that each stretch takes: a time constant of about 200 ms, too slow to be heard as
-/// pumping between syllables.
+/// Share of the way back to full gain that each stretch takes: a time constant of about 200 ms, too slow to
+/// be heard as pumping between syllables.
 const RELEASE: f32 = 0.0125;
 
 pub(crate) struct Limiter {

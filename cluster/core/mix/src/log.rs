@@ -11,8 +11,8 @@ pub struct PacketRef {
     pub seq: u64,
 }
 
-/// One thing done to a speaker's audio while a slot was filled, in order. All of them add to the end of what is decoded
-/// and not yet mixed.
+/// One thing done to a speaker's audio while a slot was filled, in order. All of them add to the end of what
+/// is decoded and not yet mixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The packet was decoded.

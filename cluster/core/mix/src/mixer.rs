@@ -1,7 +1,7 @@
 //! The room's mixer: the stage, a voice for each speaker, the slot.
 //!
-//! Invariants: every tick gives exactly one Opus packet of 20 ms; nobody without an unmuted seat on the stage of that
-//! moment gives a packet to a slot (`RoleGate`); memory is bounded by the seats of the stage.
+//! Invariants: every tick gives exactly one Opus packet of 20 ms; nobody without an unmuted seat on the stage
+//! of that moment gives a packet to a slot (`RoleGate`); memory is bounded by the seats of the stage.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -96,7 +96,8 @@ impl Mixer {
         Ok(Self { config, stage: Stage::default(), voices: BTreeMap::new(), room, monitors: BTreeMap::new() })
     }
 
-    /// Who may be mixed, from the next slot on. Whoever is muted or has no seat is faded out within 5 ms of it.
+    /// Who may be mixed, from the next slot on. Whoever is muted or has no seat is faded out within 5 ms of
+    /// it.
     pub fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
         for (who, voice) in &mut self.voices {
@@ -124,7 +125,8 @@ impl Mixer {
         }
     }
 
-    /// Whether `who` gets the room without itself, in an encoding of its own (the cost of one more encoder a slot).
+    /// Whether `who` gets the room without itself, in an encoding of its own (the cost of one more encoder a
+    /// slot).
     pub fn monitor(&mut self, who: &ParticipantId, on: bool) -> Result<(), CodecError> {
         if !on {
             self.monitors.remove(who);
@@ -148,12 +150,13 @@ impl Mixer {
         self.finish(log)
     }
 
-    /// Builds a mixer that goes on after the last slot of `history`: fresh codecs, the last `slots` slots (at most
-    /// [`HISTORY_SLOTS`](crate::HISTORY_SLOTS)) done again, and the packets queued that came since. `now` is the time
-    /// of that last slot here. Monitors are to be asked for again.
+    /// Builds a mixer that goes on after the last slot of `history`: fresh codecs, the last `slots` slots (at
+    /// most [`HISTORY_SLOTS`](crate::HISTORY_SLOTS)) done again, and the packets queued that came since.
+    /// `now` is the time of that last slot here. Monitors are to be asked for again.
     ///
     /// # Errors
-    /// [`NotReady`] when `history` lacks something for `slots` slots; [`CodecError`] when libopus has no memory.
+    /// [`NotReady`] when `history` lacks something for `slots` slots; [`CodecError`] when libopus has no
+    /// memory.
     pub fn replay(config: Config, history: &History, now: Time, slots: usize) -> Result<Self, ReplayError> {
         history.ready(slots)?;
         let mut mixer = Self::new(config)?;

@@ -1,9 +1,9 @@
 //! Where mixed PCM leaves as Opus: limiter, encoder, and a cheap silence.
 //!
-//! Silence is encoded for a moment, so that the encoder's look-ahead and the listener's decoder run out softly; after that
-//! a constant packet goes out and the encoder rests. It starts afresh when there is something to hear again, as the
-//! listener's decoder does: the constant packet is in another coding mode, and a decoder that leaves it starts the speech
-//! mode from nothing (RFC 6716, section 4.5.2).
+//! Silence is encoded for a moment, so that the encoder's look-ahead and the listener's decoder run out
+//! softly; after that a constant packet goes out and the encoder rests. It starts afresh when there is
+//! something to hear again, as the listener's decoder does: the constant packet is in another coding mode,
+//! and a decoder that leaves it starts the speech mode from nothing (RFC 6716, section 4.5.2).
 
 use bytes::Bytes;
 use stentor_ids::SLOT_SAMPLES;
@@ -13,11 +13,12 @@ use crate::{
     limiter::Limiter,
 };
 
-/// 20 ms of silence in CELT mode, full band, mono: a frame that says "silence" in its first bit (RFC 6716, section
-/// 4.3).
+/// 20 ms of silence in CELT mode, full band, mono: a frame that says "silence" in its first bit (RFC 6716,
+/// section 4.3).
 pub const SILENCE: &[u8] = &[0xf8, 0xff, 0xfe];
 
-/// Slots of silence that are encoded before [`SILENCE`] goes out: 200 ms. Not more than a mirror replays at least.
+/// Slots of silence that are encoded before [`SILENCE`] goes out: 200 ms. Not more than a mirror replays at
+/// least.
 const ENCODED_SILENT_SLOTS: u32 = 10;
 /// What counts as silence: −80 dB. A codec's idea of digital silence stays below it, and nobody hears it.
 const SILENT_BELOW: f32 = 1e-4;

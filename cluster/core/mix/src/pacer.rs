@@ -1,23 +1,25 @@
 //! How long to hold a speaker's packets back: as short as their jitter allows, learned from when they come.
 //!
-//! Each packet has a *headroom*: how much earlier it came than its audio had to be in the mix. The lowest headroom of the
-//! last seconds should be the configured one. If it is higher, the voice is behind for nothing, and samples are
-//! dropped; if it is lower, samples are inserted. A clock that runs fast or slow, jitter, and the rest of a burst are all
-//! the same thing to it. All values are in samples at 48 kHz.
+//! Each packet has a *headroom*: how much earlier it came than its audio had to be in the mix. The lowest
+//! headroom of the last seconds should be the configured one. If it is higher, the voice is behind for
+//! nothing, and samples are dropped; if it is lower, samples are inserted. A clock that runs fast or slow,
+//! jitter, and the rest of a burst are all the same thing to it. All values are in samples at 48 kHz.
 
 use stentor_ids::SLOT_SAMPLES;
 
-/// Slots over which the lowest headroom is taken: 2 to 4 s, as two windows of 2 s take turns. Long enough to hold a
-/// delay that jitter needs again and again, short enough that what a single stall cost is soon given back.
+/// Slots over which the lowest headroom is taken: 2 to 4 s, as two windows of 2 s take turns. Long enough to
+/// hold a delay that jitter needs again and again, short enough that what a single stall cost is soon given
+/// back.
 const WINDOW_SLOTS: u32 = 100;
 /// Off by less than this is left alone: 0.25 ms.
 const DEAD_BAND: i64 = 12;
 /// Off by more than this, whole pitch periods go at a time: 5 ms, two of the shortest periods.
 const COARSE: i64 = 240;
-/// A slot takes so small a share of what is off: a time constant of 2 s, so that the pitch of a voice whose clock is off
-/// is steady.
+/// A slot takes so small a share of what is off: a time constant of 2 s, so that the pitch of a voice whose
+/// clock is off is steady.
 const SHARE: i64 = 96;
-/// Most samples stretched for 20 ms: 2 are 0.2 %, a thirtieth of a semitone, and follow any clock up to 2000 ppm.
+/// Most samples stretched for 20 ms: 2 are 0.2 %, a thirtieth of a semitone, and follow any clock up to 2000
+/// ppm.
 const FINE_STEP: i64 = 2;
 /// Slots from one pitch period cut out or repeated to the next: 80 ms, so that a word is not chopped up.
 const COARSE_EVERY: u32 = 4;
@@ -65,8 +67,8 @@ impl Pacer {
         }
     }
 
-    /// A packet came with this headroom. One that came later than half of the bound is as good as lost, and nothing is
-    /// learned from it.
+    /// A packet came with this headroom. One that came later than half of the bound is as good as lost, and
+    /// nothing is learned from it.
     pub(crate) fn observe(&mut self, headroom: i64) {
         if headroom < -self.max / 2 {
             return;
@@ -77,7 +79,8 @@ impl Pacer {
             Some(self.average.map_or(headroom, |average| average + (headroom - average) / AVERAGE));
     }
 
-    /// The playout moved by so many samples: away from the packets (positive, they have more headroom) or towards them.
+    /// The playout moved by so many samples: away from the packets (positive, they have more headroom) or
+    /// towards them.
     pub(crate) fn shift(&mut self, samples: i64) {
         for value in self.lowest.iter_mut().chain([&mut self.average]).flatten() {
             *value += samples;
@@ -98,7 +101,8 @@ impl Pacer {
     pub(crate) fn correction(&mut self, samples: usize) -> Correction {
         let Some(lowest) = self.lowest_headroom() else { return Correction::None };
         let off = lowest - self.wanted;
-        // Few packets say nothing about the jitter to come: nothing is given up before a whole window was seen.
+        // Few packets say nothing about the jitter to come: nothing is given up before a whole window was
+        // seen.
         if off.abs() < DEAD_BAND || off > 0 && self.lowest[1].is_none() {
             return Correction::None;
         }

@@ -1,23 +1,24 @@
-//! An Opus packet that has been checked at the door: its framing is sound (RFC 6716, section 3) and it lasts 10, 20, 40
-//! or 60 ms.
+//! An Opus packet that has been checked at the door: its framing is sound (RFC 6716, section 3) and it lasts
+//! 10, 20, 40 or 60 ms.
 //!
-//! Only the framing is read. What the frames hold is the decoder's business; an Opus decoder gives *some* audio for any
-//! bytes inside sound framing, so that a `Packet` never makes one fail.
+//! Only the framing is read. What the frames hold is the decoder's business; an Opus decoder gives *some*
+//! audio for any bytes inside sound framing, so that a `Packet` never makes one fail.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Longest packet taken from anybody. 60 ms at the highest bit rate of a room (96 kbit/s) is 720 bytes and the longest
-/// Opus frame is 1275; 1500 is also what fits into one Ethernet frame, so nothing that came over UDP is longer.
+/// Longest packet taken from anybody. 60 ms at the highest bit rate of a room (96 kbit/s) is 720 bytes and
+/// the longest Opus frame is 1275; 1500 is also what fits into one Ethernet frame, so nothing that came over
+/// UDP is longer.
 pub const MAX_PACKET_BYTES: usize = 1500;
 
 /// Longest single frame (RFC 6716, section 3.4, R2).
 const MAX_FRAME_BYTES: usize = 1275;
 /// 120 ms at 48 kHz: longest packet that Opus allows (R5).
 const MAX_PACKET_SAMPLES: usize = 5760;
-/// 10, 20, 40 and 60 ms at 48 kHz: what encoders for speech send. Shorter packets cost more to carry than they save in
-/// delay, longer ones hold speech back.
+/// 10, 20, 40 and 60 ms at 48 kHz: what encoders for speech send. Shorter packets cost more to carry than
+/// they save in delay, longer ones hold speech back.
 const TAKEN_SAMPLES: [usize; 4] = [480, 960, 1920, 2880];
 
 /// A checked Opus packet. Cheap to clone.
@@ -53,7 +54,8 @@ impl Packet {
     /// Checks the framing of `bytes`.
     ///
     /// # Errors
-    /// [`InvalidPacket`] says which rule is broken. A packet of a duration that no room takes is refused as well.
+    /// [`InvalidPacket`] says which rule is broken. A packet of a duration that no room takes is refused as
+    /// well.
     pub fn parse(bytes: Bytes) -> Result<Self, InvalidPacket> {
         if bytes.len() > MAX_PACKET_BYTES {
             return Err(InvalidPacket::TooLong(bytes.len()));
@@ -100,8 +102,8 @@ impl Packet {
         self.bytes[0] & 4 != 0
     }
 
-    /// Whether it says "nothing to hear": an encoder in DTX (discontinuous transmission) sends frames of at most one
-    /// byte, and decoders treat such frames as lost ones (RFC 6716, section 2.1.9).
+    /// Whether it says "nothing to hear": an encoder in DTX (discontinuous transmission) sends frames of at
+    /// most one byte, and decoders treat such frames as lost ones (RFC 6716, section 2.1.9).
     #[must_use]
     pub fn is_dtx(&self) -> bool {
         self.longest_frame <= 1
@@ -150,7 +152,8 @@ fn frame_samples(toc: u8) -> usize {
 
 type Frames = (usize, usize);
 
-/// Code 1: two frames of one length (section 3.2.3). Gives the number of frames and the longest, as the others do.
+/// Code 1: two frames of one length (section 3.2.3). Gives the number of frames and the longest, as the
+/// others do.
 fn two_equal_frames(body: &[u8]) -> Result<Frames, InvalidPacket> {
     if body.len() % 2 == 1 {
         return Err(InvalidPacket::Framing("two equal frames need an even number of bytes"));

@@ -1,7 +1,8 @@
-//! Steps in, PCM out: decodes, conceals and stretches one speaker's audio as it is told, and hands it out by the slot.
+//! Steps in, PCM out: decodes, conceals and stretches one speaker's audio as it is told, and hands it out by
+//! the slot.
 //!
-//! It decides nothing, so that a replay of the same steps gives the same PCM. Steps may come from a peer's log:
-//! whatever they say, what is held stays bounded and nothing panics.
+//! It decides nothing, so that a replay of the same steps gives the same PCM. Steps may come from a peer's
+//! log: whatever they say, what is held stays bounded and nothing panics.
 
 use stentor_ids::SLOT_SAMPLES;
 
@@ -12,7 +13,8 @@ use crate::{
     stretch,
 };
 
-/// Longest run that is concealed: 80 ms. Speech made up for longer than that is noise, so it has faded out by then.
+/// Longest run that is concealed: 80 ms. Speech made up for longer than that is noise, so it has faded out by
+/// then.
 pub(crate) const CONCEAL_MAX: usize = 3840;
 /// How much of it is given at full loudness: 20 ms, one packet.
 const CONCEAL_HOLD: usize = 960;
@@ -20,8 +22,8 @@ const CONCEAL_HOLD: usize = 960;
 const FADE_OUT: f32 = (CONCEAL_MAX - CONCEAL_HOLD) as f32;
 /// Length of the fade-in afterwards: 5 ms.
 const FADE_IN: f32 = 240.0;
-/// Most audio held: 200 ms, three times what the longest packet and all corrections can leave. Only a peer's log can
-/// reach it; what exceeds it is not taken.
+/// Most audio held: 200 ms, three times what the longest packet and all corrections can leave. Only a peer's
+/// log can reach it; what exceeds it is not taken.
 const HELD_MAX: usize = 9600;
 
 pub(crate) struct Player {
@@ -55,8 +57,8 @@ impl Player {
         self.faded_out() && self.held.is_empty()
     }
 
-    /// Does one step. `packet` is the one that it names. If it is missing, or libopus cannot make sense of it, as much is
-    /// concealed: one speaker's packet never stops the room.
+    /// Does one step. `packet` is the one that it names. If it is missing, or libopus cannot make sense of
+    /// it, as much is concealed: one speaker's packet never stops the room.
     pub(crate) fn apply(&mut self, step: Step, packet: Option<&Packet>) {
         if self.held.len() >= HELD_MAX {
             return;

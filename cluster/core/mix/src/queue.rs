@@ -1,7 +1,7 @@
 //! The packets of one speaker that wait to be decoded: put in order, each once, of the newest stream only.
 //!
-//! Invariants: what is queued lies after everything that was taken or given up; it never lasts longer than its bound
-//! (oldest dropped first). The queue decides nothing about time.
+//! Invariants: what is queued lies after everything that was taken or given up; it never lasts longer than
+//! its bound (oldest dropped first). The queue decides nothing about time.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use stentor_pace::{Time, WallTime};
 
 use crate::packet::Packet;
 
-/// How many packets back a repeat is told from a late one. At 10 ms a packet this is more than half a second, and longer
-/// than any packet is waited for.
+/// How many packets back a repeat is told from a late one. At 10 ms a packet this is more than half a second,
+/// and longer than any packet is waited for.
 const REMEMBERED: u64 = 64;
 
 /// A packet of a speaker as its ingest edge stamped it.
@@ -109,8 +109,8 @@ impl Queue {
         self.samples
     }
 
-    /// How many samples of the queue lie before `seq`, counting `each` for those that are not there. Negative for a seq
-    /// that has passed; `None` where the number is so far off that it tells nothing about time.
+    /// How many samples of the queue lie before `seq`, counting `each` for those that are not there. Negative
+    /// for a seq that has passed; `None` where the number is so far off that it tells nothing about time.
     pub(crate) fn ahead(&self, seq: u64, each: usize) -> Option<i64> {
         let next = self.next?;
         let far = u16::try_from(seq.abs_diff(next)).ok()?;

@@ -5,7 +5,8 @@ use stentor_ids::ParticipantId;
 /// Gains are held within these, whatever a seat says: enough to level speakers out, too little to hurt ears.
 const GAINS_DB: std::ops::RangeInclusive<f32> = -60.0..=12.0;
 
-/// The stage as the mixer sees it. Its number of seats is bounded by the room, and with it the mixer's memory.
+/// The stage as the mixer sees it. Its number of seats is bounded by the room, and with it the mixer's
+/// memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stage {
     /// Grows with every change.

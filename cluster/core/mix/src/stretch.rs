@@ -1,5 +1,5 @@
-//! Makes PCM a little longer or shorter, unheard: by a few samples through interpolation, by whole pitch periods through
-//! a cross-fade between two places where the wave looks alike (the idea of WSOLA).
+//! Makes PCM a little longer or shorter, unheard: by a few samples through interpolation, by whole pitch
+//! periods through a cross-fade between two places where the wave looks alike (the idea of WSOLA).
 //!
 //! The search for the alike places is apart from the act, so that a log needs only to say by how much.
 
@@ -13,8 +13,8 @@ const FADE: usize = 240;
 /// Of every this many samples one is compared: 8 kHz is enough to tell a pitch.
 const DECIMATION: usize = 6;
 
-/// Resamples `pcm[from..]` to be `by` samples longer (or shorter) with cubic interpolation (Catmull-Rom); first and last
-/// sample stay what they are. Does nothing to fewer than 10 ms.
+/// Resamples `pcm[from..]` to be `by` samples longer (or shorter) with cubic interpolation (Catmull-Rom);
+/// first and last sample stay what they are. Does nothing to fewer than 10 ms.
 pub(crate) fn stretch(pcm: &mut Vec<f32>, from: usize, by: i32) {
     let by = by.clamp(-(FINE_MAX as i32), FINE_MAX as i32);
     let len = pcm.len().saturating_sub(from);
@@ -33,8 +33,8 @@ pub(crate) fn stretch(pcm: &mut Vec<f32>, from: usize, by: i32) {
     }));
 }
 
-/// Repeats (positive) or cuts out (negative) `lag` samples at the end of `pcm`, cross-fading. Does nothing where `pcm` is
-/// too short for it.
+/// Repeats (positive) or cuts out (negative) `lag` samples at the end of `pcm`, cross-fading. Does nothing
+/// where `pcm` is too short for it.
 pub(crate) fn splice(pcm: &mut Vec<f32>, lag: i32) {
     let (len, period) = (pcm.len(), lag.unsigned_abs() as usize);
     if period == 0 || len < period + FADE {
@@ -52,7 +52,8 @@ pub(crate) fn splice(pcm: &mut Vec<f32>, lag: i32) {
     pcm.extend_from_slice(&end);
 }
 
-/// The lag of at most `longest` at which the end of `pcm` looks most like what came before it; `None` where `pcm` is too short to tell.
+/// The lag of at most `longest` at which the end of `pcm` looks most like what came before it; `None` where
+/// `pcm` is too short to tell.
 pub(crate) fn best_lag(pcm: &[f32], longest: usize) -> Option<usize> {
     let longest = pcm.len().checked_sub(FADE)?.min(*LAGS.end()).min(longest);
     let coarse = (*LAGS.start()..=longest).step_by(DECIMATION).map(|lag| (lag, likeness(pcm, lag)));

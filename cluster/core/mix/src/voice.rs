@@ -187,8 +187,8 @@ impl Voice {
         })
     }
 
-    /// At rest with packets waiting: whether speech begins in this slot, with silence put before it so that the packet
-    /// gets its headroom.
+    /// At rest with packets waiting: whether speech begins in this slot, with silence put before it so that
+    /// the packet gets its headroom.
     fn start(&mut self, now: Time, steps: &mut Vec<Step>) -> bool {
         while self.queue.front().is_some_and(|(_, waiting)| waiting.packet.is_dtx()) {
             self.queue.take();

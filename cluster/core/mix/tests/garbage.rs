@@ -11,14 +11,16 @@ use stentor_mix::{
 };
 use stentor_pace::{Time, WallTime};
 
-/// Longest audio of one speaker held back by a default mixer: 200 ms in the queue, and what is decoded of the last packet.
+/// Longest audio of one speaker held back by a default mixer: 200 ms in the queue, and what is decoded of the
+/// last packet.
 const MOST_DELAY_MS: u128 = 200 + 120;
 
 fn who(index: u8) -> ParticipantId {
     ParticipantId::new(["a", "b", "c"][usize::from(index % 3)]).unwrap()
 }
 
-/// Bytes that look like Opus packets now and then: half of them have a first byte of a duration that is taken.
+/// Bytes that look like Opus packets now and then: half of them have a first byte of a duration that is
+/// taken.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let likely = (
         prop_oneof![Just(0x78u8), Just(0x08), Just(0xf8), Just(0x18), Just(0x5b), any::<u8>()],
@@ -78,78 +80,142 @@ fn voices() -> impl Strategy<Value = Vec<VoiceLog>> {
     vec(voice.prop_map(|(index, carried, steps)| VoiceLog { participant: who(index), carried, steps }), 0..4)
 }
 
+fn parser_agrees_with_libopus(bytes: &[u8]) {
+    let decoded = if bytes.is_empty() { None } else { libopus(bytes) };
+    match Packet::parse(Bytes::copy_from_slice(bytes)) {
+        Ok(packet) => {
+            assert_eq!(decoded, Some(packet.samples()));
+            assert_eq!(opusic_c::utils::get_nb_frames(bytes).unwrap(), packet.frames());
+            assert_eq!(packet.duration().as_micros() as usize * 48 / 1000, packet.samples());
+        }
+        Err(error) => {
+            let taken = decoded.is_some_and(|samples| [480, 960, 1920, 2880].contains(&samples));
+            assert!(!taken || bytes.len() > MAX_PACKET_BYTES, "{error}, but libopus takes it");
+        }
+    }
+}
+
+/// How many samples libopus makes of these bytes.
+fn libopus(bytes: &[u8]) -> Option<usize> {
+    let mut pcm = [0.0f32; 5760];
+    let mut opus = opusic_c::Decoder::new(opusic_c::Channels::Mono, opusic_c::SampleRate::Hz48000).unwrap();
+    opus.decode_float_to_slice(bytes, &mut pcm, false).ok()
+}
+
+/// A mixer to which things happen, and what it is held to.
+struct Room {
+    mixer: Mixer,
+    stage: Stage,
+    slot: u64,
+}
+
+impl Room {
+    fn new() -> Self {
+        let mut room =
+            Self { mixer: Mixer::new(Config::default()).unwrap(), stage: Stage::default(), slot: 0 };
+        room.set_stage(&[(0, false, 0.0), (1, false, 0.0)]);
+        room
+    }
+
+    fn now(&self) -> Time {
+        Time::from_millis(1000 + self.slot * 20)
+    }
+
+    fn set_stage(&mut self, seats: &[(u8, bool, f32)]) {
+        self.stage = stage(self.stage.version + 1, seats);
+        self.mixer.set_stage(self.stage.clone());
+    }
+
+    fn may_speak(&self, who: &ParticipantId) -> bool {
+        // Of two seats of one participant the first counts.
+        self.stage.seats.iter().find(|seat| seat.participant == *who).is_some_and(|seat| !seat.muted)
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Packet { who: index, stream, seq, packet } => {
+                let packet = SpeakerPacket { stream, seq, packet, captured: WallTime::from_micros(seq) };
+                let push = self.mixer.push(self.now(), &who(index), packet);
+                let refused = matches!(push, Push::Muted | Push::NotOnStage);
+                assert_eq!(refused, !self.may_speak(&who(index)), "RoleGate");
+            }
+            Event::Stage { seats } => self.set_stage(&seats),
+            Event::Monitor { who: index, on } => self.mixer.monitor(&who(index), on).unwrap(),
+            Event::Slots { count } => (0..count).for_each(|_| self.tick()),
+        }
+    }
+
+    fn tick(&mut self) {
+        let output = self.mixer.tick(self.now(), Slot(self.slot)).unwrap();
+        self.slot += 1;
+        for opus in output.monitors.iter().map(|(_, opus)| opus).chain([&output.opus]) {
+            assert_eq!(Packet::parse(opus.clone()).unwrap().samples(), SLOT_SAMPLES);
+        }
+        assert!(output.stats.delay.as_millis() <= MOST_DELAY_MS, "Bounded: {:?}", output.stats.delay);
+        for voice in &output.log.voices {
+            assert!(voice.steps.is_empty() || self.may_speak(&voice.participant), "RoleGate");
+        }
+    }
+}
+
+/// Replays `log` with the packets of one speaker, seq 0 to 7 of stream 0 and 1.
+fn replay(log: Vec<Vec<VoiceLog>>, packets: Vec<Packet>) {
+    let mut history = History::new();
+    history.push_stage(stage(1, &[(0, false, 0.0), (1, true, 0.0), (2, false, 3.0)]));
+    for (packet, index) in packets.into_iter().zip(0..) {
+        let captured = WallTime::default();
+        let packet = SpeakerPacket { stream: index / 8, seq: index % 8, packet, captured };
+        history.push_packet(Time::from_millis(900), &who(0), packet);
+    }
+    for (slot, mut voices) in (0..).zip(log) {
+        // A log that names packets that are not here is refused as a whole.
+        for voice in voices.iter_mut().filter(|voice| voice.participant != who(0)) {
+            voice.steps.retain(|step| !matches!(step, Step::Packet(_) | Step::Fec(_)));
+        }
+        history.push_log(LogEntry { slot: Slot(slot), stage_version: 1, voices });
+    }
+    let (config, next) = (Config::default(), history.last_slot().unwrap().next());
+    let mut mixer = Mixer::replay(config, &history, Time::from_millis(1000), HISTORY_SLOTS).unwrap();
+    for slot in 0..5 {
+        let output = mixer.tick(Time::from_millis(1020 + slot * 20), next.plus(slot)).unwrap();
+        assert_eq!(Packet::parse(output.opus).unwrap().samples(), SLOT_SAMPLES);
+    }
+}
+
+fn decode(calls: Vec<(Packet, u8, usize)>) {
+    let (mut decoder, mut pcm) = (Decoder::new().unwrap(), Vec::new());
+    for (packet, call, samples) in calls {
+        let before = pcm.len();
+        let (done, expected) = match call {
+            0 => (decoder.conceal(samples, &mut pcm), samples.min(2880)),
+            1 => (decoder.recover(&packet, &mut pcm), packet.samples()),
+            _ => (decoder.decode(&packet, &mut pcm), packet.samples()),
+        };
+        done.unwrap();
+        assert_eq!(pcm.len() - before, expected);
+    }
+    assert!(pcm.iter().all(|x| x.is_finite()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_parser_and_libopus_agree(bytes in bytes()) {
-        let mut pcm = [0.0f32; 5760];
-        let mut opus = opusic_c::Decoder::new(opusic_c::Channels::Mono, opusic_c::SampleRate::Hz48000).unwrap();
-        let decoded = if bytes.is_empty() { None } else { opus.decode_float_to_slice(&bytes, &mut pcm, false).ok() };
-        match Packet::parse(bytes.clone().into()) {
-            Ok(packet) => {
-                prop_assert_eq!(decoded, Some(packet.samples()));
-                prop_assert_eq!(opusic_c::utils::get_nb_frames(&bytes).unwrap(), packet.frames());
-                prop_assert_eq!(packet.duration().as_micros() as usize * 48 / 1000, packet.samples());
-            }
-            Err(_) => {
-                let taken = decoded.is_some_and(|samples| [480, 960, 1920, 2880].contains(&samples));
-                prop_assert!(!taken || bytes.len() > MAX_PACKET_BYTES, "libopus takes {:?}", decoded);
-            }
-        }
+        parser_agrees_with_libopus(&bytes);
     }
 
     #[test]
-    fn a_decoder_gives_what_is_asked_for_whatever_came_before(calls in vec((packets(), 0..4u8, 0..3000usize), 1..20)) {
-        let (mut decoder, mut pcm) = (Decoder::new().unwrap(), Vec::new());
-        for (packet, call, samples) in calls {
-            let before = pcm.len();
-            let expected = match call {
-                0 => { decoder.conceal(samples, &mut pcm).unwrap(); samples.min(2880) }
-                1 => { decoder.recover(&packet, &mut pcm).unwrap(); packet.samples() }
-                _ => { decoder.decode(&packet, &mut pcm).unwrap(); packet.samples() }
-            };
-            prop_assert_eq!(pcm.len() - before, expected);
-        }
-        prop_assert!(pcm.iter().all(|x| x.is_finite()));
+    fn a_decoder_gives_what_is_asked_for_whatever_came_before(
+        calls in vec((packets(), 0..4u8, 0..3000usize), 1..20),
+    ) {
+        decode(calls);
     }
 
     #[test]
     fn every_slot_gets_its_packet_whatever_happens(events in vec(events(), 1..120)) {
-        let (mut mixer, mut slot, mut version) = (Mixer::new(Config::default()).unwrap(), 0, 1);
-        let mut seats = stage(1, &[(0, false, 0.0), (1, false, 0.0)]);
-        mixer.set_stage(seats.clone());
-        for event in events {
-            let now = Time::from_millis(1000 + slot * 20);
-            match event {
-                Event::Packet { who: index, stream, seq, packet } => {
-                    let captured = WallTime::from_micros(seq);
-                    let push = mixer.push(now, &who(index), SpeakerPacket { stream, seq, packet, captured });
-                    let seat = seats.seats.iter().find(|seat| seat.participant == who(index));
-                    let refused = match seat { None => Some(Push::NotOnStage), Some(seat) => seat.muted.then_some(Push::Muted) };
-                    prop_assert!(refused.is_none_or(|refused| refused == push));
-                }
-                Event::Stage { seats: new } => {
-                    version += 1;
-                    seats = stage(version, &new);
-                    mixer.set_stage(seats.clone());
-                }
-                Event::Monitor { who: index, on } => mixer.monitor(&who(index), on).unwrap(),
-                Event::Slots { count } => for _ in 0..count {
-                    let output = mixer.tick(Time::from_millis(1000 + slot * 20), Slot(slot)).unwrap();
-                    let opus = output.monitors.iter().map(|(_, opus)| opus).chain([&output.opus]);
-                    for opus in opus {
-                        prop_assert_eq!(Packet::parse(opus.clone()).unwrap().samples(), SLOT_SAMPLES);
-                    }
-                    prop_assert!(output.stats.delay.as_millis() <= MOST_DELAY_MS, "Bounded: {:?}", output.stats.delay);
-                    for voice in &output.log.voices {
-                        let may_speak = seats.seats.iter().any(|seat| seat.participant == voice.participant && !seat.muted);
-                        prop_assert!(may_speak || voice.steps.is_empty(), "RoleGate");
-                    }
-                    slot += 1;
-                },
-            }
-        }
+        let mut room = Room::new();
+        events.into_iter().for_each(|event| room.happen(event));
     }
 
     #[test]
@@ -157,42 +223,19 @@ proptest! {
         log in vec(voices(), HISTORY_SLOTS..HISTORY_SLOTS + 5),
         packets in vec(packets(), 16),
     ) {
-        let mut history = History::new();
-        history.push_stage(stage(1, &[(0, false, 0.0), (1, true, 0.0), (2, false, 3.0)]));
-        for (packet, index) in packets.into_iter().zip(0..) {
-            let packet = SpeakerPacket { stream: index / 8, seq: index % 8, packet, captured: WallTime::default() };
-            history.push_packet(Time::from_millis(900), &who(0), packet);
-        }
-        for (slot, mut voices) in (0..).zip(log) {
-            // Only the packets of one speaker are here, and a log that names others is refused.
-            for voice in voices.iter_mut().filter(|voice| voice.participant != who(0)) {
-                voice.steps.retain(|step| !matches!(step, Step::Packet(_) | Step::Fec(_)));
-            }
-            history.push_log(LogEntry { slot: Slot(slot), stage_version: 1, voices });
-        }
-        let next = history.last_slot().unwrap().next();
-        let mut mixer = Mixer::replay(Config::default(), &history, Time::from_millis(1000), HISTORY_SLOTS).unwrap();
-        for slot in 0..5 {
-            let output = mixer.tick(Time::from_millis(1020 + slot * 20), next.plus(slot)).unwrap();
-            prop_assert_eq!(Packet::parse(output.opus).unwrap().samples(), SLOT_SAMPLES);
-        }
+        replay(log, packets);
     }
 }
 
 #[test]
 fn every_short_packet_is_judged_as_libopus_judges_it() {
-    let mut pcm = [0.0f32; 5760];
-    let mut opus = opusic_c::Decoder::new(opusic_c::Channels::Mono, opusic_c::SampleRate::Hz48000).unwrap();
     for toc in 0..=255u8 {
         for second in
             [None, Some(0), Some(1), Some(3), Some(0x42), Some(0x81), Some(0xc3), Some(252), Some(255)]
         {
             for padding in 0..4 {
                 let bytes: Vec<u8> = [toc].into_iter().chain(second).chain(vec![1; padding]).collect();
-                let decoded = opus.decode_float_to_slice(&bytes, &mut pcm, false).ok();
-                let taken = decoded.filter(|samples| [480, 960, 1920, 2880].contains(samples));
-                let parsed = Packet::parse(Bytes::from(bytes.clone())).ok().map(|packet| packet.samples());
-                assert_eq!(parsed, taken, "{bytes:02x?}");
+                parser_agrees_with_libopus(&bytes);
             }
         }
     }

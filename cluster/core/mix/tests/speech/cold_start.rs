@@ -61,8 +61,9 @@ fn a_cold_start_every_second_is_hardly_heard() {
     let run = |take_over| on_air(vec![send("a", &a, 3_000, 0), send("b", &b, 3_000, 0)], 40, take_over);
     let undisturbed = run(TakeOver::Nobody);
     let clean = undisturbed.heard();
-    // Measured here: 16.8 dB with 25 slots replayed, 15.1 with 10, 6.9 with none. PyPI's pesq (wide band, against the sum
-    // of the two voices) says 4.33 undisturbed, 4.25 with 25 slots, 4.16 with 10, 3.13 with none.
+    // Measured here: 16.8 dB with 25 slots replayed, 15.1 with 10, 6.9 with none. PyPI's pesq (wide band,
+    // against the sum of the two voices) says 4.33 undisturbed, 4.25 with 25 slots, 4.16 with 10, 3.13 with
+    // none.
     for (slots, wanted) in [(HISTORY_SLOTS, 14.0), (REPLAY_MIN_SLOTS, 12.5)] {
         let mirrored = run(TakeOver::Replaying(slots));
         let snr = after_take_overs(&clean, &mirrored.heard());

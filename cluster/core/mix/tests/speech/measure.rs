@@ -25,8 +25,8 @@ pub(crate) struct Found {
     pub(crate) correlation: f32,
 }
 
-/// Looks for a piece of `seconds` every `every` seconds, where something is said, in `heard` up to 250 ms later. `pace` is
-/// how much slower than the room's clock `said` was spoken.
+/// Looks for a piece of `seconds` every `every` seconds, where something is said, in `heard` up to 250 ms
+/// later. `pace` is how much slower than the room's clock `said` was spoken.
 pub(crate) fn find(said: &[f32], heard: &[f32], every: f32, seconds: f32, pace: f64) -> Vec<Found> {
     const LONGEST: usize = 12_000;
     let len = (seconds * 48_000.0) as usize;
@@ -79,8 +79,8 @@ pub(crate) fn sharpest(pcm: &[f32]) -> f32 {
     pcm.windows(3).map(|w| (w[0] - 2.0 * w[1] + w[2]).abs()).fold(0.0, f32::max)
 }
 
-/// Mean over all 20 ms frames that are not silent in `clean` of the signal-to-noise ratio, each held to −10 to 35 dB, as
-/// is usual for segmental SNR.
+/// Mean over all 20 ms frames that are not silent in `clean` of the signal-to-noise ratio, each held to −10
+/// to 35 dB, as is usual for segmental SNR.
 pub(crate) fn segmental_snr(clean: &[f32], heard: &[f32]) -> f32 {
     let frames = clean.chunks_exact(FRAME).zip(heard.chunks_exact(FRAME));
     let ratios: Vec<f32> = frames

@@ -1,4 +1,5 @@
-//! Real speech, speakers who send it over a network that can be as bad as a test wants, and a room that hears them.
+//! Real speech, speakers who send it over a network that can be as bad as a test wants, and a room that hears
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -84,8 +85,8 @@ pub(crate) struct Arrival {
     pub(crate) packet: SpeakerPacket,
 }
 
-/// A speaker's packets as they reach the mixer: each `phase_us` plus its own play time after slot 0, on a clock that is
-/// `ppm` slow (positive) or fast.
+/// A speaker's packets as they reach the mixer: each `phase_us` plus its own play time after slot 0, on a
+/// clock that is `ppm` slow (positive) or fast.
 pub(crate) fn send(who: &str, speech: &Speech, phase_us: u64, ppm: i64) -> Vec<Arrival> {
     let mut position = 0;
     let each = speech.packets.iter().zip(0..).map(|(packet, seq)| {
