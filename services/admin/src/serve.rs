@@ -10,6 +10,7 @@ use stentor_proto::{
     v1::{DESCRIPTOR, admin_service_server::AdminServiceServer},
 };
 use stentor_telemetry::NodeMetrics;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request,
@@ -110,24 +111,20 @@ pub struct Admin {
     server: Server,
     tokens: AdminTokens,
     cluster: Cluster,
-    metrics: NodeMetrics,
+    metrics: Option<NodeMetrics>,
 }
 
 impl Admin {
-    /// Binds the port. Call it within a tokio runtime.
+    /// Binds the port.
     ///
     /// # Errors
     /// [`Error`] says why it cannot be.
-    pub fn new(
-        config: Config,
-        tokens: AdminTokens,
-        cluster: Cluster,
-        metrics: NodeMetrics,
-    ) -> Result<Self, Error> {
+    pub async fn bind(config: Config, tokens: AdminTokens, cluster: Cluster) -> Result<Self, Error> {
         config.validate()?;
         let bind = |source| Error::Bind { listen: config.listen, source };
-        let incoming = TcpIncoming::bind(config.listen).map_err(bind)?.with_nodelay(Some(true));
-        let local_addr = incoming.local_addr().map_err(bind)?;
+        let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
+        let local_addr = listener.local_addr().map_err(bind)?;
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
@@ -136,7 +133,13 @@ impl Admin {
             let identity = Identity::from_pem(tls.cert_pem, tls.key_pem);
             server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
         }
-        Ok(Self { incoming, local_addr, server, tokens, cluster, metrics })
+        Ok(Self { incoming, local_addr, server, tokens, cluster, metrics: None })
+    }
+
+    /// The same port; what is refused there is counted as this node's.
+    #[must_use]
+    pub fn metered(self, metrics: NodeMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// Where it listens.
@@ -155,7 +158,7 @@ impl Admin {
         let door = move |request: Request<()>| match auth::check(&tokens, request.metadata()) {
             Ok(()) => Ok(request),
             Err(fault) => {
-                metrics.refusal(fault.code);
+                metrics.iter().for_each(|metrics| metrics.refusal(fault.code));
                 Err(status_of(&fault))
             }
         };
