@@ -186,18 +186,20 @@ impl History {
         self.speakers.get(who)?.get(&name).map(|(_, packet)| packet)
     }
 
-    /// For each speaker the last packet that the last `slots` slots used, and the packets that came after it,
-    /// or since `fresh` if none was used.
+    /// For each speaker that the last `slots` slots used, or that something came from since `fresh`: the last
+    /// packet used, and those that came after it.
     pub(crate) fn unplayed(&self, slots: usize, fresh: Time) -> impl Iterator<Item = Unplayed<'_>> {
-        self.speakers.iter().map(move |(who, packets)| {
+        let each = self.speakers.iter().map(move |(who, packets)| {
             let last = self.entries(slots).filter_map(|entry| entry.last_packet(who)).max();
-            let waiting = packets
+            let waits = |name: &PacketRef, at: Time| last.map_or(at >= fresh, |last| *name > last);
+            let waiting: Vec<_> = packets
                 .iter()
-                .filter(|(name, (at, _))| last.map_or(*at >= fresh, |last| **name > last))
+                .filter(|(name, (at, _))| waits(name, *at))
                 .map(|(_, (at, packet))| (*at, packet))
                 .collect();
             (who, last, waiting)
-        })
+        });
+        each.filter(|(_, last, waiting)| last.is_some() || !waiting.is_empty())
     }
 }
 

@@ -96,8 +96,8 @@ impl Mixer {
         Ok(Self { config, stage: Stage::default(), voices: BTreeMap::new(), room, monitors: BTreeMap::new() })
     }
 
-    /// Who may be mixed, from the next slot on. Whoever is muted or has no seat is faded out within 5 ms of
-    /// it.
+    /// Who may be mixed, from the next slot on. Of whoever is muted or has no seat no packet is used any more;
+    /// what was decoded is faded out over the slot's first 5 ms.
     pub fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
         for (who, voice) in &mut self.voices {
@@ -126,7 +126,10 @@ impl Mixer {
     }
 
     /// Whether `who` gets the room without itself, in an encoding of its own (the cost of one more encoder a
-    /// slot).
+    /// slot). The driver bounds how many do.
+    ///
+    /// # Errors
+    /// When libopus has no memory.
     pub fn monitor(&mut self, who: &ParticipantId, on: bool) -> Result<(), CodecError> {
         if !on {
             self.monitors.remove(who);
@@ -169,9 +172,8 @@ impl Mixer {
             }
             mixer.finish(entry.clone())?;
         }
-        for (who, last, waiting) in
-            history.unplayed(slots, now - Duration::from_millis(config.max_delay_ms.into()))
-        {
+        let fresh = now - Duration::from_millis(config.max_delay_ms.into());
+        for (who, last, waiting) in history.unplayed(slots, fresh) {
             mixer.voice(who)?.resume(last, now);
             for (at, packet) in waiting {
                 mixer.push(at, who, packet.clone());
@@ -208,9 +210,8 @@ impl Mixer {
         let mut monitors = Vec::with_capacity(self.monitors.len());
         for (who, outlet) in &mut self.monitors {
             let mut others = mix;
-            if let Some(own) =
-                self.voices.get(who).filter(|_| log.voices.iter().any(|v| v.participant == *who))
-            {
+            let heard = log.voices.iter().any(|voice| voice.participant == *who);
+            if let Some(own) = self.voices.get(who).filter(|_| heard) {
                 others.iter_mut().zip(&own.pcm).for_each(|(sum, x)| *sum -= x);
             }
             monitors.push((who.clone(), outlet.emit(&mut others)?));

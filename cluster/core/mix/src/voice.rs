@@ -152,30 +152,24 @@ impl Voice {
     /// Hands this slot's audio out into `pcm`, and gives its level.
     pub(crate) fn render(&mut self) -> i8 {
         self.player.take(&mut self.pcm);
-        if self.gain == 0.0 && self.target_gain == 0.0 {
-            self.player.cut();
-            self.pcm.fill(0.0);
-        }
         // Not seen from libopus; one such sample would stay in the limiter for good.
         if !self.pcm.iter().sum::<f32>().is_finite() {
             self.pcm.fill(0.0);
         }
-        let step = (self.target_gain - self.gain) / GAIN_RAMP;
-        for x in &mut self.pcm {
-            if self.gain != self.target_gain {
-                let next = self.gain + step;
-                let done = step == 0.0 || (self.target_gain - next) * step <= 0.0;
-                self.gain = if done { self.target_gain } else { next };
-            }
-            *x *= self.gain;
+        let (from, to) = (self.gain, self.target_gain);
+        for (i, x) in (1u16..).zip(&mut self.pcm) {
+            *x *= from + (to - from) * (f32::from(i) / GAIN_RAMP).min(1.0);
         }
-        if self.target_gain == 0.0 {
+        self.gain = to;
+        if to == 0.0 {
             self.player.cut();
         }
-        if self.player.at_rest() && self.queue.front().is_none() {
+        let level = self.meter.measure(&self.pcm);
+        if self.at_rest() {
             self.pacer.pause();
+            self.meter = Meter::new();
         }
-        self.meter.measure(&self.pcm)
+        level
     }
 
     /// When the first sample of the coming slot was captured, if that is known.

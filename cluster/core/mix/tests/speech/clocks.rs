@@ -7,10 +7,10 @@ use crate::{
     studio::{Speech, Studio, send, stage},
 };
 
-/// Two minutes at `ppm` parts in a million slower than the room.
+/// All of it at `ppm` parts in a million slower than the room.
 fn on_air(speech: &Speech, ppm: i64) -> Studio {
     let mut studio = Studio::new(Config::default(), stage(1, &["a"]), vec![send("a", speech, 3_000, ppm)]);
-    studio.run(5900);
+    studio.run(speech.packets.len() as u64 - 100);
     studio
 }
 
@@ -32,8 +32,7 @@ fn a_clock_that_is_500_ppm_off_is_followed_for_minutes_unheard() {
         // 120 s times 500 ppm are 2880 samples; little more than that is corrected, and nothing is made up.
         let corrected: u32 = studio.outputs.iter().map(|output| output.stats.drift_samples).sum();
         assert!((2600..3600).contains(&corrected), "{ppm} ppm: {corrected} samples corrected");
-        let concealed: u32 =
-            studio.outputs[5..5800].iter().map(|output| output.stats.concealed_samples).sum();
+        let concealed: u32 = studio.outputs[5..].iter().map(|output| output.stats.concealed_samples).sum();
         assert_eq!(concealed, 0, "{ppm} ppm");
         assert!(sharpest(&heard) < 1.3 * sharpest(&speech.pcm), "{ppm} ppm: a click");
     }
@@ -41,7 +40,7 @@ fn a_clock_that_is_500_ppm_off_is_followed_for_minutes_unheard() {
 
 #[test]
 fn a_broken_clock_costs_no_growing_delay() {
-    let speech = Speech::demo("b").repeated(2);
+    let speech = Speech::demo("b");
     for ppm in [-20_000, -5_000, 5_000, 20_000] {
         let studio = on_air(&speech, ppm);
         let longest = studio.outputs.iter().map(|output| output.stats.delay).max().unwrap();
