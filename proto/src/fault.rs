@@ -35,6 +35,8 @@ pub fn fault_of(status: &Status) -> Fault {
         tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
             Code::NodeUnavailable
         }
+        // A connection that broke has its cause with it, under whatever code; a refusal by the peer has none.
+        _ if std::error::Error::source(status).is_some() => Code::NodeUnavailable,
         _ => Code::Internal,
     });
     let retry_after = text(RETRY_AFTER).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);

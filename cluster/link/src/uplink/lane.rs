@@ -110,6 +110,15 @@ impl Lane {
         Outbound { lane: self.clone(), connection: state.connection }
     }
 
+    /// Ends the connection that there is: its stream of requests ends, which lets go of the stream as a whole.
+    pub(super) fn disconnect(&self) {
+        let mut state = self.state.lock();
+        state.connection += 1;
+        state.attached.clear();
+        drop(state);
+        self.out.wake();
+    }
+
     /// Says something over the connection that there is. One message for each seat that comes or goes, so it is bounded
     /// as seats are.
     pub(super) fn say(&self, message: Message) {

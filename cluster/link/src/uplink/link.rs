@@ -79,6 +79,7 @@ impl Link {
                 }
                 Err(fault) => Over::Broken(fault),
             };
+            self.lane.disconnect();
             match over {
                 Over::Moved => {}
                 Over::Broken(fault) if self.is_final(&fault, since) => return self.end(&fault),
@@ -277,6 +278,12 @@ impl Link {
             self.lane.forget(seat.id);
         }
         removed
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.lane.disconnect();
     }
 }
 
