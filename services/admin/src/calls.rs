@@ -30,11 +30,11 @@ pub(crate) struct Calls {
     rooms: Rooms,
     nodes: Nodes,
     watches: Watches,
-    metrics: Option<NodeMetrics>,
+    metrics: NodeMetrics,
 }
 
 impl Calls {
-    pub(crate) fn new(cluster: Cluster, metrics: Option<NodeMetrics>, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(cluster: Cluster, metrics: NodeMetrics, shutdown: CancellationToken) -> Self {
         let rooms = Rooms::new(cluster.clone());
         let watches = Watches::new(cluster.clone(), rooms.clone(), shutdown);
         Self { rooms, nodes: Nodes::new(cluster), watches, metrics }
@@ -50,7 +50,7 @@ impl Calls {
         propagation::adopt(&span, request.metadata());
         let answer = answer(request.into_inner()).instrument(span).await;
         answer.map(Response::new).map_err(|fault| {
-            self.metrics.iter().for_each(|metrics| metrics.refusal(fault.code));
+            self.metrics.refusal(fault.code);
             status_of(&fault)
         })
     }

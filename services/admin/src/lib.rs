@@ -39,10 +39,8 @@ pub use serve::{Admin, Config, Error, Tls};
 /// The ways into the cluster that an admin node has.
 #[derive(Clone)]
 pub struct Cluster {
-    /// Where records of rooms without an owner are written.
+    /// Where records of rooms without an owner are written, and whose view says what there is.
     pub directory: Directory,
-    /// What the directory holds.
-    pub view: ViewHandle,
     /// The same as links see it: who owns which room, and where.
     pub topology: Arc<dyn Topology>,
     /// Calls to other nodes.
@@ -50,12 +48,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    fn view(&self) -> ViewHandle {
+        self.directory.view()
+    }
+
     /// What the directory held when it was last heard.
     ///
     /// # Errors
     /// It was never heard: an empty list would be a lie.
     fn listed(&self) -> Result<Arc<View>, Fault> {
-        let view = self.view.snapshot();
+        let view = self.view().snapshot();
         if view.revision == Revision::default() && !view.current {
             let detail = "this node has not heard from the directory yet; try again";
             let wait = std::time::Duration::from_secs(1);

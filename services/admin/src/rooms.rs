@@ -106,7 +106,7 @@ impl Rooms {
 
     /// Does something to a room, wherever it is.
     pub(crate) async fn act(&self, room: &RoomId, act: &Act) -> Result<RoomStatus, Fault> {
-        let mut search = Search::new(room, self.cluster.view.clone());
+        let mut search = Search::new(room, self.cluster.view());
         let mut doubt = false;
         loop {
             let place = self.find(room).await?;
@@ -147,7 +147,7 @@ impl Rooms {
 
     /// Has the owner hand the room to another origin: the named one, or the best by placement.
     pub(crate) async fn hand_over(&self, room: &RoomId, to: Option<&NodeId>) -> Result<RoomStatus, Fault> {
-        let mut search = Search::new(room, self.cluster.view.clone());
+        let mut search = Search::new(room, self.cluster.view());
         let mut first: Option<NodeId> = None;
         loop {
             let owner = match self.find(room).await? {
@@ -171,7 +171,7 @@ impl Rooms {
                 Ok(taken) => {
                     let owns =
                         |view: &View| view.owner(room).is_some_and(|owner| owner.epoch.0 >= taken.epoch);
-                    let _ = timeout(VIEW, self.cluster.view.clone().wait_for(owns)).await;
+                    let _ = timeout(VIEW, self.cluster.view().wait_for(owns)).await;
                     return self.get(room).await;
                 }
                 Err(fault) => search.again(fault).await?,
@@ -187,7 +187,7 @@ impl Rooms {
         let stored = self.stored(room).await?;
         if let Some(owner) = stored.owner {
             // The view trails behind, or the owner has left the membership a moment ago.
-            let view = self.cluster.view.snapshot();
+            let view = self.cluster.view().snapshot();
             let Some(node) = view.nodes.get(&owner.node) else { return Ok(Place::Gone) };
             let (link_addr, epoch) = (node.link_addr.clone(), owner.epoch);
             return Ok(Place::Owner(Owner {
@@ -253,14 +253,14 @@ impl Rooms {
     /// The room with its owner named, if one comes in time; where no origin can come, nobody waits.
     async fn get_with_owner(&self, room: &RoomId) -> Result<RoomStatus, Fault> {
         let settled = |view: &View| view.owner(room).is_some() || !has_origin(view);
-        let _ = timeout(OWNER, self.cluster.view.clone().wait_for(settled)).await;
+        let _ = timeout(OWNER, self.cluster.view().wait_for(settled)).await;
         self.get(room).await
     }
 
     /// Waits until the view has what was written.
     async fn seen(&self, revision: Revision) {
         let seen = |view: &View| view.revision >= revision;
-        let _ = timeout(VIEW, self.cluster.view.clone().wait_for(seen)).await;
+        let _ = timeout(VIEW, self.cluster.view().wait_for(seen)).await;
     }
 }
 

@@ -10,7 +10,6 @@ use stentor_proto::{
     v1::{DESCRIPTOR, admin_service_server::AdminServiceServer},
 };
 use stentor_telemetry::NodeMetrics;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request,
@@ -111,20 +110,24 @@ pub struct Admin {
     server: Server,
     tokens: AdminTokens,
     cluster: Cluster,
-    metrics: Option<NodeMetrics>,
+    metrics: NodeMetrics,
 }
 
 impl Admin {
-    /// Binds the port.
+    /// Binds the port. Call it within a tokio runtime.
     ///
     /// # Errors
     /// [`Error`] says why it cannot be.
-    pub async fn bind(config: Config, tokens: AdminTokens, cluster: Cluster) -> Result<Self, Error> {
+    pub fn new(
+        config: Config,
+        tokens: AdminTokens,
+        cluster: Cluster,
+        metrics: NodeMetrics,
+    ) -> Result<Self, Error> {
         config.validate()?;
         let bind = |source| Error::Bind { listen: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
-        let local_addr = listener.local_addr().map_err(bind)?;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = TcpIncoming::bind(config.listen).map_err(bind)?.with_nodelay(Some(true));
+        let local_addr = incoming.local_addr().map_err(bind)?;
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
@@ -133,13 +136,7 @@ impl Admin {
             let identity = Identity::from_pem(tls.cert_pem, tls.key_pem);
             server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
         }
-        Ok(Self { incoming, local_addr, server, tokens, cluster, metrics: None })
-    }
-
-    /// The same port; what is refused there is counted as this node's.
-    #[must_use]
-    pub fn metered(self, metrics: NodeMetrics) -> Self {
-        Self { metrics: Some(metrics), ..self }
+        Ok(Self { incoming, local_addr, server, tokens, cluster, metrics })
     }
 
     /// Where it listens.
@@ -158,7 +155,7 @@ impl Admin {
         let door = move |request: Request<()>| match auth::check(&tokens, request.metadata()) {
             Ok(()) => Ok(request),
             Err(fault) => {
-                metrics.iter().for_each(|metrics| metrics.refusal(fault.code));
+                metrics.refusal(fault.code);
                 Err(status_of(&fault))
             }
         };

@@ -112,7 +112,7 @@ impl Watch {
     }
 
     async fn tell_all(&mut self) {
-        let mut view = self.watches.cluster.view.clone();
+        let mut view = self.watches.cluster.view();
         let mut sample_at = Instant::now() + SAMPLE_EVERY;
         loop {
             let now = view.snapshot();
