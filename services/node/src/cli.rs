@@ -143,15 +143,20 @@ pub(crate) struct DevArgs {
     /// Where the keys made at this start are written, for `source`.
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
-    /// Longest time to leave in, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 20)]
-    pub(crate) drain_timeout: u64,
     /// Which events are logged.
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub(crate) log: String,
     /// Collector that spans are sent to, http://host:port.
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<String>,
+}
+
+impl DevArgs {
+    /// Where the keys go: as given, or beside other temporary files under a name that is the admin port's.
+    pub(crate) fn env_file(&self) -> PathBuf {
+        let named = || std::env::temp_dir().join(format!("stentor-dev-{}.env", self.admin.port()));
+        self.env_file.clone().unwrap_or_else(named)
+    }
 }
 
 #[cfg(test)]

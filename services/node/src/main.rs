@@ -2,27 +2,40 @@
 
 mod cli;
 mod config;
+mod dev;
+mod node;
 mod ops;
+mod run;
+mod signals;
+
+use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, NodeArgs};
 
-fn main() -> Result<()> {
-    match Cli::parse().command {
-        Command::Node(args) => {
-            let config = args.config(std::env::vars())?;
-            if args.print_config {
-                print(&toml::to_string_pretty(&config)?)?;
-            }
-            config.validate()
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Node(args) => node(&args).await,
+        Command::Dev(args) => dev::run(args).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stentor: {error:#}");
+            ExitCode::FAILURE
         }
-        Command::Dev(_) => Ok(()),
     }
 }
-fn print(text: &str) -> Result<()> {
-    use std::io::Write as _;
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+
+async fn node(args: &NodeArgs) -> Result<()> {
+    let config = args.config(std::env::vars())?;
+    if args.print_config {
+        std::io::stdout().write_all(toml::to_string_pretty(&config)?.as_bytes())?;
+        return Ok(());
+    }
+    config.validate()?;
+    run::node(config).await
 }

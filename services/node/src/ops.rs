@@ -14,28 +14,32 @@ use tokio_util::sync::CancellationToken;
 pub(crate) type Unready = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
 
 /// The server, bound and not yet serving.
-pub(crate) struct Ops {
-    listener: TcpListener,
-    router: Router,
-}
+pub(crate) struct Ops(TcpListener);
 
 impl Ops {
     /// Binds the port.
-    pub(crate) async fn bind(listen: SocketAddr, metrics: Metrics, unready: Unready) -> Result<Self> {
-        let listener = TcpListener::bind(listen).await.with_context(|| {
-            format!("cannot listen on {listen} for /metrics; give another with --ops-listen")
-        })?;
+    pub(crate) async fn bind(listen: SocketAddr) -> Result<Self> {
+        let bound = TcpListener::bind(listen).await;
+        let named = || {
+            format!(
+                "cannot listen on {listen} for /metrics; give another address (--ops-listen, or --ops for dev)"
+            )
+        };
+        bound.with_context(named).map(Self)
+    }
+
+    /// Serves until `shutdown`.
+    pub(crate) async fn run(
+        self,
+        metrics: Metrics,
+        unready: Unready,
+        shutdown: CancellationToken,
+    ) -> Result<()> {
         let router = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz).with_state(unready))
             .route("/metrics", get(encode).with_state(metrics));
-        Ok(Self { listener, router })
-    }
-
-    /// Serves until `shutdown`.
-    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<()> {
-        let served =
-            axum::serve(self.listener, self.router).with_graceful_shutdown(shutdown.cancelled_owned());
+        let served = axum::serve(self.0, router).with_graceful_shutdown(shutdown.cancelled_owned());
         served.await.context("serving /metrics")
     }
 }

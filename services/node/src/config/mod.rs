@@ -3,6 +3,7 @@
 //! The settings come in layers, see [`layers`]. This module knows what they are and which go together; it opens no port
 //! and reads no file but the secrets and certificates that the settings name.
 
+mod directory;
 pub(crate) mod layers;
 mod secret;
 
@@ -12,12 +13,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use stentor_admission::{AdminTokens, KeySet};
-use stentor_directory::{EtcdConfig, EtcdTls, NodeRole, Roles};
+use stentor_directory::{NodeRole, Roles};
 use stentor_ids::NodeId;
 
+pub(crate) use directory::{Directory, Place};
 pub(crate) use secret::Secret;
 
 /// Every setting of a node. `deploy/local/node.toml` documents each with its default.
@@ -27,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) directory: Directory,
     pub(crate) link: Link,
+    pub(crate) rooms: stentor_host::Config,
     pub(crate) edge: Edge,
     pub(crate) admin: Admin,
     pub(crate) ops: Ops,
@@ -50,38 +53,6 @@ pub(crate) struct Node {
 impl Default for Node {
     fn default() -> Self {
         Self { id: String::new(), roles: Roles::all(), zone: String::new(), capacity: 1, drain_timeout_s: 20 }
-    }
-}
-
-/// Where the cluster keeps who lives and who owns what.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Directory {
-    /// `etcd://host:port,host:port/prefix`, `etcds://…` with TLS, or `embedded` for a cluster of this one process.
-    pub(crate) url: String,
-    pub(crate) lease_ttl_s: u64,
-    /// Folder for the room records of an embedded directory; without it they end with the process.
-    pub(crate) data: Option<PathBuf>,
-    pub(crate) ca: Option<PathBuf>,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-    pub(crate) connect_timeout_ms: u64,
-    pub(crate) request_timeout_ms: u64,
-}
-
-impl Default for Directory {
-    fn default() -> Self {
-        let etcd = EtcdConfig::default();
-        Self {
-            url: "etcd://127.0.0.1:2379".into(),
-            lease_ttl_s: 3,
-            data: None,
-            ca: None,
-            cert: None,
-            key: None,
-            connect_timeout_ms: etcd.connect_timeout_ms,
-            request_timeout_ms: etcd.request_timeout_ms,
-        }
     }
 }
 
@@ -119,23 +90,29 @@ pub(crate) struct Edge {
     pub(crate) listen: SocketAddr,
     /// What people are told, as a URL; empty for the address that was bound.
     pub(crate) advertise: String,
-    /// Threads that write to listeners; 0 for one a core.
     pub(crate) shards: usize,
     pub(crate) buffer_ms: u64,
+    pub(crate) max_connections: usize,
+    pub(crate) patience_ms: u64,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
 }
 
 impl Default for Edge {
     fn default() -> Self {
-        Self {
-            listen: loopback(8080),
-            advertise: String::new(),
-            shards: 0,
-            buffer_ms: 60,
-            cert: None,
-            key: None,
-        }
+        let stentor_edge::Config {
+            listen, advertise, shards, buffer_ms, max_connections, patience_ms, ..
+        } = stentor_edge::Config::default();
+        Self { listen, advertise, shards, buffer_ms, max_connections, patience_ms, cert: None, key: None }
+    }
+}
+
+impl Edge {
+    /// The same as the edge takes it.
+    pub(crate) fn settings(&self, tls: Option<stentor_edge::Tls>) -> stentor_edge::Config {
+        let Self { listen, ref advertise, shards, buffer_ms, max_connections, patience_ms, .. } = *self;
+        let advertise = advertise.clone();
+        stentor_edge::Config { listen, advertise, shards, buffer_ms, max_connections, patience_ms, tls }
     }
 }
 
@@ -144,11 +121,13 @@ impl Default for Edge {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: loopback(7070) }
+        Self { listen: loopback(7070), cert: None, key: None }
     }
 }
 
@@ -205,13 +184,6 @@ const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port)
 }
 
-/// Where the directory is, as the URL says.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Place {
-    Embedded,
-    Etcd(EtcdConfig),
-}
-
 impl Config {
     /// Whether the settings can be what they say, and go together.
     ///
@@ -235,15 +207,12 @@ impl Config {
             "directory.lease_ttl_s is {}; give 1 to 60",
             self.directory.lease_ttl_s
         );
-        ensure!(
-            (20..=2000).contains(&self.edge.buffer_ms),
-            "edge.buffer_ms is {}; give 20 to 2000",
-            self.edge.buffer_ms
-        );
-        ensure!(self.edge.shards <= 1024, "edge.shards is {}; give at most 1024", self.edge.shards);
+        self.edge.settings(None).validate().map_err(|refusal| anyhow!("edge.{refusal}"))?;
         self.directory.place()?;
+        self.rooms.validate()?;
         all_or_none("link", &[("ca", &self.link.ca), ("cert", &self.link.cert), ("key", &self.link.key)])?;
         all_or_none("edge", &[("cert", &self.edge.cert), ("key", &self.edge.key)])?;
+        all_or_none("admin", &[("cert", &self.admin.cert), ("key", &self.admin.key)])?;
         if self.has(NodeRole::Edge) {
             self.auth.keys().context("the role edge checks tickets")?;
         }
@@ -259,53 +228,6 @@ impl Config {
 
     pub(crate) const fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.node.drain_timeout_s)
-    }
-}
-
-impl Directory {
-    /// Reads the URL.
-    pub(crate) fn place(&self) -> Result<Place> {
-        if self.url == "embedded" {
-            return Ok(Place::Embedded);
-        }
-        ensure!(
-            self.data.is_none(),
-            "directory.data is for an embedded directory; this one is {:?}",
-            self.url
-        );
-        let (scheme, rest) = match (self.url.strip_prefix("etcd://"), self.url.strip_prefix("etcds://")) {
-            (Some(rest), _) => ("http", rest),
-            (_, Some(rest)) => ("https", rest),
-            _ => bail!(
-                "directory.url is {:?}; write etcd://host:port, etcds://host:port or embedded",
-                self.url
-            ),
-        };
-        let (hosts, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let tls = [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
-        all_or_none("directory", &tls)?;
-        let tls = match (&self.ca, &self.cert, &self.key) {
-            (Some(ca), Some(cert), Some(key)) => {
-                Some(EtcdTls { ca: ca.clone(), cert: cert.clone(), key: key.clone() })
-            }
-            _ => None,
-        };
-        let mut etcd = EtcdConfig {
-            endpoints: hosts.split(',').map(|host| format!("{scheme}://{host}")).collect(),
-            tls,
-            connect_timeout_ms: self.connect_timeout_ms,
-            request_timeout_ms: self.request_timeout_ms,
-            ..EtcdConfig::default()
-        };
-        if !prefix.is_empty() {
-            etcd.prefix = format!("/{prefix}");
-        }
-        etcd.validate().with_context(|| format!("directory.url {:?}", self.url))?;
-        Ok(Place::Etcd(etcd))
-    }
-
-    pub(crate) const fn lease_ttl(&self) -> Duration {
-        Duration::from_secs(self.lease_ttl_s)
     }
 }
 
@@ -376,11 +298,16 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_is_read_from_its_url() {
-        let place = |url: &str| Directory { url: url.into(), ..Directory::default() }.place().unwrap();
-        assert_eq!(place("embedded"), Place::Embedded);
-        let Place::Etcd(etcd) = place("etcd://a:2379,b:2379/live/eu") else { panic!("etcd is meant") };
-        assert_eq!(etcd.endpoints, ["http://a:2379", "http://b:2379"]);
-        assert_eq!(etcd.prefix, "/live/eu");
+    fn the_documented_settings_are_all_there_are_and_stand_at_their_defaults() {
+        let text = include_str!("../../../../deploy/local/node.toml");
+        assert_eq!(toml::from_str::<Config>(text).unwrap(), Config::default());
+        let uncommented = |line: &str| match line.strip_prefix('#') {
+            Some(setting) if setting.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{setting}\n"),
+            _ => format!("{line}\n"),
+        };
+        let all: String = text.lines().map(uncommented).collect();
+        let config: Config = toml::from_str(&all).unwrap();
+        let documented: toml::Table = toml::from_str(&all).unwrap();
+        assert_eq!(toml::Table::try_from(config).unwrap(), documented);
     }
 }

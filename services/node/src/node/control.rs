@@ -1,0 +1,68 @@
+//! What this node answers other nodes: rooms by its host, if it has one; itself by its own drain.
+
+use std::sync::Arc;
+
+use stentor_host::HostHandle;
+use stentor_ids::{Code, Fault, NodeId, RoomId};
+use stentor_link::{Locator, control::Handler};
+use stentor_proto::v1;
+
+use super::leave::Leave;
+
+/// The composed answers.
+pub(super) struct NodeControl {
+    id: NodeId,
+    locator: Locator,
+    host: Option<HostHandle>,
+    leave: Arc<Leave>,
+}
+
+impl NodeControl {
+    pub(super) fn new(id: NodeId, locator: Locator, host: Option<HostHandle>, leave: Arc<Leave>) -> Self {
+        Self { id, locator, host, leave }
+    }
+
+    fn host(&self, room: &RoomId) -> Result<&HostHandle, Fault> {
+        let none = || Fault::new(Code::NotOwner, format!("{} runs no rooms, and so not {room}", self.id));
+        self.host.as_ref().ok_or_else(none)
+    }
+}
+
+#[tonic::async_trait]
+impl Handler for NodeControl {
+    async fn locate(&self, room: RoomId) -> Result<v1::LocateResponse, Fault> {
+        self.locator.status(&room).await
+    }
+
+    async fn command(&self, room: RoomId, command: v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
+        self.host(&room)?.command(&room, command).await
+    }
+
+    async fn take_over(
+        &self,
+        room: RoomId,
+        request: v1::TakeOverRequest,
+    ) -> Result<v1::TakeOverResponse, Fault> {
+        self.host(&room)?.take_over(&room, &request).await
+    }
+
+    async fn probe(&self, room: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
+        let owned = self.host.as_ref().zip(room).and_then(|(host, room)| host.owns(&room));
+        Ok(v1::ProbeResponse {
+            node: self.id.to_string(),
+            build: env!("CARGO_PKG_VERSION").into(),
+            draining: self.leave.is_draining(),
+            owns: owned.is_some(),
+            epoch: owned.map_or(0, |(epoch, _)| epoch.0),
+            slot: owned.map_or(0, |(_, slot)| slot.0),
+        })
+    }
+
+    async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault> {
+        self.leave.ask(draining).await
+    }
+
+    async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {
+        self.host(&room)?.hand_off(&room, to.as_ref()).await
+    }
+}

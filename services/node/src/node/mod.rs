@@ -1,0 +1,151 @@
+//! One node: its parts assembled in order, and taken apart in the opposite one.
+//!
+//! ```text
+//! ports → view → links to others → membership → rooms → what is served
+//! ```
+//!
+//! Ports are bound before the directory hears of the node, and what takes work starts last. Only the faces of the parts
+//! are known here; what they do together is theirs.
+//!
+//! Invariant: a node that says in the directory that it is there has every port that it tells of.
+
+mod assemble;
+mod control;
+mod leave;
+mod parts;
+mod ports;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use stentor_directory::{Directory, Revision, SessionState, ViewHandle};
+use stentor_edge::Edge;
+use stentor_host::{Host, Topology};
+use stentor_ids::NodeId;
+use stentor_link::{Locator, Pool, Services};
+use stentor_telemetry::Metrics;
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    assemble::{Ways, record},
+    control::NodeControl,
+    leave::{Leave, People},
+    parts::Parts,
+};
+use crate::config::Config;
+
+/// Time kept back from a drain's deadline for ending the parts and leaving the membership.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// What the nodes of one process share.
+pub(crate) struct Shared {
+    pub(crate) directory: Directory,
+    pub(crate) metrics: Metrics,
+    /// Cancelled when a part of any node fails: the process is then to end.
+    pub(crate) failed: CancellationToken,
+}
+
+/// A running node.
+pub(crate) struct Node {
+    id: NodeId,
+    view: ViewHandle,
+    membership: watch::Receiver<SessionState>,
+    leave: Arc<Leave>,
+    /// Where people and operators connect.
+    front: Parts,
+    /// What goes to and comes from other nodes.
+    links: Parts,
+    rooms: Parts,
+}
+
+impl Node {
+    /// Assembles and starts a node.
+    ///
+    /// # Errors
+    /// Says which port, file, endpoint or id is in the way.
+    pub(crate) async fn start(config: &Config, shared: &Shared) -> Result<Self> {
+        let security = ports::security(&config.link)?;
+        let server = ports::bind_link(&config.link, &security)?;
+        let id = ports::node_id(config, server.local_addr())?;
+        let metrics = shared.metrics.for_node(&id);
+        let directory = shared.directory.metered(metrics.clone());
+        let view = directory.view();
+
+        let topology = Arc::new(Topology::new(view.clone(), config.node.roles));
+        let pool = Pool::new(security, &metrics).map_err(|fault| anyhow!("links: {fault}"))?;
+        let ways = Ways {
+            id: id.clone(),
+            locator: Locator::new(id.clone(), pool.clone(), topology.clone()),
+            control: stentor_link::control::Client::new(pool.clone()),
+            topology,
+            pool,
+            metrics: metrics.clone(),
+        };
+        let (front, links, rooms) = (Parts::default(), Parts::default(), Parts::default());
+        let edge = ways.edge(config, &links)?;
+        let admin = ways.admin(config, &directory)?;
+
+        let record = record(config, &id, server.local_addr(), edge.as_ref())?;
+        let session = directory.register(record.clone(), config.directory.lease_ttl()).await;
+        let session = Arc::new(session.context("joining the cluster")?);
+        let membership = session.state();
+
+        let host = ways.host(config, &directory, &session)?;
+        let people = People { host: host.as_ref().map(Host::handle), edge: edge.as_ref().map(Edge::handle) };
+        let leave = Arc::new(Leave::new(session, record, people.clone(), metrics.clone()));
+        let control = NodeControl::new(id.clone(), ways.locator.clone(), people.host.clone(), leave.clone());
+        let services = Services {
+            own: people.host.clone().map(|host| Arc::new(host) as _),
+            ingest: people.host.map(|host| Arc::new(host) as _),
+            carrier: ways.relay(config, &links),
+            control: Some(Arc::new(control)),
+        };
+
+        if let Some(host) = host {
+            rooms.run("rooms", &shared.failed, host.run(rooms.stop()));
+        }
+        links.run("links", &shared.failed, server.run(id.clone(), services, metrics, links.stop()));
+        if let Some(edge) = edge {
+            front.run("edge", &shared.failed, edge.run(front.stop()));
+        }
+        if let Some(admin) = admin {
+            front.run("admin", &shared.failed, admin.run(front.stop()));
+        }
+        tracing::info!(node = %id, roles = %config.node.roles, "the node is up");
+        Ok(Self { id, view, membership, leave, front, links, rooms })
+    }
+
+    /// Why the node should be given no work now; `None` if it should.
+    pub(crate) fn unready(&self) -> impl Fn() -> Option<&'static str> + Send + Sync + 'static {
+        let (view, membership, leave) = (self.view.clone(), self.membership.clone(), self.leave.clone());
+        move || {
+            if leave.is_draining() {
+                return Some("the node is draining");
+            }
+            if !matches!(*membership.borrow(), SessionState::Held(_)) {
+                return Some("the node's lease has ended; it is registering again");
+            }
+            // A view that was current once serves on while the directory is away.
+            let seen = view.snapshot().revision > Revision::default();
+            (!seen).then_some("there is no view of the cluster yet")
+        }
+    }
+
+    /// Leaves the cluster in order: hands rooms over, sends people elsewhere, ends the parts, deregisters. Gives up what
+    /// is not done by the deadline.
+    pub(crate) async fn leave(self, deadline: Instant) {
+        self.leave.drain(deadline.checked_sub(GOODBYE).unwrap_or(deadline)).await;
+        self.stop(deadline).await;
+    }
+
+    /// Ends the parts and deregisters, with rooms and people where they are.
+    pub(crate) async fn stop(self, deadline: Instant) {
+        let Self { id, leave, front, links, rooms, .. } = self;
+        front.end("edge and admin", deadline).await;
+        links.end("links", deadline).await;
+        rooms.end("rooms", deadline).await;
+        leave.deregister(deadline).await;
+        tracing::info!(node = %id, "the node has left");
+    }
+}

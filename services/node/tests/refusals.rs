@@ -1,0 +1,170 @@
+//! What a node says when it cannot start: which setting, file, port or id is in the way, and that it exits with 1.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+const KEYS: [(&str, &str); 2] = [
+    ("STENTOR_AUTH__TICKET_KEYS", "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"),
+    ("STENTOR_AUTH__ADMIN_TOKENS", "0123456789abcdef0123456789abcdef"),
+];
+
+/// A node whose ports are all free ones, with `args` over them.
+fn node(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stentor"));
+    command.args(["node", "--directory", "embedded"]);
+    for port in ["--link-listen", "--edge-listen", "--admin-listen", "--ops-listen"] {
+        // A flag is given once.
+        if !args.contains(&port) {
+            command.args([port, "127.0.0.1:0"]);
+        }
+    }
+    command.args(args).envs(KEYS).stdin(Stdio::null());
+    command
+}
+
+/// What a node says that does not start.
+fn refusal(command: &mut Command) -> String {
+    let Output { status, stderr, .. } = command.output().expect("the binary is there");
+    assert_eq!(status.code(), Some(1), "{command:?}");
+    String::from_utf8_lossy(&stderr).into_owned()
+}
+
+/// A running node, killed at the end of the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn taken() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("a bound port");
+    (listener, addr)
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
+    for flag in ["--link-listen", "--edge-listen", "--admin-listen", "--ops-listen"] {
+        let (_listener, addr) = taken();
+        let said = refusal(&mut node(&[flag, &addr.to_string()]));
+        assert!(said.contains(&addr.to_string()) && said.contains(flag), "{flag}: {said}");
+    }
+}
+
+#[test]
+fn a_typo_in_the_configuration_is_named_with_its_file() {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(file.path(), "[edge]\nbufer_ms = 60\n").unwrap();
+    let path = file.path().display().to_string();
+    let said = refusal(&mut node(&["--config", &path]));
+    assert!(said.contains("bufer_ms") && said.contains(&path), "{said}");
+    let said = refusal(node(&[]).env("STENTOR_EDGE__BUFER_MS", "60"));
+    assert!(said.contains("STENTOR_EDGE__BUFER_MS"), "{said}");
+}
+
+#[test]
+fn an_etcd_that_is_not_there_is_named() {
+    let (listener, addr) = taken();
+    drop(listener);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stentor"));
+    command.args(["node", "--roles", "relay", "--link-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
+    command.args(["--directory", &format!("etcd://{addr}"), "--set", "directory.connect_timeout_ms=500"]);
+    let said = refusal(&mut command);
+    assert!(said.contains(&addr.to_string()) && said.contains("not available"), "{said}");
+}
+
+#[test]
+fn plain_text_off_loopback_is_refused_unless_it_is_meant() {
+    let said = refusal(&mut node(&["--roles", "relay", "--link-listen", "0.0.0.0:0"]));
+    assert!(said.contains("plain text") && said.contains("--insecure"), "{said}");
+    // Meant, it gets as far as the question what others shall be told.
+    let said = refusal(&mut node(&["--roles", "relay", "--link-listen", "0.0.0.0:0", "--insecure"]));
+    assert!(said.contains("link.advertise"), "{said}");
+}
+
+#[test]
+fn a_role_without_its_keys_is_refused() {
+    for (role, variable) in [("edge", "STENTOR_AUTH__TICKET_KEYS"), ("admin", "STENTOR_AUTH__ADMIN_TOKENS")] {
+        let said = refusal(node(&["--roles", role]).env_remove(variable));
+        assert!(said.contains(variable) && said.contains(role), "{said}");
+    }
+}
+
+#[test]
+fn the_printed_configuration_holds_no_secret() {
+    let output = node(&["--print-config"]).output().unwrap();
+    assert!(output.status.success());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("[directory]") && printed.contains("url = \"embedded\""), "{printed}");
+    assert!(printed.contains("***") && KEYS.iter().all(|(_, secret)| !printed.contains(secret)), "{printed}");
+}
+
+/// A real etcd of one member in a folder of its own.
+fn etcd(folder: &std::path::Path) -> (Running, SocketAddr) {
+    let [(client, at), (peer, peers)] = [taken(), taken()];
+    drop((client, peer));
+    let (client, peers) = (format!("http://{at}"), format!("http://{peers}"));
+    let mut command = Command::new("etcd");
+    command.args(["--name", "one", "--log-level", "error", "--data-dir"]).arg(folder);
+    command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+    command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+    command.args(["--initial-cluster", &format!("one={peers}")]);
+    let running = Running(command.spawn().expect("etcd is installed"));
+    until("etcd to listen", || std::net::TcpStream::connect(at).is_ok());
+    (running, at)
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_second_node_of_the_same_id_is_refused_and_the_first_one_leaves_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_etcd, at) = etcd(folder.path());
+    let (listener, ops) = taken();
+    drop(listener);
+    let url = format!("etcd://{at}");
+    let relay = |ops: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stentor"));
+        command.args(["node", "--roles", "relay", "--id", "relay-1", "--link-listen", "127.0.0.1:0"]);
+        command.args(["--directory", &url, "--ops-listen", ops]);
+        command
+    };
+    let mut first = Running(relay(&ops.to_string()).spawn().unwrap());
+    until("the node to be ready", || ready(ops));
+    let said = refusal(&mut relay("127.0.0.1:0"));
+    assert!(said.contains("relay-1") && said.contains("already"), "{said}");
+
+    let pid = rustix::process::Pid::from_child(&first.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    until("the node to end", || first.0.try_wait().unwrap().is_some());
+    assert_eq!(first.0.wait().unwrap().code(), Some(0));
+    // It has deregistered: its name is free at once.
+    let mut again = Running(relay(&ops.to_string()).spawn().unwrap());
+    until("the name to be free", || ready(ops));
+    assert!(again.0.try_wait().unwrap().is_none());
+}
+
+fn ready(ops: SocketAddr) -> bool {
+    use std::io::{Read as _, Write as _};
+    let ask = || {
+        let mut stream = std::net::TcpStream::connect(ops)?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
