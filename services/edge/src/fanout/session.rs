@@ -93,6 +93,18 @@ enum Ending {
 /// Whether a listener stays, or why it goes.
 pub(super) type Fate = Result<(), Leave>;
 
+impl Newcomer {
+    /// Says this instead of a stream, as far as the socket takes it at once.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub(crate) fn turn_away(&mut self, answer: &[u8]) -> std::io::Result<()> {
+        self.wire.write(answer)?;
+        self.wire.finish();
+        Ok(())
+    }
+}
+
 impl Session {
     /// Seats a newcomer at the newest page of a ring, or at the first one that will come.
     pub(super) fn new(newcomer: Newcomer, ring: &Ring, now: Time) -> Self {
@@ -124,7 +136,13 @@ impl Session {
     }
 
     /// Writes what the socket takes of what there is. `scratch` is anybody's buffer.
-    pub(super) fn advance(&mut self, ring: &Ring, now: Time, scratch: &mut Vec<u8>, tally: &mut Tally) -> Fate {
+    pub(super) fn advance(
+        &mut self,
+        ring: &Ring,
+        now: Time,
+        scratch: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) -> Fate {
         loop {
             if !self.send_unsent(now, tally)? {
                 return Ok(());

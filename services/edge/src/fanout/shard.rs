@@ -213,7 +213,8 @@ impl Shard {
                 }
             });
             let stuck = |session: &Session| session.waits(now) > *patience;
-            let fate = |session: &mut Session, _: &Ring| if stuck(session) { Err(Leave::Slow) } else { Ok(()) };
+            let fate =
+                |session: &mut Session, _: &Ring| if stuck(session) { Err(Leave::Slow) } else { Ok(()) };
             group.walk(fate, |leave| meters.left(leave));
         }
         groups.retain(|number, group| {

@@ -250,7 +250,8 @@ fn a_banned_participant_and_an_ended_ticket_bring_only_their_own_streams_to_an_e
     let stage = Stage::new(1, WAIT);
     let [ann, bob] = ["ann", "bob"].map(|id| Some(ParticipantId::new(id).unwrap()));
     let banned = stage.join(Who { participant: ann.clone(), ..Who::default() });
-    let expired = stage.join(Who { until: Some(clock::now() + Duration::from_millis(300)), ..Who::default() });
+    let expired =
+        stage.join(Who { until: Some(clock::now() + Duration::from_millis(300)), ..Who::default() });
     let stays = stage.join(Who { participant: bob, ..Who::default() });
     eventually("they are seated", || stage.listeners() == 3);
     stage.play(0..10);

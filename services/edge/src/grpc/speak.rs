@@ -164,7 +164,7 @@ impl Connection {
             let next = tokio::select! {
                 request = self.incoming.message() => self.heard(request.ok().flatten())?,
                 event = self.session.events().recv() => self.told(event)?,
-                Ok(()) = self.moving.changed() => self.to_move()?,
+                Ok(()) = self.moving.changed() => self.moved()?,
                 () = self.outbox.closed() => Next::End,
                 () = &mut expiry => {
                     let detail = "the ticket has expired; connect again with a new one";
@@ -229,7 +229,7 @@ impl Connection {
         }
     }
 
-    fn to_move(&mut self) -> Result<Next, Fault> {
+    fn moved(&mut self) -> Result<Next, Fault> {
         let to = self.moving.borrow_and_update().clone();
         if let Some(to) = to {
             self.say(Message::Move(to))?;

@@ -9,5 +9,5 @@ mod pager;
 #[cfg(test)]
 mod tests;
 
-pub use page::{Page, checksum};
-pub use pager::{FIRST_AUDIO, PageTime, Pager, header_pages, last_page};
+pub(crate) use page::{Page, checksum};
+pub(crate) use pager::{FIRST_AUDIO, PageTime, Pager, header_pages, last_page};

@@ -24,7 +24,7 @@ const POLYNOMIAL: u32 = 0x04c1_1db7;
 
 /// What a page is in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Begins the stream.
     First,
     /// Any other.
@@ -35,14 +35,14 @@ pub enum Kind {
 
 /// The packets that will make up one page.
 #[derive(Debug, Default)]
-pub struct Packets {
+pub(crate) struct Packets {
     lacing: Vec<u8>,
     body: Vec<u8>,
 }
 
 impl Packets {
     /// Adds a packet if the page still has room for it, and says whether it did.
-    pub fn push(&mut self, packet: &[u8]) -> bool {
+    pub(crate) fn push(&mut self, packet: &[u8]) -> bool {
         let segments = packet.len() / 255 + 1;
         if self.lacing.len() + segments > MAX_SEGMENTS {
             return false;
@@ -54,12 +54,12 @@ impl Packets {
     }
 
     /// Whether no packet has been added.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lacing.is_empty()
     }
 
     /// Makes the page of what was added and starts the next one. `granule` is the position at the end of its last packet.
-    pub fn page(&mut self, kind: Kind, granule: u64, serial: u32) -> Page {
+    pub(crate) fn page(&mut self, kind: Kind, granule: u64, serial: u32) -> Page {
         let mut page = Vec::with_capacity(FIXED_BYTES + self.lacing.len() + self.body.len());
         page.extend_from_slice(b"OggS\0");
         page.push(match kind {
@@ -82,7 +82,7 @@ impl Packets {
 
 /// A finished page, but for its sequence number.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub(crate) struct Page {
     bytes: Bytes,
     sum: u32,
     /// What the checksum changes by when the lowest bit of the sequence number, read big-endian, does.
@@ -91,7 +91,7 @@ pub struct Page {
 
 impl Page {
     /// Appends the page with a sequence number to `out`.
-    pub fn write(&self, sequence: u32, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, sequence: u32, out: &mut Vec<u8>) {
         let sum = self.sum ^ product(sequence.swap_bytes(), self.weight);
         out.extend_from_slice(&self.bytes[..SEQUENCE.start]);
         out.extend_from_slice(&sequence.to_le_bytes());
@@ -100,13 +100,13 @@ impl Page {
     }
 
     /// Its length in bytes.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 }
 
 /// The checksum of `bytes` as Ogg reckons it.
-pub fn checksum(bytes: &[u8]) -> u32 {
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |sum, byte| (sum << 8) ^ TABLE[usize::from((sum >> 24) as u8 ^ byte)])
 }
 

@@ -9,7 +9,7 @@ use super::page::{Kind, Packets, Page};
 
 /// Longest gap that is filled with silence, so that time stays true: half a second. After a longer one the granule
 /// position jumps; filling it late would put every listener behind live by as much, for good.
-pub const MAX_FILL: u64 = 25;
+pub(crate) const MAX_FILL: u64 = 25;
 /// Samples a player throws away at the start: 80 ms, what a decoder needs to converge when it joins in the middle (RFC
 /// 7845, section 4.6).
 const PRE_SKIP: u16 = 3840;
@@ -21,30 +21,30 @@ const NO_GRANULE: u64 = u64::MAX;
 /// Who made the stream, in its tags.
 const VENDOR: &[u8] = b"stentor";
 /// Sequence number of a listener's first audio page: two header pages come before it.
-pub const FIRST_AUDIO: u32 = 2;
+pub(crate) const FIRST_AUDIO: u32 = 2;
 
 /// Length of a page in slots: 1 to 50, which is 20 to 1000 ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PageTime(u8);
+pub(crate) struct PageTime(u8);
 
 impl PageTime {
     /// 100 ms: fewest writes that still leave a listener less than half a second behind live.
-    pub const DEFAULT: Self = Self(5);
+    pub(crate) const DEFAULT: Self = Self(5);
 
     /// From milliseconds; `None` unless it is a multiple of 20 between 20 and 1000.
-    pub fn from_millis(millis: u32) -> Option<Self> {
-        (millis % 20 == 0 && (20..=1000).contains(&millis)).then_some(Self((millis / 20) as u8))
+    pub(crate) fn from_millis(millis: u32) -> Option<Self> {
+        (millis.is_multiple_of(20) && (20..=1000).contains(&millis)).then_some(Self((millis / 20) as u8))
     }
 
     /// In slots.
-    pub fn slots(self) -> u64 {
+    pub(crate) fn slots(self) -> u64 {
         self.0.into()
     }
 }
 
 /// Cuts one room's slots into pages of one length.
 #[derive(Debug)]
-pub struct Pager {
+pub(crate) struct Pager {
     serial: u32,
     page: PageTime,
     packets: Packets,
@@ -54,13 +54,13 @@ pub struct Pager {
 
 impl Pager {
     /// A pager whose stream has this serial number.
-    pub fn new(serial: u32, page: PageTime) -> Self {
+    pub(crate) fn new(serial: u32, page: PageTime) -> Self {
         Self { serial, page, packets: Packets::default(), next: None }
     }
 
     /// Takes the packet of a slot and hands finished pages to `out`. A slot that was passed already is left out; slots
     /// that were passed over are a gap.
-    pub fn frame(&mut self, slot: Slot, opus: &[u8], out: &mut impl FnMut(Page)) {
+    pub(crate) fn frame(&mut self, slot: Slot, opus: &[u8], out: &mut impl FnMut(Page)) {
         let next = self.next.unwrap_or(slot);
         if slot < next {
             return;
@@ -71,7 +71,7 @@ impl Pager {
 
     /// Takes `count` slots from `slot` on that nobody has. Up to half a second becomes silence; a longer gap ends the
     /// page under way and becomes a jump of the granule position.
-    pub fn gap(&mut self, slot: Slot, count: u64, out: &mut impl FnMut(Page)) {
+    pub(crate) fn gap(&mut self, slot: Slot, count: u64, out: &mut impl FnMut(Page)) {
         let end = slot.plus(count);
         // What lies between the last slot and this gap was not told, and is part of it.
         let start = self.next.unwrap_or(slot);
@@ -86,7 +86,7 @@ impl Pager {
     }
 
     /// Ends the page under way, however short.
-    pub fn flush(&mut self, out: &mut impl FnMut(Page)) {
+    pub(crate) fn flush(&mut self, out: &mut impl FnMut(Page)) {
         let Some(next) = self.next.filter(|_| !self.packets.is_empty()) else { return };
         let granule = next.0.saturating_mul(SLOT_SAMPLES as u64);
         out(self.packets.page(Kind::Middle, granule, self.serial));
@@ -99,7 +99,7 @@ impl Pager {
             self.packets.push(packet);
         }
         self.next = Some(slot.next());
-        if slot.next().0 % self.page.slots() == 0 {
+        if slot.next().0.is_multiple_of(self.page.slots()) {
             self.flush(out);
         }
     }
@@ -107,7 +107,7 @@ impl Pager {
 
 /// The pages that a stream starts with, `OpusHead` and `OpusTags` (RFC 7845, section 5). Audio goes on with
 /// [`FIRST_AUDIO`].
-pub fn header_pages(serial: u32) -> [Page; FIRST_AUDIO as usize] {
+pub(crate) fn header_pages(serial: u32) -> [Page; FIRST_AUDIO as usize] {
     let mut head = Vec::from(*b"OpusHead");
     // Version 1, one channel.
     head.extend_from_slice(&[1, 1]);
@@ -127,6 +127,6 @@ pub fn header_pages(serial: u32) -> [Page; FIRST_AUDIO as usize] {
 }
 
 /// The page that ends a stream. It holds no packet, so that it fits behind any page.
-pub fn last_page(serial: u32) -> Page {
+pub(crate) fn last_page(serial: u32) -> Page {
     Packets::default().page(Kind::Last, NO_GRANULE, serial)
 }

@@ -1,0 +1,198 @@
+//! An edge as a whole: bound, run, drained.
+
+use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread, time::Duration};
+
+use stentor_admission::KeySet;
+use stentor_link::{Carrier, Locator, control, uplink::Uplinks};
+use stentor_proto::v1;
+use stentor_telemetry::NodeMetrics;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config,
+    count::Count,
+    door::Door,
+    fanout::Fanout,
+    grpc,
+    http::Http,
+    port::{Port, Service, acceptor, raise_open_files},
+    rooms::{self, Rooms},
+};
+
+/// Connections that wait for the gRPC server to take them. Beyond it the next one waits with its own task.
+const HANDED_OVER: usize = 64;
+/// How often a drain looks whether everyone has gone.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why an edge cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting cannot be.
+    #[error("the edge's setting {0}")]
+    Config(String),
+    /// The port is taken, or not ours to take.
+    #[error("the edge cannot listen at {addr}: {source}; free the port or choose another")]
+    Bind {
+        /// Where.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The certificate or its key is not usable.
+    #[error("the edge's TLS: {0}")]
+    Tls(io::Error),
+    /// A thread or poll of the fan-out engine could not be made, or the port failed.
+    #[error("the edge cannot serve: {0}")]
+    Io(#[from] io::Error),
+    /// The gRPC server failed.
+    #[error("the edge cannot serve gRPC: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+}
+
+/// A bound edge.
+pub struct Edge {
+    port: Port,
+    service: Service,
+    grpc: grpc::Parts,
+    incoming: mpsc::Receiver<io::Result<crate::port::Rewound>>,
+    handle: EdgeHandle,
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Edge({})", self.local_addr())
+    }
+}
+
+/// The way to a running edge. Clones share it.
+#[derive(Debug, Clone)]
+pub struct EdgeHandle {
+    connections: Count,
+    moving: Arc<watch::Sender<Option<v1::Move>>>,
+}
+
+impl Edge {
+    /// Binds the port and starts the shards. `keys` verify tickets; the rest are the ways to other nodes.
+    ///
+    /// # Errors
+    /// A setting, the certificate or the port is not usable.
+    pub fn new(
+        config: &Config,
+        keys: KeySet,
+        carrier: Carrier,
+        locator: Locator,
+        uplinks: Uplinks,
+        owners: control::Client,
+        metrics: NodeMetrics,
+    ) -> Result<Self, Error> {
+        config.validate().map_err(Error::Config)?;
+        let tls = config.tls.as_ref().map(|tls| acceptor(&tls.cert_pem, &tls.key_pem));
+        let tls = tls.transpose().map_err(Error::Tls)?;
+        let bind = |source| Error::Bind { addr: config.listen, source };
+        let port = Port::bind(config.listen).map_err(bind)?;
+        let shards = match config.shards {
+            0 => thread::available_parallelism().map_or(1, NonZero::get),
+            shards => shards,
+        };
+        let fanout = Fanout::start(shards, Duration::from_millis(config.patience_ms), &metrics)?;
+        let files = raise_open_files();
+        let max_connections = if config.max_connections == 0 { files } else { config.max_connections };
+
+        let (moving, moves) = watch::channel(None);
+        let handle = EdgeHandle { connections: Count::default(), moving: Arc::new(moving) };
+        let door = Arc::new(Door::new(keys));
+        let rooms = Rooms::new(rooms::Parts {
+            door: door.clone(),
+            carrier,
+            locator: locator.clone(),
+            fanout,
+            buffer: Duration::from_millis(config.buffer_ms),
+            metrics: metrics.clone(),
+            moving: moves.clone(),
+        });
+        let (to_grpc, incoming) = mpsc::channel(HANDED_OVER);
+        let service = Service {
+            http: Arc::new(Http::new(rooms.clone(), &config.advertise, metrics.clone())),
+            rooms: rooms.clone(),
+            tls,
+            grpc: to_grpc,
+            connections: handle.connections.clone(),
+            max_connections,
+            stop: CancellationToken::new(),
+        };
+        let grpc = grpc::Parts { door, rooms, locator, uplinks, owners, metrics, moving: moves };
+        Ok(Self { port, service, grpc, incoming, handle })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.port.local_addr()
+    }
+
+    /// The way to it.
+    #[must_use]
+    pub fn handle(&self) -> EdgeHandle {
+        self.handle.clone()
+    }
+
+    /// Serves until `shutdown`, then cuts what is still connected: who is to be spared that is sent elsewhere by
+    /// [`EdgeHandle::drain`] before.
+    ///
+    /// # Errors
+    /// The port or the gRPC server failed.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let Self { port, service, grpc, incoming, .. } = self;
+        let (stop, rooms) = (service.stop.clone(), service.rooms.clone());
+        let served = async {
+            tokio::try_join!(async { port.run(service).await.map_err(Error::from) }, async {
+                grpc::serve(grpc, incoming).await.map_err(Error::from)
+            },)
+        };
+        let outcome = tokio::select! {
+            outcome = served => outcome.map(drop),
+            () = shutdown.cancelled() => Ok(()),
+        };
+        stop.cancel();
+        rooms.stop().await;
+        // Dropping the fan-out engine waits for its threads, which is no work for this one.
+        drop(tokio::task::spawn_blocking(move || drop(rooms)).await);
+        outcome
+    }
+}
+
+impl EdgeHandle {
+    /// Sends people elsewhere: newcomers are refused, native clients are told to move, and everyone is served until they
+    /// have gone or the time is over. Says whether everyone went.
+    pub async fn drain(&self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        self.moving.send_replace(Some(v1::Move { url: String::new(), deadline_ms }));
+        let mut look = interval(LOOK);
+        while self.connections() > 0 && Instant::now() < deadline {
+            look.tick().await;
+        }
+        self.connections() == 0
+    }
+
+    /// Takes newcomers again.
+    pub fn undrain(&self) {
+        self.moving.send_replace(None);
+    }
+
+    /// How many connections there are: listeners, speakers, and those who have not said yet.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.get() as u64
+    }
+
+    /// Whether newcomers are taken.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.moving.borrow().is_none()
+    }
+}

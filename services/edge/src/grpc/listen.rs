@@ -1,0 +1,269 @@
+//! `ListenService`: one native listener, from the room's state to its end.
+//!
+//! A listener is a stream that the connection pulls, so that one that does not read costs what is bounded: its place in
+//! the room's backlog, from which it is skipped forward, and its HTTP/2 window.
+
+use std::{collections::VecDeque, pin::Pin, sync::Arc};
+
+use futures::{Stream, future::OptionFuture, stream};
+use stentor_ids::{Code, Fault, RoomId, Slot};
+use stentor_link::{Closed, Cursor, Item};
+use stentor_proto::{
+    status_of,
+    v1::{self, listen_response::Message, listen_service_server::ListenService, participant_event::What},
+};
+use stentor_relay::{Frame, Output};
+use stentor_telemetry::{Frames, Leave, NodeMetrics, Protocol, Tier, propagation};
+use tokio::{
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
+    time::{Sleep, sleep},
+};
+use tonic::{Request, Response, Status, async_trait};
+use tracing::Instrument as _;
+
+use crate::{
+    clock,
+    door::ticket_of,
+    rooms::{Audience, Heard, Rooms},
+};
+
+/// The service. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Listen {
+    rooms: Rooms,
+    metrics: NodeMetrics,
+    moving: watch::Receiver<Option<v1::Move>>,
+}
+
+impl Listen {
+    /// `moving` turns to where listeners are to go when the edge leaves.
+    pub(super) const fn new(
+        rooms: Rooms,
+        metrics: NodeMetrics,
+        moving: watch::Receiver<Option<v1::Move>>,
+    ) -> Self {
+        Self { rooms, metrics, moving }
+    }
+
+    async fn admit(&self, request: &Request<v1::ListenRequest>) -> Result<Hearing, Fault> {
+        let room = RoomId::new(&request.get_ref().room)
+            .map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
+        let since = clock::now();
+        let audience = self.rooms.admit(&room, ticket_of(request.metadata())?).await?;
+        let source = if request.get_ref().unbuffered {
+            Source::Feed(Box::new(audience.on_air.follow_feed()))
+        } else {
+            Source::Playout(audience.on_air.follow())
+        };
+        self.metrics.joins(Protocol::Grpc).inc();
+        self.metrics.join().observe(clock::now().since(since));
+        Ok(Hearing::new(audience, source, self.metrics.clone(), self.moving.clone()))
+    }
+}
+
+#[async_trait]
+impl ListenService for Listen {
+    type ListenStream = Pin<Box<dyn Stream<Item = Result<v1::ListenResponse, Status>> + Send>>;
+
+    async fn listen(
+        &self,
+        request: Request<v1::ListenRequest>,
+    ) -> Result<Response<Self::ListenStream>, Status> {
+        let span = tracing::info_span!("listen", protocol = "grpc", room = request.get_ref().room);
+        propagation::adopt(&span, request.metadata());
+        let hearing = self.admit(&request).instrument(span).await.map_err(|fault| {
+            self.metrics.refusal(fault.code);
+            status_of(&fault)
+        })?;
+        let heard = stream::unfold(hearing, |mut hearing| async move {
+            hearing.next().await.map(|message| (message, hearing))
+        });
+        Ok(Response::new(Box::pin(heard)))
+    }
+}
+
+/// Where a listener's audio comes from.
+enum Source {
+    /// Behind the seam buffer, as every listener hears it.
+    Playout(broadcast::Receiver<Heard>),
+    /// As it comes.
+    Feed(Box<Cursor>),
+}
+
+/// One listener.
+struct Hearing {
+    audience: Audience,
+    source: Source,
+    metrics: NodeMetrics,
+    moving: watch::Receiver<Option<v1::Move>>,
+    /// The end of its ticket.
+    expiry: OptionFuture<Pin<Box<Sleep>>>,
+    /// What is to be said next.
+    outbox: VecDeque<Message>,
+    /// The next slot to give.
+    next: Option<Slot>,
+    /// Slots were left out since the last one given, for this listener alone.
+    skipped: bool,
+    /// The room as last told, by what a client can see of it: its lifecycle and its stage.
+    told: Option<(i32, u64)>,
+    over: Option<Leave>,
+}
+
+impl Hearing {
+    fn new(
+        audience: Audience,
+        source: Source,
+        metrics: NodeMetrics,
+        mut moving: watch::Receiver<Option<v1::Move>>,
+    ) -> Self {
+        metrics.listeners(Protocol::Grpc).inc();
+        // A listener who was let in just before the edge began to leave hears of it as well.
+        moving.mark_changed();
+        let left = audience.claims.as_ref().map(|claims| claims.expires_at.since(clock::wall()));
+        let status = audience.on_air.status();
+        let mut hearing = Self {
+            audience,
+            source,
+            metrics,
+            moving,
+            expiry: left.map(|left| Box::pin(sleep(left))).into(),
+            outbox: VecDeque::new(),
+            next: None,
+            skipped: false,
+            told: None,
+            over: None,
+        };
+        hearing.status(&status.unwrap_or_default());
+        hearing
+    }
+
+    /// The next message; `None` when the stream is over.
+    async fn next(&mut self) -> Option<Result<v1::ListenResponse, Status>> {
+        loop {
+            if let Some(message) = self.outbox.pop_front() {
+                return Some(Ok(v1::ListenResponse { message: Some(message) }));
+            }
+            if self.over.is_some() {
+                return None;
+            }
+            let heard = tokio::select! {
+                heard = heard(&mut self.source, &mut self.skipped) => self.hear(heard),
+                Ok(()) = self.moving.changed() => self.moved(),
+                Some(()) = &mut self.expiry => {
+                    Err(Fault::new(Code::TicketExpired, "the ticket has expired; connect again with a new one"))
+                }
+            };
+            if let Err(fault) = heard {
+                self.over.get_or_insert(Leave::Refused);
+                self.metrics.refusal(fault.code);
+                return Some(Err(status_of(&fault)));
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) -> Result<(), Fault> {
+        match heard {
+            Heard::Output(Output::Play(frame)) => self.play(frame),
+            Heard::Output(Output::Gap { slot, count }) => self.gap(slot.plus(count)),
+            Heard::Status(status) => self.status(&status),
+            Heard::Event(event) => return self.check_ban(&event),
+            Heard::Closed(Closed::Ended) => {
+                self.over = Some(Leave::Ended);
+                self.outbox.push_back(Message::Ended(v1::Ended {}));
+            }
+            Heard::Closed(closed) => {
+                self.over = Some(Leave::Closed);
+                return Err(match closed {
+                    Closed::Fault(fault) => fault,
+                    _ => Fault::new(Code::Draining, "this edge lets the room go; connect to another"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn play(&mut self, frame: Frame) {
+        if self.next.is_some_and(|next| frame.slot < next) {
+            return;
+        }
+        self.gap(frame.slot);
+        self.next = Some(frame.slot.next());
+        self.metrics.frames(Tier::Edge, Frames::Out).inc();
+        self.metrics.egress_bytes(Protocol::Grpc).inc_by(frame.opus.len() as u64);
+        self.outbox.push_back(Message::Frame(v1::Frame {
+            epoch: frame.epoch.0,
+            lineage: frame.lineage.0,
+            slot: frame.slot.0,
+            opus: frame.opus,
+            captured_us: frame.captured.as_micros(),
+        }));
+    }
+
+    /// Tells of the slots up to `end` that are not given, if any were to be.
+    fn gap(&mut self, end: Slot) {
+        let skipped = std::mem::take(&mut self.skipped);
+        let Some(next) = self.next.filter(|next| *next < end) else { return };
+        self.next = Some(end);
+        let count = end.since(next);
+        if skipped {
+            self.metrics.frames(Tier::Edge, Frames::Skipped).inc_by(count);
+        }
+        self.outbox.push_back(Message::Gap(v1::Gap { slot: next.0, count, skipped }));
+    }
+
+    fn status(&mut self, status: &Arc<v1::RoomStatus>) {
+        let seen = Some((status.lifecycle, status.stage_version));
+        if self.told != seen {
+            self.told = seen;
+            self.outbox.push_back(Message::Room(v1::RoomStatus::clone(status)));
+        }
+    }
+
+    fn check_ban(&self, event: &v1::ParticipantEvent) -> Result<(), Fault> {
+        let me = self.audience.claims.as_ref().map(|claims| claims.participant.as_str());
+        match &event.what {
+            Some(What::Banned(reason)) if me == Some(&event.participant) => {
+                let because = if reason.is_empty() { "no reason was given" } else { reason };
+                Err(Fault::new(Code::Banned, format!("banned: {because}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn moved(&mut self) -> Result<(), Fault> {
+        let to = self.moving.borrow_and_update().clone();
+        self.outbox.extend(to.map(Message::Move));
+        Ok(())
+    }
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.metrics.listeners(Protocol::Grpc).dec();
+        self.metrics.leaves(self.over.unwrap_or(Leave::Left)).inc();
+    }
+}
+
+/// The next of a source. May be dropped and called again without losing any.
+async fn heard(source: &mut Source, skipped: &mut bool) -> Heard {
+    loop {
+        match source {
+            Source::Playout(heard) => match heard.recv().await {
+                Ok(heard) => return heard,
+                Err(RecvError::Lagged(_)) => *skipped = true,
+                Err(RecvError::Closed) => return Heard::Closed(Closed::Moved),
+            },
+            Source::Feed(cursor) => match cursor.next().await {
+                Item::Frame(frame) => return Heard::Output(Output::Play(frame)),
+                Item::Status(status) => return Heard::Status(status),
+                Item::Event(event) => return Heard::Event(Arc::new(event)),
+                Item::Closed(closed) => return Heard::Closed(closed),
+                Item::Gap { .. } => *skipped = true,
+                Item::Fence { .. } => {}
+            },
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What is at which address, and who may have it.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, StatusCode, Version,
+    header::{
+        ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
+        ALLOW, AUTHORIZATION, HOST, TRANSFER_ENCODING,
+    },
+    uri::Authority,
+};
+use stentor_admission::bearer;
+use stentor_ids::{Code, Fault, RoomId};
+use stentor_pace::Time;
+use stentor_telemetry::{NodeMetrics, propagation};
+use tracing::Instrument as _;
+
+use super::{
+    answer::{Answer, answer, encode_endless, problem},
+    head::Request,
+    room,
+};
+use crate::{
+    clock,
+    fanout::Framing,
+    ogg::PageTime,
+    rooms::{Audience, Rooms},
+};
+
+/// The methods of every address.
+const METHODS: &str = "GET, HEAD, OPTIONS";
+/// How long a browser may remember that it may ask, in seconds: the longest that any takes.
+const PREFLIGHT_AGE: &str = "86400";
+
+/// Answers requests. Knows addresses and rooms, and no sockets.
+#[derive(Debug)]
+pub(crate) struct Http {
+    rooms: Rooms,
+    /// This edge's URL as configured, without a slash at the end; empty to go by the request.
+    base: String,
+    metrics: NodeMetrics,
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// An answer, and whether its body goes out.
+    Answer(Answer, bool),
+    /// The connection becomes a listener's.
+    Listen(Box<Seat>),
+}
+
+/// A listener that was let in.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) audience: Audience,
+    pub(crate) page: PageTime,
+    pub(crate) framing: Framing,
+    pub(crate) head: Bytes,
+    pub(crate) since: Time,
+}
+
+/// The addresses there are.
+enum Route<'a> {
+    Live(&'a str),
+    Room(&'a str),
+    Health,
+    Ready,
+}
+
+impl Http {
+    pub(crate) fn new(rooms: Rooms, base: &str, metrics: NodeMetrics) -> Self {
+        Self { rooms, base: base.trim_end_matches('/').to_owned(), metrics }
+    }
+
+    /// Answers a request; `scheme` is what it came over.
+    pub(crate) async fn answer(&self, request: &Request, scheme: &str) -> Outcome {
+        let body = request.method() != Method::HEAD;
+        let outcome = self.route(request, scheme).await.unwrap_or_else(|fault| {
+            self.metrics.refusal(fault.code);
+            let mut answer = problem(&fault);
+            if fault.code == Code::MethodNotAllowed {
+                answer.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+            }
+            Outcome::Answer(answer, body)
+        });
+        let status = match &outcome {
+            Outcome::Answer(answer, _) => answer.status(),
+            Outcome::Listen(_) => StatusCode::OK,
+        };
+        self.metrics.http_request(status.as_u16());
+        outcome
+    }
+
+    async fn route(&self, request: &Request, scheme: &str) -> Result<Outcome, Fault> {
+        let path = request.uri().path();
+        let route = route(path).ok_or_else(|| {
+            Fault::new(
+                Code::UnknownPath,
+                format!("there is nothing at {path:.100}; rooms are at /v1/rooms/ROOM"),
+            )
+        })?;
+        let body = match *request.method() {
+            Method::GET => true,
+            Method::HEAD => false,
+            Method::OPTIONS => return Ok(Outcome::Answer(preflight(), false)),
+            ref other => {
+                let detail = format!("{other:.20} is not for {path:.100}; it takes {METHODS}");
+                return Err(Fault::new(Code::MethodNotAllowed, detail));
+            }
+        };
+        let answered = match route {
+            Route::Live(name) => return self.live(name, request, body).await,
+            Route::Room(name) => self.room(name, request, scheme).await?,
+            Route::Health => answer(StatusCode::OK, "text/plain", "ok\n"),
+            Route::Ready => {
+                self.rooms.check_open()?;
+                answer(StatusCode::OK, "text/plain", "ready\n")
+            }
+        };
+        Ok(Outcome::Answer(answered, body))
+    }
+
+    async fn live(&self, name: &str, request: &Request, body: bool) -> Result<Outcome, Fault> {
+        let since = clock::now();
+        let span = tracing::info_span!("listen", protocol = "ogg", room = name);
+        propagation::adopt_http(&span, request.headers());
+        let (room, page, ticket) = (room_id(name)?, page_time(request)?, ticket(request)?);
+        let mut answer = answer(StatusCode::OK, "audio/ogg; codecs=opus", Bytes::new());
+        answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+        let framing = if request.version() == Version::HTTP_10 { Framing::Raw } else { Framing::Chunked };
+        if framing == Framing::Chunked {
+            answer.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if !body {
+            self.rooms.check_open()?;
+            self.rooms.check(&room, ticket).instrument(span).await?;
+            return Ok(Outcome::Answer(answer, false));
+        }
+        let audience = self.rooms.admit(&room, ticket).instrument(span).await?;
+        let head = encode_endless(&answer);
+        Ok(Outcome::Listen(Box::new(Seat { audience, page, framing, head, since })))
+    }
+
+    async fn room(&self, name: &str, request: &Request, scheme: &str) -> Result<Answer, Fault> {
+        let status = self.rooms.look(&room_id(name)?, ticket(request)?).await?;
+        let told = room::tell(&status, &self.base_of(request, scheme));
+        let json = serde_json::to_string(&told).map_err(|error| {
+            Fault::new(Code::Internal, format!("the room's state cannot be written as JSON: {error}"))
+        })?;
+        Ok(answer(StatusCode::OK, "application/json", json))
+    }
+
+    /// This edge's URL as the client knows it; empty, which makes paths, for a client that does not say.
+    fn base_of(&self, request: &Request, scheme: &str) -> String {
+        let mut base = self.base.clone();
+        let host = request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        if base.is_empty()
+            && let Some(host) = host
+        {
+            // Writing to a string does not fail.
+            let _ = write!(base, "{scheme}://{host}");
+        }
+        base
+    }
+}
+
+fn route(path: &str) -> Option<Route<'_>> {
+    match path {
+        "/healthz" => return Some(Route::Health),
+        "/readyz" => return Some(Route::Ready),
+        _ => {}
+    }
+    let rest = path.strip_prefix("/v1/rooms/")?;
+    match rest.split_once('/') {
+        None if !rest.is_empty() => Some(Route::Room(rest)),
+        Some((room, "live.ogg")) => Some(Route::Live(room)),
+        _ => None,
+    }
+}
+
+/// What a browser asks before it asks (the Fetch standard, section 3.3).
+fn preflight() -> Answer {
+    let mut answer = answer(StatusCode::NO_CONTENT, "text/plain", Bytes::new());
+    for (name, value) in [
+        (ALLOW, METHODS),
+        (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, traceparent, tracestate"),
+        (ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn room_id(name: &str) -> Result<RoomId, Fault> {
+    RoomId::new(name).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))
+}
+
+fn page_time(request: &Request) -> Result<PageTime, Fault> {
+    let Some(page) = parameter(request, "page") else { return Ok(PageTime::DEFAULT) };
+    page.parse().ok().and_then(PageTime::from_millis).ok_or_else(|| {
+        let detail = format!("page={page:.20} is no page time; give a multiple of 20 from 20 to 1000, in ms");
+        Fault::new(Code::InvalidArgument, detail)
+    })
+}
+
+/// The ticket in the `Authorization` header, or in the query, since an audio element cannot set headers.
+fn ticket(request: &Request) -> Result<Option<&str>, Fault> {
+    let Some(value) = request.headers().get(AUTHORIZATION) else { return Ok(parameter(request, "ticket")) };
+    let ticket = value.to_str().ok().and_then(bearer).ok_or_else(|| {
+        Fault::new(Code::InvalidTicket, "the authorization is not of the form `Bearer TICKET`")
+    })?;
+    Ok(Some(ticket))
+}
+
+/// A query parameter as it stands: none of ours needs percent encoding.
+fn parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    let mut pairs = request.uri().query().unwrap_or_default().split('&');
+    pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(uri: &str) -> Request {
+        http::Request::get(uri).body(()).unwrap()
+    }
+
+    #[test]
+    fn paths_lead_to_what_they_name_and_nowhere_else() {
+        assert!(matches!(route("/v1/rooms/demo"), Some(Route::Room("demo"))));
+        assert!(matches!(route("/v1/rooms/demo/live.ogg"), Some(Route::Live("demo"))));
+        assert!(matches!((route("/healthz"), route("/readyz")), (Some(Route::Health), Some(Route::Ready))));
+        for path in
+            ["/", "*", "/v1/rooms", "/v1/rooms/", "/v1/rooms/demo/", "/v1/rooms/demo/live.ogg/x", "/v2"]
+        {
+            assert!(route(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_page_time_is_a_multiple_of_20_ms_up_to_a_second() {
+        let page = |query: &str| page_time(&get(&format!("/x{query}"))).map(PageTime::slots);
+        assert_eq!((page(""), page("?a=b&page=1000"), page("?page=20&x")), (Ok(5), Ok(50), Ok(1)));
+        for bad in
+            ["?page=", "?page=0", "?page=30", "?page=1020", "?page=-20", "?page=99999999999", "?page=x"]
+        {
+            assert_eq!(page(bad).unwrap_err().code, Code::InvalidArgument, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_ticket_comes_by_header_or_query_and_the_header_wins() {
+        assert_eq!(ticket(&get("/x")), Ok(None));
+        assert_eq!(ticket(&get("/x?page=20&ticket=a.b.c")), Ok(Some("a.b.c")));
+        let mut request = get("/x?ticket=a.b.c");
+        request.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("Bearer d.e.f"));
+        assert_eq!(ticket(&request), Ok(Some("d.e.f")));
+        request.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("Basic eDp5"));
+        assert_eq!(ticket(&request).unwrap_err().code, Code::InvalidTicket);
+    }
+}

@@ -1,0 +1,262 @@
+//! The rooms that this edge plays: who is let in, and one playout task a room for as long as anyone listens.
+//!
+//! A room's state is taken from its feed while it is played here, and asked for otherwise, at most once a second however
+//! many ask. It does not know how listeners are connected.
+//!
+//! Invariant: a room is in the map exactly while the shards know it; both change under the map's lock.
+
+mod lookup;
+mod on_air;
+mod player;
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use stentor_admission::Claims;
+use stentor_ids::{Code, Fault, RoomId};
+use stentor_link::{Carrier, Carry, Closed, Feed, Locator};
+use stentor_pace::WallTime;
+use stentor_proto::v1;
+use stentor_telemetry::NodeMetrics;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use on_air::{Audience, Heard, OnAir};
+
+use crate::{
+    clock,
+    door::Door,
+    fanout::{Close, Fanout},
+};
+use lookup::Lookup;
+use player::Player;
+
+/// When to ask again for a room that should be on the air soon but has not said when.
+const SOON: Duration = Duration::from_secs(5);
+/// Longest wait that is told: an event may begin earlier than announced.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// When to ask again for a room whose owner is being replaced.
+const NEW_OWNER: Duration = Duration::from_secs(1);
+
+/// The rooms of an edge. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Rooms(Arc<Inner>);
+
+struct Inner {
+    door: Arc<Door>,
+    carrier: Carrier,
+    lookup: Lookup,
+    fanout: Fanout,
+    /// The seam buffer.
+    buffer: Duration,
+    metrics: NodeMetrics,
+    moving: watch::Receiver<Option<v1::Move>>,
+    playing: Mutex<HashMap<RoomId, Arc<OnAir>>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What rooms are made of.
+pub(crate) struct Parts {
+    pub(crate) door: Arc<Door>,
+    pub(crate) carrier: Carrier,
+    pub(crate) locator: Locator,
+    pub(crate) fanout: Fanout,
+    pub(crate) buffer: Duration,
+    pub(crate) metrics: NodeMetrics,
+    /// Turns to where listeners are to go when the edge leaves; newcomers are refused from then on.
+    pub(crate) moving: watch::Receiver<Option<v1::Move>>,
+}
+
+impl Rooms {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { door, carrier, locator, fanout, buffer, metrics, moving } = parts;
+        Self(Arc::new(Inner {
+            door,
+            carrier,
+            lookup: Lookup::new(locator),
+            fanout,
+            buffer,
+            metrics,
+            moving,
+            playing: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// Whether newcomers are taken at all.
+    ///
+    /// # Errors
+    /// `Draining`: the edge is leaving.
+    pub(crate) fn check_open(&self) -> Result<(), Fault> {
+        if self.0.moving.borrow().is_none() {
+            return Ok(());
+        }
+        Err(Fault::new(Code::Draining, "this edge is leaving; connect to another").retry_after(NEW_OWNER))
+    }
+
+    /// The room as it is, for someone who may hear it.
+    ///
+    /// # Errors
+    /// `UnknownRoom`; what is wrong with the ticket, or that one is needed; that nobody knows now.
+    pub(crate) async fn look(
+        &self,
+        room: &RoomId,
+        ticket: Option<&str>,
+    ) -> Result<Arc<v1::RoomStatus>, Fault> {
+        self.enter(room, ticket).await.map(|(status, _)| status)
+    }
+
+    /// Whether this ticket holder, or anyone without a ticket, may hear the room now.
+    ///
+    /// # Errors
+    /// As [`Rooms::look`]; `NotLiveYet`, `RoomEnded`, `NoOwner`, `Banned`.
+    pub(crate) async fn check(&self, room: &RoomId, ticket: Option<&str>) -> Result<Option<Claims>, Fault> {
+        let (status, claims) = self.enter(room, ticket).await?;
+        on_the_air(&status, clock::wall())?;
+        let on_air = self.0.playing.lock().get(room).cloned();
+        if let (Some(claims), Some(on_air)) = (&claims, on_air) {
+            on_air.check_banned(&claims.participant)?;
+        }
+        Ok(claims)
+    }
+
+    /// Lets someone in to hear the room, which is played here from now on if it was not.
+    ///
+    /// # Errors
+    /// As [`Rooms::check`] and [`Rooms::check_open`]; `Overloaded` at a bound.
+    pub(crate) async fn admit(&self, room: &RoomId, ticket: Option<&str>) -> Result<Audience, Fault> {
+        self.check_open()?;
+        let claims = self.check(room, ticket).await?;
+        if let Some(on_air) = self.0.playing.lock().get(room) {
+            return Ok(on_air.admit(claims));
+        }
+        let feed = self.0.carrier.feed(room).await?;
+        match feed.closed() {
+            None => Ok(self.play(feed, claims)),
+            Some(Closed::Ended) => Err(ended(room)),
+            Some(Closed::Fault(fault)) => Err(fault),
+            Some(Closed::Moved) => {
+                Err(Fault::new(Code::NoOwner, "the room was let go meanwhile").retry_after(NEW_OWNER))
+            }
+        }
+    }
+
+    /// The fan-out engine.
+    pub(crate) fn fanout(&self) -> &Fanout {
+        &self.0.fanout
+    }
+
+    /// Stops playing; every listener's connection is cut.
+    pub(crate) async fn stop(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    async fn enter(
+        &self,
+        room: &RoomId,
+        ticket: Option<&str>,
+    ) -> Result<(Arc<v1::RoomStatus>, Option<Claims>), Fault> {
+        let played = self.0.playing.lock().get(room).and_then(|on_air| on_air.status());
+        let status = match played {
+            Some(status) => status,
+            None => self.0.lookup.status(room).await?,
+        };
+        let visibility = status.spec.as_ref().map_or(v1::Visibility::Private, v1::RoomSpec::visibility);
+        let claims = self.0.door.listener(ticket, room, visibility, clock::wall())?;
+        Ok((status, claims))
+    }
+
+    fn play(&self, feed: Feed, claims: Option<Claims>) -> Audience {
+        let mut playing = self.0.playing.lock();
+        if let Some(on_air) = playing.get(feed.room()) {
+            return on_air.admit(claims);
+        }
+        let on_air = Arc::new(OnAir::new(feed));
+        let audience = on_air.admit(claims);
+        self.0.fanout.open(on_air.room());
+        playing.insert(on_air.room().clone(), on_air.clone());
+        drop(playing);
+        self.0.tasks.spawn(Player::new(self.clone(), on_air).run());
+        audience
+    }
+
+    /// Takes a room off the air here, unless `idle` is asked for and someone listens. Says whether it did.
+    fn leave(&self, on_air: &OnAir, close: Close, idle: bool) -> bool {
+        let mut playing = self.0.playing.lock();
+        if idle && on_air.listeners() > 0 {
+            return false;
+        }
+        playing.remove(on_air.room());
+        self.0.fanout.close(on_air.room(), close);
+        true
+    }
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rooms({} played)", self.0.playing.lock().len())
+    }
+}
+
+/// Whether a room can be heard, by what its state tells.
+fn on_the_air(status: &v1::RoomStatus, now: WallTime) -> Result<(), Fault> {
+    let room = &status.room;
+    match status.lifecycle() {
+        v1::Lifecycle::Live if status.primary.is_empty() => {
+            let detail = format!("room {room} is live and its owner is being replaced");
+            Err(Fault::new(Code::NoOwner, detail).retry_after(NEW_OWNER))
+        }
+        v1::Lifecycle::Live => Ok(()),
+        v1::Lifecycle::Ended => Err(Fault::new(Code::RoomEnded, format!("room {room} has ended"))),
+        v1::Lifecycle::Scheduled | v1::Lifecycle::Open | v1::Lifecycle::Unspecified => {
+            let starts_at = status.spec.as_ref().map_or(0, |spec| spec.starts_at_ms);
+            let starts_at = WallTime::from_millis(u64::try_from(starts_at).unwrap_or(0));
+            let wait = starts_at.since(now).clamp(SOON, LONGEST_WAIT);
+            let detail = format!("room {room} is not on the air yet; come back in {} s", wait.as_secs());
+            Err(Fault::new(Code::NotLiveYet, detail).retry_after(wait))
+        }
+    }
+}
+
+fn ended(room: &RoomId) -> Fault {
+    Fault::new(Code::RoomEnded, format!("room {room} has ended"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_heard_while_it_is_live_and_owned_and_otherwise_says_why_not() {
+        let now = WallTime::from_millis(1_000_000_000);
+        let refused = |lifecycle: v1::Lifecycle, primary: &str, starts_in_s: i64| {
+            let status = v1::RoomStatus {
+                room: "demo".into(),
+                lifecycle: lifecycle.into(),
+                primary: primary.into(),
+                spec: Some(v1::RoomSpec {
+                    starts_at_ms: 1_000_000_000 + 1000 * starts_in_s,
+                    ..v1::RoomSpec::default()
+                }),
+                ..v1::RoomStatus::default()
+            };
+            on_the_air(&status, now)
+                .err()
+                .map(|fault| (fault.code, fault.retry_after.map(|wait| wait.as_secs())))
+        };
+        assert_eq!(refused(v1::Lifecycle::Live, "origin-1", 0), None);
+        assert_eq!(refused(v1::Lifecycle::Live, "", 0), Some((Code::NoOwner, Some(1))));
+        assert_eq!(refused(v1::Lifecycle::Ended, "", 0), Some((Code::RoomEnded, None)));
+        for (starts_in_s, told) in [(-30, 5), (2, 5), (90, 90), (86_400, 3600)] {
+            assert_eq!(
+                refused(v1::Lifecycle::Scheduled, "", starts_in_s),
+                Some((Code::NotLiveYet, Some(told)))
+            );
+            assert_eq!(refused(v1::Lifecycle::Open, "o", starts_in_s), Some((Code::NotLiveYet, Some(told))));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Plays one room: follows its feed, gives each slot out at its time, to the shards and to listeners that are tasks, and
+//! lets the room go when nobody has listened for a while.
+//!
+//! Invariant: `SlotOnce`, counted here for all listeners at once.
+
+use std::{sync::Arc, time::Duration};
+
+use stentor_ids::{Code, Fault, ParticipantId};
+use stentor_link::{Carry, Closed, Cursor, Item};
+use stentor_pace::{Time, WallTime, check};
+use stentor_proto::v1;
+use stentor_relay::{Frame, Output, Playout, Pushed};
+use stentor_telemetry::{Frames, Tier};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
+
+use super::{Heard, OnAir, Rooms};
+use crate::{clock, fanout::Close};
+
+/// How long a room is played on with nobody listening, so that someone who reloads a page finds it playing.
+const LINGER: Duration = Duration::from_secs(10);
+/// How often listeners are counted and reported.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long to look for a room that the carrier let go, and how long between two tries.
+const LOST: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// The playout task of one room.
+pub(super) struct Player {
+    rooms: Rooms,
+    on_air: Arc<OnAir>,
+    cursor: Cursor,
+    playout: Playout,
+    outputs: Vec<Output>,
+    once: check::SlotOnce,
+    /// When someone was last seen listening.
+    busy: Time,
+}
+
+/// Why a room is played no more.
+enum End {
+    Idle,
+    Stopped,
+    Closed(Closed),
+}
+
+impl Player {
+    pub(super) fn new(rooms: Rooms, on_air: Arc<OnAir>) -> Self {
+        let (cursor, playout) = (on_air.follow_feed(), Playout::new(rooms.0.buffer));
+        let (once, busy) = (check::SlotOnce::default(), clock::now());
+        Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, busy }
+    }
+
+    pub(super) async fn run(mut self) {
+        let end = self.play().await;
+        let room = self.on_air.room();
+        self.rooms.0.carrier.report_listeners(room, 0);
+        match end {
+            End::Idle => tracing::debug!(%room, "nobody listens; the room is let go"),
+            End::Stopped => {
+                self.rooms.leave(&self.on_air, Close::Lost, false);
+                self.on_air.tell(Heard::Closed(Closed::Moved));
+            }
+            End::Closed(closed) => {
+                let close = if closed == Closed::Ended { Close::Ended } else { Close::Lost };
+                tracing::info!(%room, ?closed, listeners = self.on_air.listeners(), "the room is over here");
+                self.rooms.leave(&self.on_air, close, false);
+                self.on_air.tell(Heard::Closed(closed));
+            }
+        }
+    }
+
+    async fn play(&mut self) -> End {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stop = self.rooms.0.stop.clone();
+        let mut over = None;
+        loop {
+            let due = self.playout.next_deadline().unwrap_or_default();
+            tokio::select! {
+                item = self.cursor.next(), if over.is_none() => match item {
+                    Item::Closed(Closed::Moved) => over = self.follow_again().await.err(),
+                    Item::Closed(closed) => over = Some(closed),
+                    item => self.take(item),
+                },
+                () = sleep_until(clock::instant(due)), if self.playout.next_deadline().is_some() => {}
+                _ = beat.tick() => if self.beat() { return End::Idle },
+                () = stop.cancelled() => return End::Stopped,
+            }
+            // What waits behind the seam buffer is played before the end.
+            match over.take_if(|_| self.playout.pending() == 0) {
+                Some(closed) => return End::Closed(closed),
+                None => self.give(),
+            }
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Frame(frame) => self.push(frame),
+            Item::Status(status) => self.on_air.tell(Heard::Status(status)),
+            Item::Event(event) => self.event(event),
+            // A gap shows as missing slots, and the feed's ring keeps the fence.
+            Item::Gap { .. } | Item::Fence { .. } | Item::Closed(_) => {}
+        }
+    }
+
+    fn push(&mut self, frame: Frame) {
+        let (now, slot, metrics) = (clock::now(), frame.slot, &self.rooms.0.metrics);
+        match self.playout.push(now, frame) {
+            Pushed::Taken => {
+                let margin = self.playout.deadline_of(slot).map_or(Duration::ZERO, |at| at.since(now));
+                metrics.playout_margin().observe(margin);
+            }
+            Pushed::Late => {
+                metrics.frames(Tier::Edge, Frames::Late).inc();
+            }
+            Pushed::Duplicate | Pushed::OldLineage => {}
+        }
+    }
+
+    fn event(&self, event: v1::ParticipantEvent) {
+        if let Some(v1::participant_event::What::Banned(_)) = &event.what
+            && let Ok(participant) = ParticipantId::new(&event.participant)
+        {
+            self.rooms.0.fanout.cut(self.on_air.room(), &participant);
+            self.on_air.ban(participant);
+        }
+        self.on_air.tell(Heard::Event(Arc::new(event)));
+    }
+
+    /// Gives out what is due.
+    fn give(&mut self) {
+        let metrics = &self.rooms.0.metrics;
+        self.playout.poll(clock::now(), &mut self.outputs);
+        for output in self.outputs.drain(..) {
+            match &output {
+                Output::Play(frame) => {
+                    if let Err(violation) = self.once.given(frame.slot, frame.lineage) {
+                        metrics.violated(&violation);
+                    }
+                    if frame.captured != WallTime::default() {
+                        metrics.mouth_to_ear().observe(clock::wall().since(frame.captured));
+                    }
+                }
+                Output::Gap { count, .. } => {
+                    metrics.frames(Tier::Edge, Frames::Lost).inc_by(*count);
+                }
+            }
+            self.rooms.0.fanout.play(self.on_air.room(), &output);
+            self.on_air.tell(Heard::Output(output));
+        }
+    }
+
+    /// Reports how many listen, and says whether the room was let go because nobody has for a while.
+    fn beat(&mut self) -> bool {
+        let (now, listeners) = (clock::now(), self.on_air.listeners());
+        self.rooms.0.carrier.report_listeners(self.on_air.room(), listeners as u64);
+        if listeners > 0 {
+            self.busy = now;
+        }
+        now.since(self.busy) >= LINGER && self.rooms.leave(&self.on_air, Close::Lost, true)
+    }
+
+    /// Follows the room anew after the carrier let it go.
+    async fn follow_again(&mut self) -> Result<(), Closed> {
+        let room = self.on_air.room().clone();
+        let again = async {
+            loop {
+                match self.rooms.0.carrier.feed(&room).await {
+                    Ok(feed) if feed.closed().is_none() => return Ok(feed),
+                    Ok(_) => {}
+                    Err(fault) if fault.retry_after.is_none() => return Err(fault),
+                    Err(_) => {}
+                }
+                sleep(AGAIN).await;
+            }
+        };
+        match timeout(LOST, again).await {
+            Ok(Ok(feed)) => {
+                self.on_air.refeed(feed);
+                self.cursor = self.on_air.follow_feed();
+                Ok(())
+            }
+            Ok(Err(fault)) => Err(Closed::Fault(fault)),
+            Err(_) => {
+                let detail = format!("room {room} could not be had for {LOST:?}");
+                Err(Closed::Fault(Fault::new(Code::NodeUnavailable, detail).retry_after(LOST)))
+            }
+        }
+    }
+}
