@@ -75,13 +75,13 @@ impl Speak {
         let ticket =
             ticket::given_or_made(settings, self.ticket, &self.keys, &self.room, name, Role::Speaker)?;
         let target = settings.target(ticket)?;
-        if self.wait.is_none() {
-            target.reach().await?;
-        }
         // Reading the head of a pipe blocks.
         let (file, repeat) = (self.file, self.repeat);
         let opening = tokio::task::spawn_blocking(move || open(file, repeat)).await;
         let source = opening.map_err(|error| Failure::Other(error.to_string()))??;
+        if self.wait.is_none() {
+            target.reach().await?;
+        }
         let patience = Patience { first: self.wait.unwrap_or(ENTRY), ..Patience::default() };
         let speaker = Speaker::new(SpeakConfig { target, room: self.room, monitor: false, patience }, source);
         let shutdown = CancellationToken::new();

@@ -285,6 +285,8 @@ impl Run {
                 answer = session.answers.message() => match answer {
                     Ok(Some(answer)) => {
                         if let Some(next) = self.take(&session, answer) {
+                            // What is still on its way to this edge may arrive while the next one is sought.
+                            tokio::spawn(session.say_goodbye());
                             return Ok(next);
                         }
                     }
