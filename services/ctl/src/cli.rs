@@ -22,7 +22,7 @@ Exit codes:
 
 /// Runs a Stentor cluster: rooms, participants, nodes, tickets; speaks and listens.
 #[derive(Debug, Parser)]
-#[command(name = "stentorctl", version, about, after_help = AFTER, arg_required_else_help = true)]
+#[command(name = "stentorctl", version, after_help = AFTER, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -43,18 +43,25 @@ pub(crate) struct Global {
     /// A file with the admin token on its first line
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// An edge to speak and listen through; give several to have others to turn to [env: STENTOR_EDGE, separated by
-    /// commas] [default: http://127.0.0.1:8080]
+    /// An edge to speak and listen through; may be given again [env: STENTOR_EDGE] [default: http://127.0.0.1:8080]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) edge: Vec<String>,
-    /// PEM file with the certificates to trust for https [env: STENTOR_CA] [default: those of the system]
+    /// Certificates to trust for https, in PEM [env: STENTOR_CA] [default: those of the system]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
-    /// A file of NAME=VALUE lines that stand in for the environment, as `stentor dev` writes it [env: STENTOR_ENV_FILE]
+    /// NAME=VALUE lines that stand in for the environment, as `stentor dev` writes them [env: STENTOR_ENV_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
-    /// How to print
-    #[arg(short, long, global = true, value_enum, default_value_t)]
+    /// table, or json: one value (for `watch` one a line) whose fields are added and never renamed
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORM",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub(crate) output: Output,
 }
 
@@ -71,16 +78,16 @@ pub(crate) enum Output {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create, open, air, end and look at rooms
-    #[command(subcommand)]
+    #[command(subcommand, after_help = room::AFTER)]
     Room(room::Command),
     /// See and moderate who is on the stage
-    #[command(subcommand)]
+    #[command(subcommand, after_help = participant::AFTER)]
     Participant(participant::Command),
     /// See who asks to speak
     #[command(subcommand)]
     Hand(participant::HandCommand),
     /// See the nodes of the cluster, and take them out and in
-    #[command(subcommand)]
+    #[command(subcommand, after_help = node::AFTER)]
     Node(node::Command),
     /// Make and read tickets; needs no cluster
     #[command(subcommand)]

@@ -61,7 +61,7 @@ pub(crate) struct Listen {
     /// A ticket for the room
     #[arg(long)]
     ticket: Option<String>,
-    /// Wait so many seconds for an edge that is not there yet, or a room that is not on the air yet
+    /// Wait for an edge that is not there yet, or a room that is not on the air yet
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     wait: Option<Duration>,
     #[command(flatten)]

@@ -12,6 +12,12 @@ use crate::{
     show::{self, Node},
 };
 
+pub(crate) const AFTER: &str = "\
+Examples:
+  stentorctl node list
+  stentorctl node drain origin-a      (before maintenance; its rooms go to other origins)
+  stentorctl node undrain origin-a";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the nodes of the cluster

@@ -16,6 +16,13 @@ use crate::{
     show::{self, Hand, Seat},
 };
 
+pub(crate) const AFTER: &str = "\
+Examples:
+  stentorctl participant list friday
+  stentorctl participant invite friday eve --role speaker
+  stentorctl participant mute friday ben
+  stentorctl participant ban friday mallory --reason \"spam\"";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the stage, and who asks to speak

@@ -15,6 +15,17 @@ use crate::{
     watch::Watch,
 };
 
+pub(crate) const AFTER: &str = "\
+A room goes from scheduled to open (doors open, not on the air) to live to ended, and never back.
+
+Examples:
+  stentorctl room create friday --title \"Friday talk\" --starts-at 2026-12-24T18:00:00Z
+  stentorctl room go-live friday
+  stentorctl room list -o json | jq -r '.rooms[] | select(.lifecycle == \"live\") | .room'
+  stentorctl room watch friday
+  stentorctl room move friday --to origin-b
+  stentorctl room end friday";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a room; with --live put it on the air at once

@@ -46,7 +46,7 @@ pub(crate) struct Speak {
     /// A ticket with a speaking role
     #[arg(long)]
     ticket: Option<String>,
-    /// Wait so many seconds for an edge that is not there yet, or a room that does not let one in yet
+    /// Wait for an edge that is not there yet, or a room that does not let one in yet
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     wait: Option<Duration>,
     #[command(flatten)]

@@ -34,7 +34,7 @@ Examples:
 /// The keys that sign tickets.
 #[derive(Debug, Args)]
 pub(crate) struct Keys {
-    /// A file with the keys that sign tickets, one name:secret a line [env: STENTOR_TICKET_KEYS, the lines themselves]
+    /// Keys that sign tickets, one name:secret a line [env: STENTOR_TICKET_KEYS holds the lines themselves]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
     /// The key to sign with [default: the first one]
