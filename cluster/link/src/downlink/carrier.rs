@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_telemetry::{NodeMetrics, Tier};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Span;
 
 use super::{Carry, subscriber::Subscriber};
 use crate::{
-    Closed, Counted, Feed, Item, Pool, Topology, clock,
+    Closed, Counted, Feed, Item, Peer, Pool, Topology, clock,
     locate::unknown,
     tree::{Place, above_edge},
 };
@@ -103,10 +104,10 @@ impl Carrier {
     }
 
     /// Whom this node takes a room from now, best first.
-    pub(super) fn above(&self, room: &RoomId) -> Vec<Arc<Place>> {
+    pub(super) fn above(&self, room: &RoomId, peers: &[Peer]) -> Vec<Arc<Place>> {
         match self.0.config.tier {
             Tier::Edge => {
-                let places = above_edge(room, &self.0.config.me, &self.0.topology.peers());
+                let places = above_edge(room, &self.0.config.me, peers);
                 places.into_iter().map(Arc::new).collect()
             }
             Tier::Relay | Tier::Origin => {
@@ -144,15 +145,15 @@ impl Carrier {
         rooms.insert(room.clone(), feed.clone());
         drop(rooms);
         let counted = Counted::new(self.0.metrics.rooms(self.0.config.tier));
-        self.0.tasks.spawn(self.clone().carry(feed.clone(), counted));
+        self.0.tasks.spawn(self.clone().carry(feed.clone(), Span::current(), counted));
         Ok(feed)
     }
 
     /// Carries one room for as long as it is wanted, and keeps its end for those who ask late.
-    async fn carry(self, feed: Feed, _counted: Counted) {
+    async fn carry(self, feed: Feed, cause: Span, _counted: Counted) {
         let stop = self.0.stop.clone();
         let until_over = async {
-            Subscriber::new(self.clone(), feed.clone()).run().await;
+            Subscriber::new(self.clone(), feed.clone(), cause).run().await;
             if feed.closed() == Some(Closed::Ended) {
                 tokio::time::sleep(LINGER).await;
             }

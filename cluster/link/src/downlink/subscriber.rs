@@ -20,7 +20,7 @@ use super::{
     upstream::{Reports, Told, Upstream, subscribe},
     wire::{Hello, ceiling, frame_of},
 };
-use crate::{Closed, Counted, Feed, clock, tree::Place};
+use crate::{Closed, Counted, Feed, Peer, clock, tree::Place};
 
 /// How often counts go up, and it is looked whether anyone still follows.
 const BEAT: Duration = Duration::from_secs(1);
@@ -36,20 +36,24 @@ pub(super) struct Subscriber {
     reports: HashMap<Arc<Place>, (Reports, Counted)>,
     /// What the room was first asked for by; later connections belong to no trace.
     cause: Span,
+    /// The nodes that the parents were ranked by.
+    peers: Arc<Vec<Peer>>,
     /// A slot above this is not believed.
     ceiling: Slot,
     epoch: Epoch,
 }
 
 impl Subscriber {
-    pub(super) fn new(carrier: Carrier, feed: Feed) -> Self {
+    /// The first connections belong to the trace of `cause`.
+    pub(super) fn new(carrier: Carrier, feed: Feed, cause: Span) -> Self {
         Self {
             carrier,
             feed,
             parents: Parents::default(),
             streams: StreamMap::new(),
             reports: HashMap::new(),
-            cause: Span::current(),
+            cause,
+            peers: Arc::default(),
             ceiling: Slot(u64::MAX),
             epoch: Epoch(0),
         }
@@ -223,30 +227,40 @@ impl Subscriber {
         self.end_if_record_says_so();
     }
 
-    /// Ranks the parents anew, and learns of claims and of a room that nobody owns.
+    /// Ranks the parents anew. A relay also learns of claims, and of a room that nobody owns.
     fn look_at_topology(&mut self, changed: &mut watch::Receiver<u64>) {
         changed.borrow_and_update();
-        let room = self.feed.room().clone();
-        self.parents.rank(self.carrier.above(&room));
-        if self.carrier.config().tier != Tier::Relay {
+        let edge = self.carrier.config().tier == Tier::Edge;
+        let peers = self.carrier.topology().peers();
+        // An edge's parents follow from the nodes alone, and most changes are of rooms.
+        if !edge || !Arc::ptr_eq(&peers, &self.peers) {
+            self.parents.rank(self.carrier.above(self.feed.room(), &peers));
+            self.peers = peers;
+        }
+        if edge {
             return;
         }
-        match self.carrier.topology().owner(&room) {
+        match self.carrier.topology().owner(self.feed.room()) {
             Some(owner) => self.learn(owner.epoch, owner.from_slot),
-            None => {
-                if let Some(mut status) = self.carrier.topology().status(&room) {
-                    status.primary.clear();
-                    status.epoch = status.epoch.max(self.epoch.0);
-                    let known = self.feed.status();
-                    if status.lifecycle() != v1::Lifecycle::Ended
-                        && known.is_none_or(|known| known.lifecycle <= status.lifecycle)
-                    {
-                        self.adopt(status);
-                    }
-                }
-                self.end_if_record_says_so();
+            None => self.look_at_record(),
+        }
+    }
+
+    /// While nobody owns the room, its record says how it is.
+    fn look_at_record(&mut self) {
+        if let Some(mut status) = self.carrier.topology().status(self.feed.room())
+            && status.lifecycle() != v1::Lifecycle::Ended
+        {
+            let known = self.feed.status();
+            let known_version = known.as_ref().map_or(0, |known| known.stage_version);
+            status.primary.clear();
+            status.epoch = status.epoch.max(self.epoch.0);
+            status.stage_version = status.stage_version.max(known_version);
+            if known.is_none_or(|known| known.lifecycle <= status.lifecycle) {
+                self.adopt(status);
             }
         }
+        self.end_if_record_says_so();
     }
 
     /// A room whose record says that it has ended, and that no parent has anything more of, is over. While a parent still

@@ -16,6 +16,7 @@ use stentor_pace::WallTime;
 use stentor_proto::v1;
 use stentor_telemetry::{NodeMetrics, Packet, Tier};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use super::{
     Attached, Speaker, SpeakerEvent,
@@ -101,7 +102,7 @@ impl Uplinks {
         let lane = rooms.entry(room.clone()).or_insert_with(|| {
             let packets = |outcome| self.0.metrics.uplink_packets(Tier::Edge, outcome).clone();
             let lane = Arc::new(Lane::new(packets(Packet::Taken), packets(Packet::Dropped)));
-            tokio::spawn(Link::new(self.0.clone(), room.clone(), lane.clone()).run());
+            tokio::spawn(Link::new(self.0.clone(), room.clone(), lane.clone(), Span::current()).run());
             lane
         });
         if lane.join() {

@@ -11,7 +11,7 @@ use stentor_proto::{
 };
 use stentor_telemetry::{LinkKind, propagation};
 use tonic::{Request, Streaming};
-use tracing::{debug, info};
+use tracing::{Instrument, Span, debug, info};
 
 use super::{
     Attached, SpeakerEvent,
@@ -39,6 +39,8 @@ pub(super) struct Link {
     epoch: Epoch,
     /// Where the room's owner was said to be by the one before it.
     hint: Option<String>,
+    /// What the uplink was first asked for by; later connections belong to no trace.
+    cause: Span,
 }
 
 /// Why a connection is over.
@@ -59,8 +61,8 @@ struct Connection {
 }
 
 impl Link {
-    pub(super) fn new(uplinks: Arc<Inner>, room: RoomId, lane: Arc<Lane>) -> Self {
-        Self { uplinks, room, lane, seats: HashMap::new(), epoch: Epoch(0), hint: None }
+    pub(super) fn new(uplinks: Arc<Inner>, room: RoomId, lane: Arc<Lane>, cause: Span) -> Self {
+        Self { uplinks, room, lane, seats: HashMap::new(), epoch: Epoch(0), hint: None, cause }
     }
 
     pub(super) async fn run(mut self) {
@@ -143,7 +145,8 @@ impl Link {
         };
         let attaches = self.seats.values().map(Seat::attach).collect::<Vec<_>>();
         let outbound = self.lane.connect(std::iter::once(Up::Hello(hello)).chain(attaches));
-        open(self.uplinks.clone(), self.room.clone(), self.hint.take(), outbound)
+        let cause = std::mem::replace(&mut self.cause, Span::none());
+        open(self.uplinks.clone(), self.room.clone(), self.hint.take(), outbound).instrument(cause)
     }
 
     /// Takes in the seats that came and lets go those that went; true when this was the last and the task is over.

@@ -213,10 +213,7 @@ impl Cluster {
         let id = id(name);
         let metrics = self.metrics.for_node(&id);
         let rooms = Arc::new(Rooms::default());
-        let config = Config { me: id.clone(), tier: Tier::Relay };
-        // Each node has connections of its own, so that a proxy stands for one node's links.
-        let pool = Pool::new(Security::Insecure, &metrics).unwrap();
-        let carrier = Carrier::new(config, pool, self.view.clone(), metrics.clone());
+        let carrier = self.carrier(name);
         let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap();
         let addr = server.local_addr();
         let own: Option<Arc<dyn Carry>> = (tier == Tier::Origin).then(|| rooms.clone() as _);
@@ -228,6 +225,15 @@ impl Cluster {
         let node = Node { id, proxy: Proxy::to(addr).await, addr, rooms, carrier, metrics, stop };
         self.add(&node, tier);
         node
+    }
+
+    /// What carries rooms on a relay, without its port.
+    pub fn carrier(&self, name: &str) -> Carrier {
+        let config = Config { me: id(name), tier: Tier::Relay };
+        let metrics = self.metrics.for_node(&config.me);
+        // Each node has connections of its own, so that a proxy stands for one node's links.
+        let pool = Pool::new(Security::Insecure, &metrics).unwrap();
+        Carrier::new(config, pool, self.view.clone(), metrics)
     }
 
     fn add(&self, node: &Node, tier: Tier) {

@@ -11,6 +11,7 @@ mod ending;
 mod epochs;
 mod failing_parents;
 mod lagging_child;
+mod lingering;
 mod origins_as_parents;
 mod refusals;
 mod security;
