@@ -10,12 +10,12 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup ## Build and run a whole cluster in one process, with a demo event on the air (ARGS="--edge-a …")
+run: setup-build ## Build and run a whole cluster in one process, with a demo event on the air (ARGS="--edge-a …")
 	cargo build --release --locked --bin stentor --bin stentorctl
 	exec target/release/stentor dev $(ARGS)
 
 .PHONY: cluster
-cluster: setup ## Run six real nodes and a real etcd on this machine, with the demo spoken into them
+cluster: setup-cluster ## Run six real nodes and a real etcd on this machine, with the demo spoken into them
 	cargo build --release --locked --bin stentor --bin stentorctl
 	exec deploy/local/cluster target/release
 
@@ -24,7 +24,12 @@ test: setup fmt-check lint unit deny ## Everything that must pass: format, lints
 
 .PHONY: setup
 setup: ## Install the Debian packages that building and testing need, where they are missing
-	@.ci/setup
+	@.ci/setup test
+
+# Less than `setup`: what `run` and `cluster` need.
+.PHONY: setup-build setup-cluster
+setup-build setup-cluster: setup-%:
+	@.ci/setup $*
 
 .PHONY: fmt
 fmt: ## Format all code
@@ -35,7 +40,7 @@ fmt-check:
 	cargo fmt --all --check
 
 .PHONY: lint
-lint: setup ## Run clippy over everything, warnings refused
+lint: setup-build ## Run clippy over everything, warnings refused
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # The scenarios start the binaries, so these are built first.
