@@ -143,3 +143,117 @@ impl Drop for Cursor {
         state.idle_since = clock::now();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use stentor_ids::{Lineage, RoomId};
+    use stentor_pace::WallTime;
+
+    use super::*;
+
+    fn feed() -> Feed {
+        Feed::new(RoomId::new("demo").unwrap())
+    }
+
+    fn frame(epoch: u64, slot: u64) -> Frame {
+        Frame {
+            epoch: Epoch(epoch),
+            lineage: Lineage(1),
+            slot: Slot(slot),
+            opus: Bytes::new(),
+            captured: WallTime::default(),
+        }
+    }
+
+    /// What a cursor is given now, as text.
+    fn told(cursor: &mut Cursor) -> String {
+        let mut told = Vec::new();
+        while let Some(item) = cursor.try_next() {
+            told.push(match item {
+                Item::Status(status) => format!("status {}", status.stage_version),
+                Item::Frame(frame) => frame.slot.to_string(),
+                Item::Event(event) => event.participant,
+                Item::Gap { slot, count } => format!("{slot}+{count}"),
+                Item::Fence { epoch, from_slot } => format!("{epoch:?} from {from_slot}"),
+                Item::Closed(closed) => {
+                    told.push(format!("{closed:?}"));
+                    break;
+                }
+            });
+        }
+        told.join(", ")
+    }
+
+    fn event(participant: &str, serial: u64) -> v1::ParticipantEvent {
+        v1::ParticipantEvent { participant: participant.into(), serial, ..Default::default() }
+    }
+
+    #[test]
+    fn a_reader_is_given_the_latest_state_first_and_the_end_last() {
+        let feed = feed();
+        let mut cursor = feed.subscribe(None);
+        feed.push(frame(1, 4));
+        for stage_version in 1..4 {
+            feed.set_status(Arc::new(v1::RoomStatus { stage_version, ..Default::default() }));
+        }
+        feed.close(Closed::Ended);
+        feed.close(Closed::Moved);
+        feed.push(frame(1, 5));
+        assert_eq!(told(&mut cursor), "status 3, 4, 5, Ended");
+        assert_eq!(told(&mut cursor), "Ended");
+    }
+
+    #[test]
+    fn a_reader_from_a_slot_is_refilled_and_one_that_lags_skips_and_is_told() {
+        let feed = feed();
+        let mut lagging = feed.subscribe(None);
+        feed.push(frame(1, 0));
+        assert_eq!(told(&mut lagging), "0");
+        for slot in 1..=300 {
+            feed.push(frame(1, slot));
+        }
+        assert_eq!(told(&mut lagging), "1+295, 296, 297, 298, 299, 300");
+        assert_eq!(told(&mut feed.subscribe(Some(Slot(298)))), "298, 299, 300");
+        assert_eq!(told(&mut feed.subscribe(Some(Slot(0)))).split(", ").count(), 100);
+        assert_eq!(told(&mut feed.subscribe(None)), "");
+    }
+
+    #[test]
+    fn a_claim_is_told_once_and_before_what_comes_under_it() {
+        let feed = feed();
+        let mut cursor = feed.subscribe(None);
+        feed.push(frame(1, 7));
+        assert!(feed.fence(Epoch(2), Slot(8)));
+        assert!(!feed.fence(Epoch(2), Slot(8)));
+        feed.push(frame(1, 8));
+        feed.push(frame(2, 8));
+        assert_eq!(told(&mut cursor), "e2 from 8, 7, 8");
+    }
+
+    #[test]
+    fn an_event_that_comes_by_two_ways_is_given_once_and_a_child_that_missed_some_gets_them() {
+        let owner = feed();
+        owner.fence(Epoch(3), Slot(0));
+        let mut own = owner.subscribe(None);
+        owner.event(event("anna", 0));
+        owner.event(event("bert", 0));
+        assert_eq!(told(&mut own), "e3 from 0, anna, bert");
+        let first = owner.serial() - 1;
+
+        let relay = feed();
+        let mut below = relay.subscribe(None);
+        for (participant, serial) in
+            [("bert", first + 1), ("anna", first), ("bert", first + 1), ("anna", first)]
+        {
+            relay.event(event(participant, serial));
+        }
+        assert_eq!(told(&mut below), "bert, anna");
+        let mut missed = owner.subscribe(None).with_events_after(first);
+        assert_eq!(told(&mut missed), "e3 from 0, bert");
+        // The next owner's events come after all of this one's.
+        owner.fence(Epoch(4), Slot(9));
+        owner.event(event("carl", 0));
+        assert!(owner.serial() > first + 1000);
+    }
+}

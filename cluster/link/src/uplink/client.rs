@@ -100,8 +100,8 @@ impl Uplinks {
     fn lane(&self, room: &RoomId) -> Result<Arc<Lane>, Fault> {
         let mut rooms = self.0.rooms.lock();
         let lane = rooms.entry(room.clone()).or_insert_with(|| {
-            let packets = |outcome| self.0.metrics.uplink_packets(Tier::Edge, outcome).clone();
-            let lane = Arc::new(Lane::new(packets(Packet::Taken), packets(Packet::Dropped)));
+            let dropped = self.0.metrics.uplink_packets(Tier::Edge, Packet::Dropped).clone();
+            let lane = Arc::new(Lane::new(dropped));
             tokio::spawn(Link::new(self.0.clone(), room.clone(), lane.clone(), Span::current()).run());
             lane
         });

@@ -37,7 +37,6 @@ pub(super) struct Lane {
     out: AtomicWaker,
     /// Wakes the task that holds the uplink.
     pub(super) task: Notify,
-    sent: Counter,
     dropped: Counter,
 }
 
@@ -49,6 +48,8 @@ struct State {
     gone: Vec<u64>,
     /// Grows with each connection; a stream of requests of an older one ends.
     connection: u64,
+    /// Whether there is a connection, or one being made.
+    open: bool,
     control: VecDeque<v1::UplinkRequest>,
     /// The stream number of each seat that is attached over this connection.
     attached: HashMap<u64, u64>,
@@ -62,8 +63,8 @@ struct Waiting {
 }
 
 impl Lane {
-    pub(super) fn new(sent: Counter, dropped: Counter) -> Self {
-        Self { state: Mutex::default(), out: AtomicWaker::new(), task: Notify::new(), sent, dropped }
+    pub(super) fn new(dropped: Counter) -> Self {
+        Self { state: Mutex::default(), out: AtomicWaker::new(), task: Notify::new(), dropped }
     }
 
     /// One more session; false if there are too many.
@@ -105,6 +106,7 @@ impl Lane {
     pub(super) fn connect(self: &Arc<Self>, first: impl IntoIterator<Item = Message>) -> Outbound {
         let mut state = self.state.lock();
         state.connection += 1;
+        state.open = true;
         state.attached.clear();
         state.control = first.into_iter().map(request).collect();
         Outbound { lane: self.clone(), connection: state.connection }
@@ -114,15 +116,20 @@ impl Lane {
     pub(super) fn disconnect(&self) {
         let mut state = self.state.lock();
         state.connection += 1;
+        state.open = false;
         state.attached.clear();
         drop(state);
         self.out.wake();
     }
 
-    /// Says something over the connection that there is. One message for each seat that comes or goes, so it is bounded
-    /// as seats are.
+    /// Says something over the connection, if there is one: the next begins with what is so then. One message for each
+    /// seat that comes or goes, so it is bounded as seats are.
     pub(super) fn say(&self, message: Message) {
-        self.state.lock().control.push_back(request(message));
+        let mut state = self.state.lock();
+        if state.open {
+            state.control.push_back(request(message));
+        }
+        drop(state);
         self.out.wake();
     }
 
@@ -199,13 +206,7 @@ impl Stream for Outbound {
         let next = state.next();
         drop(state);
         self.lane.dropped.inc_by(dropped);
-        match next {
-            Some(request) => {
-                self.lane.sent.inc_by(u64::from(matches!(request.message, Some(Message::Packet(_)))));
-                Poll::Ready(Some(request))
-            }
-            None => Poll::Pending,
-        }
+        next.map_or(Poll::Pending, |request| Poll::Ready(Some(request)))
     }
 }
 
