@@ -1,10 +1,14 @@
 //! What a node says when it cannot start: which setting, file, port or id is in the way, and that it exits with 1.
 
+mod process;
+
 use std::{
-    net::{SocketAddr, TcpListener},
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    net::SocketAddr,
+    process::{Command, Output, Stdio},
 };
+
+use process::{Running, ready, taken, until};
+use rustix::process::Signal;
 
 const KEYS: [(&str, &str); 2] = [
     ("STENTOR_AUTH__TICKET_KEYS", "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"),
@@ -30,22 +34,6 @@ fn refusal(command: &mut Command) -> String {
     let Output { status, stderr, .. } = command.output().expect("the binary is there");
     assert_eq!(status.code(), Some(1), "{command:?}");
     String::from_utf8_lossy(&stderr).into_owned()
-}
-
-/// A running node, killed at the end of the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn taken() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let addr = listener.local_addr().expect("a bound port");
-    (listener, addr)
 }
 
 #[test]
@@ -120,14 +108,6 @@ fn etcd(folder: &std::path::Path) -> (Running, SocketAddr) {
     (running, at)
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn a_second_node_of_the_same_id_is_refused_and_the_first_one_leaves_with_0() {
     let folder = tempfile::tempdir().unwrap();
@@ -146,25 +126,9 @@ fn a_second_node_of_the_same_id_is_refused_and_the_first_one_leaves_with_0() {
     let said = refusal(&mut relay("127.0.0.1:0"));
     assert!(said.contains("relay-1") && said.contains("already"), "{said}");
 
-    let pid = rustix::process::Pid::from_child(&first.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    until("the node to end", || first.0.try_wait().unwrap().is_some());
-    assert_eq!(first.0.wait().unwrap().code(), Some(0));
+    first.signal(Signal::TERM);
+    assert_eq!(first.ended(), Some(0));
     // It has deregistered: its name is free at once.
-    let mut again = Running(relay(&ops.to_string()).spawn().unwrap());
+    let _again = Running(relay(&ops.to_string()).spawn().unwrap());
     until("the name to be free", || ready(ops));
-    assert!(again.0.try_wait().unwrap().is_none());
-}
-
-fn ready(ops: SocketAddr) -> bool {
-    use std::io::{Read as _, Write as _};
-    let ask = || {
-        let mut stream = std::net::TcpStream::connect(ops)?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
