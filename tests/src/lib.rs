@@ -3,8 +3,10 @@
 //! Everything it starts listens on free loopback ports and ends with the value that stands for it.
 
 pub mod beats;
+pub mod browser;
 pub mod certs;
 pub mod cluster;
+pub mod collector;
 pub mod etcd;
 pub mod http;
 pub mod listening;

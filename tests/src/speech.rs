@@ -1,8 +1,9 @@
 //! Was it the speech that was spoken? Compares decoded audio with the voices it should be made of.
 //!
-//! Each voice enters the mix at a lag of its own, so windows of two seconds are fitted as a sum of the voices, each at
-//! its best lag: a coarse search on loudness envelopes, a fine one on the waveform. The correlation of a window with
-//! its fit is 1.0 for a perfect copy and near 0 for anything else.
+//! Each voice enters the mix at a lag of its own, and a jitter buffer that follows the network stretches speech by a
+//! fraction of a per cent, so that the lag wanders by milliseconds. So stretches of two seconds are found in a voice by
+//! their loudness envelope, and pieces of a quarter second are then fitted at the best lag nearby, as a sum of the
+//! voices. The correlation of a piece with its fit is near 1 for a copy, and below 0.5 for other speech.
 
 use std::path::Path;
 
@@ -14,8 +15,14 @@ const RATE: usize = 8000;
 const DECIMATE: usize = 48_000 / RATE;
 /// One value of a loudness envelope: 10 ms.
 const HOP: usize = RATE / 100;
-/// How long a stretch is fitted at once. Short, so that a drift correction in between does not blur it.
-const WINDOW: usize = 2 * RATE;
+/// How long a stretch is looked for at once: enough syllables to be told from all others.
+const STRETCH: usize = 2 * RATE;
+/// How long a piece is fitted at one lag.
+const PIECE: usize = RATE / 4;
+/// How far from the lag of its stretch a piece may be: 30 ms either way.
+const WANDER: usize = RATE * 3 / 100;
+/// Places in a voice that are tried for a stretch.
+const CANDIDATES: usize = 4;
 
 /// Mono audio at 48 kHz.
 #[derive(Debug, Clone)]
@@ -59,87 +66,95 @@ impl Audio {
     }
 }
 
-/// Median over windows of how well `heard` is explained by a sum of `voices`, each looped without end. Windows in which
+/// Median over pieces of how well `heard` is explained by a sum of `voices`, each looped without end. Pieces in which
 /// next to nothing is heard are left out.
 ///
 /// # Errors
-/// When fewer than two windows hold speech.
+/// When fewer than eight pieces hold speech.
 pub fn similarity(heard: &Audio, voices: &[&Audio]) -> Result<f64> {
     let heard = heard.decimated();
     let voices: Vec<Voice> = voices.iter().map(|voice| Voice::new(voice)).collect();
-    let mut scores: Vec<f64> = heard
-        .chunks_exact(WINDOW)
-        .filter(|window| rms(window) > 0.01)
-        .map(|window| fit(window, &voices))
-        .collect();
-    if scores.len() < 2 {
-        bail!("only {} windows of two seconds hold speech", scores.len());
+    let mut scores: Vec<f64> =
+        heard.chunks_exact(STRETCH).flat_map(|stretch| scores(stretch, &voices)).collect();
+    if scores.len() < 8 {
+        bail!("only {} pieces of a quarter second hold speech", scores.len());
     }
     scores.sort_by(f64::total_cmp);
     Ok(scores[scores.len() / 2])
 }
 
 struct Voice {
+    /// Twice in a row, so that a part that wraps is a slice.
     pcm: Vec<f32>,
     envelope: Vec<f32>,
 }
 
 impl Voice {
     fn new(audio: &Audio) -> Self {
-        let pcm = audio.decimated();
+        let mut pcm = audio.decimated();
         let envelope = envelope(&pcm);
+        pcm.extend_from_within(..);
         Self { pcm, envelope }
     }
 
-    /// The voice from `lag` on, looped.
-    fn at(&self, lag: usize, length: usize) -> impl Iterator<Item = f32> {
-        self.pcm.iter().copied().cycle().skip(lag % self.pcm.len()).take(length)
+    fn part(&self, lag: usize, length: usize) -> &[f32] {
+        let lag = lag % (self.pcm.len() / 2);
+        &self.pcm[lag..(lag + length).min(self.pcm.len())]
     }
 
-    /// The lag at which the voice explains most of `window`.
-    fn best_lag(&self, window: &[f32]) -> usize {
-        let shape = envelope(window);
+    /// Takes the voice out of a stretch: what is left when each piece is fitted at its best lag.
+    fn take_out_of(&self, stretch: &[f32]) -> Vec<f32> {
+        let taken = |place: usize| -> Vec<f32> {
+            let pieces = stretch.chunks_exact(PIECE).enumerate();
+            pieces.flat_map(|(i, piece)| self.rest_of(piece, place + i * PIECE)).collect()
+        };
+        let rests = self.places(stretch).into_iter().map(taken);
+        rests.min_by(|a, b| rms(a).total_cmp(&rms(b))).unwrap_or_else(|| stretch.to_vec())
+    }
+
+    /// Where in the voice a stretch may come from, by loudness.
+    fn places(&self, stretch: &[f32]) -> Vec<usize> {
+        let shape = envelope(stretch);
         let steps = self.envelope.len();
         let score = |offset: usize| {
             let part: Vec<f32> = (0..shape.len()).map(|i| self.envelope[(offset + i) % steps]).collect();
             correlation(&shape, &part)
         };
-        let mut coarse: Vec<(f64, usize)> = (0..steps).map(|offset| (score(offset), offset)).collect();
-        coarse.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let fine = coarse.iter().take(8).flat_map(|(_, offset)| {
-            let centre = offset * HOP + self.pcm.len();
-            (centre - 2 * HOP..centre + 2 * HOP).map(|lag| lag % self.pcm.len())
-        });
-        let fit = |lag: usize| {
-            let dot: f64 = self.at(lag, window.len()).zip(window).map(|(a, b)| f64::from(a * b)).sum();
-            let energy: f64 = self.at(lag, window.len()).map(|a| f64::from(a * a)).sum();
-            if energy > 1e-6 { dot.abs() / energy.sqrt() } else { 0.0 }
+        let mut all: Vec<(f64, usize)> = (0..steps).map(|offset| (score(offset), offset * HOP)).collect();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        all.into_iter().take(CANDIDATES).map(|(_, place)| place).collect()
+    }
+
+    fn rest_of(&self, piece: &[f32], place: usize) -> Vec<f32> {
+        let centre = place + self.pcm.len() / 2;
+        let parts = (centre - WANDER..=centre + WANDER).map(|lag| self.part(lag, piece.len()));
+        let explained = |part: &[f32]| {
+            let (dot, energy) = (dot(part, piece), dot(part, part));
+            if energy > 1e-6 { dot * dot / energy } else { 0.0 }
         };
-        fine.map(|lag| (fit(lag), lag)).max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, lag)| lag)
+        let best = parts.max_by(|a, b| explained(a).total_cmp(&explained(b)));
+        let best = best.filter(|part| dot(part, part) > 1e-6).unwrap_or(&[]);
+        let gain = if best.is_empty() { 0.0 } else { dot(best, piece) / dot(best, best) };
+        let fitted = best.iter().copied().chain(std::iter::repeat(0.0));
+        piece.iter().zip(fitted).map(|(heard, voice)| heard - gain as f32 * voice).collect()
     }
 }
 
-/// Correlation of `window` with its best fit by the voices: each is fitted to what the ones before it left.
-fn fit(window: &[f32], voices: &[Voice]) -> f64 {
-    let mut orders: Vec<Vec<usize>> = vec![(0..voices.len()).collect()];
-    orders.push((0..voices.len()).rev().collect());
-    orders.into_iter().map(|order| fit_in_order(window, voices, &order)).fold(0.0, f64::max)
+/// Correlation of each piece of a stretch with its fit by the voices; each is fitted to what the one before it left, in
+/// either order.
+fn scores(stretch: &[f32], voices: &[Voice]) -> Vec<f64> {
+    let forth = voices.iter().fold(stretch.to_vec(), |rest, voice| voice.take_out_of(&rest));
+    let back = voices.iter().rev().fold(stretch.to_vec(), |rest, voice| voice.take_out_of(&rest));
+    let rest = if rms(&forth) < rms(&back) { forth } else { back };
+    let pieces = stretch.chunks_exact(PIECE).zip(rest.chunks_exact(PIECE));
+    pieces
+        .filter(|(heard, _)| rms(heard) > 0.01)
+        .map(|(heard, left)| (1.0 - f64::from(rms(left) / rms(heard)).powi(2)).max(0.0).sqrt())
+        .collect()
 }
 
-fn fit_in_order(window: &[f32], voices: &[Voice], order: &[usize]) -> f64 {
-    let mut rest = window.to_vec();
-    for index in order {
-        let voice = &voices[*index];
-        let part: Vec<f32> = voice.at(voice.best_lag(&rest), rest.len()).collect();
-        let energy: f64 = part.iter().map(|a| f64::from(a * a)).sum();
-        if energy < 1e-3 {
-            continue;
-        }
-        let gain = part.iter().zip(&rest).map(|(a, b)| f64::from(a * b)).sum::<f64>() / energy;
-        rest.iter_mut().zip(&part).for_each(|(left, heard)| *left -= gain as f32 * heard);
-    }
-    let (total, left) = (f64::from(rms(window)).powi(2), f64::from(rms(&rest)).powi(2));
-    (1.0 - left / total).max(0.0).sqrt()
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>())
 }
 
 fn envelope(pcm: &[f32]) -> Vec<f32> {
@@ -190,11 +205,11 @@ mod tests {
 
     #[test]
     fn a_mix_of_shifted_voices_is_recognised_and_another_voice_is_not() {
-        let (a, b, c) = (babble(1, 12), babble(2, 12), babble(3, 12));
+        let (a, b, c) = (babble(1, 6), babble(2, 6), babble(3, 6));
         let shifted = |audio: &Audio, by: usize| -> Vec<f32> {
-            audio.0.iter().copied().cycle().skip(by).take(8 * 48_000).collect()
+            audio.0.iter().copied().cycle().skip(by).take(4 * 48_000).collect()
         };
-        let mix = Audio(shifted(&a, 50_123).iter().zip(shifted(&b, 301_007)).map(|(x, y)| x + y).collect());
+        let mix = Audio(shifted(&a, 50_123).iter().zip(shifted(&b, 201_007)).map(|(x, y)| x + y).collect());
         assert!(similarity(&mix, &[&a, &b]).unwrap() > 0.9);
         assert!(similarity(&Audio(shifted(&c, 0)), &[&a, &b]).unwrap() < 0.5);
     }

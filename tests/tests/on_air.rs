@@ -24,7 +24,9 @@ async fn a_conversation_is_heard_through_three_tiers_without_a_slot_missing() {
     let answer = body.await.unwrap();
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("audio/ogg; codecs=opus"));
-    std::fs::write(&file, &answer.body).unwrap();
+    // The last page may be cut off by hanging up.
+    let whole = answer.body.windows(4).rposition(|four| four == b"OggS").unwrap();
+    std::fs::write(&file, &answer.body[..whole]).unwrap();
 
     for listener in listeners {
         let report = listener.stop().await.unwrap();
