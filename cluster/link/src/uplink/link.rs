@@ -68,31 +68,37 @@ impl Link {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(RETRY_BASE, RETRY_CAP);
         let mut since = clock::now();
-        loop {
-            self.take_changes();
+        while !self.take_changes() {
             let opening = self.opening();
             let Some(opened) = self.meanwhile(opening).await else { return };
             let over = match opened {
                 Ok(connection) => {
-                    backoff.reset();
+                    let begun = clock::now();
                     let over = self.converse(connection).await;
                     since = clock::now();
+                    if since.since(begun) >= RETRY_CAP {
+                        backoff.reset();
+                    }
                     over
                 }
                 Err(fault) => Over::Broken(fault),
             };
             self.lane.disconnect();
+            let first = backoff.failures() == 0;
+            let wait = self.wait(backoff.next(rand::random()));
             match over {
-                Over::Moved => {}
+                Over::Done => return,
                 Over::Broken(fault) if self.is_final(&fault, since) => return self.end(&fault),
-                Over::Broken(fault) => {
-                    debug!(room = %self.room, %fault, "the room's owner is looked for again");
-                    let wait = self.wait(backoff.next(rand::random()));
+                // A room moves seldom; an owner that sends us away each time we come must not make us run in circles.
+                Over::Moved if first => {}
+                over => {
+                    if let Over::Broken(fault) = over {
+                        debug!(room = %self.room, %fault, "the room's owner is looked for again");
+                    }
                     if self.meanwhile(wait).await.is_none() {
                         return;
                     }
                 }
-                Over::Done => return,
             }
         }
     }
