@@ -41,7 +41,7 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Node {
-    /// Empty for `<host name>-<link port>`.
+    /// Empty for the host's name and the link's port.
     pub(crate) id: String,
     #[serde(with = "roles")]
     pub(crate) roles: Roles,
@@ -194,9 +194,7 @@ impl Config {
             !self.node.roles.is_empty(),
             "node.roles is empty; give one or more of origin, relay, edge, admin"
         );
-        if !self.node.id.is_empty() {
-            NodeId::new(&self.node.id).context("node.id")?;
-        }
+        self.id()?;
         ensure!(
             (1..=3600).contains(&self.node.drain_timeout_s),
             "node.drain_timeout_s is {}; give 1 to 3600",
@@ -220,6 +218,21 @@ impl Config {
             self.auth.tokens().context("the role admin checks tokens")?;
         }
         self.log.validate().context("log")
+    }
+
+    /// The node's id: as set, or made of the host's name and what tells two nodes of one host apart.
+    pub(crate) fn id(&self) -> Result<NodeId> {
+        if !self.node.id.is_empty() {
+            return NodeId::new(&self.node.id).context("node.id");
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.trim().split('.').next().filter(|name| !name.is_empty()).unwrap_or("node");
+        let number = match self.link.listen.port() {
+            0 => std::process::id(),
+            port => port.into(),
+        };
+        NodeId::new(format!("{host}-{number}"))
+            .context("the host's name makes no node id; give one with --id")
     }
 
     pub(crate) fn has(&self, role: NodeRole) -> bool {

@@ -67,7 +67,7 @@ impl Node {
     pub(crate) async fn start(config: &Config, shared: &Shared) -> Result<Self> {
         let security = ports::security(&config.link)?;
         let server = ports::bind_link(&config.link, &security)?;
-        let id = ports::node_id(config, server.local_addr())?;
+        let id = config.id()?;
         let metrics = shared.metrics.for_node(&id);
         let directory = shared.directory.metered(metrics.clone());
         let view = directory.view();

@@ -3,10 +3,9 @@
 use std::{net::SocketAddr, path::Path};
 
 use anyhow::{Context, Result, bail};
-use stentor_ids::NodeId;
 use stentor_link::{LinkServer, Security};
 
-use crate::config::{self, Config};
+use crate::config;
 
 /// How the links are secured; off loopback that must be TLS unless the operator says otherwise.
 pub(super) fn security(link: &config::Link) -> Result<Security> {
@@ -44,17 +43,6 @@ fn read(setting: &str, path: &Path) -> Result<String> {
 /// Binds the port for other nodes.
 pub(super) fn bind_link(link: &config::Link, security: &Security) -> Result<LinkServer> {
     LinkServer::bind(link.listen, security).context("give another address with --link-listen")
-}
-
-/// The node's id: as set, or made of the host's name and the link's port.
-pub(super) fn node_id(config: &Config, link: SocketAddr) -> Result<NodeId> {
-    if !config.node.id.is_empty() {
-        return NodeId::new(&config.node.id).context("node.id");
-    }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim().split('.').next().filter(|name| !name.is_empty()).unwrap_or("node");
-    NodeId::new(format!("{host}-{}", link.port()))
-        .context("the host's name makes no node id; give one with --id")
 }
 
 /// What others are told of a bound address: what is set, or the address if it means something elsewhere.
