@@ -8,7 +8,7 @@
 
 mod cursor;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use stentor_ids::{Epoch, Fault, Lineage, NodeId, RoomId, Slot};
@@ -54,7 +54,7 @@ struct State {
     /// Number of the last child's stream.
     streams: u64,
     /// The stream under which each child counts is the newest it opened.
-    children: std::collections::BTreeMap<NodeId, u64>,
+    children: BTreeMap<NodeId, u64>,
     cursors: usize,
     /// When the last cursor went, or the feed was made.
     idle_since: Time,
@@ -97,7 +97,7 @@ impl Feed {
             counts: Counts::default(),
             reported: None,
             streams: 0,
-            children: std::collections::BTreeMap::new(),
+            children: BTreeMap::new(),
             cursors: 0,
             idle_since: clock::now(),
         };
@@ -323,7 +323,7 @@ pub(crate) fn count_to_wire(count: Count) -> v1::ListenerCount {
 fn count_from_wire(count: &v1::ListenerCount) -> Count {
     Count {
         listeners: count.listeners,
-        age: std::time::Duration::from_millis(count.age_ms.into()),
+        age: Duration::from_millis(count.age_ms.into()),
         reporting: count.edges_reporting,
         known: count.edges_known,
     }
