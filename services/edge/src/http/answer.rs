@@ -114,7 +114,7 @@ mod tests {
             head.contains("\r\nretry-after: 5\r\n") && head.contains("application/problem+json"),
             "{head}"
         );
-        assert!(head.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{head}");
+        assert!(head.ends_with(&format!("\r\ncontent-length: {}", body.len())), "{head}");
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(
             body,

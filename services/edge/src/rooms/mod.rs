@@ -135,7 +135,7 @@ impl Rooms {
         let feed = self.0.carrier.feed(room).await?;
         match feed.closed() {
             None => Ok(self.play(feed, claims)),
-            Some(Closed::Ended) => Err(ended(room)),
+            Some(Closed::Ended) => Err(ended(room.as_str())),
             Some(Closed::Fault(fault)) => Err(fault),
             Some(Closed::Moved) => {
                 Err(Fault::new(Code::NoOwner, "the room was let go meanwhile").retry_after(NEW_OWNER))
@@ -211,7 +211,7 @@ fn on_the_air(status: &v1::RoomStatus, now: WallTime) -> Result<(), Fault> {
             Err(Fault::new(Code::NoOwner, detail).retry_after(NEW_OWNER))
         }
         v1::Lifecycle::Live => Ok(()),
-        v1::Lifecycle::Ended => Err(Fault::new(Code::RoomEnded, format!("room {room} has ended"))),
+        v1::Lifecycle::Ended => Err(ended(room)),
         v1::Lifecycle::Scheduled | v1::Lifecycle::Open | v1::Lifecycle::Unspecified => {
             let starts_at = status.spec.as_ref().map_or(0, |spec| spec.starts_at_ms);
             let starts_at = WallTime::from_millis(u64::try_from(starts_at).unwrap_or(0));
@@ -222,8 +222,8 @@ fn on_the_air(status: &v1::RoomStatus, now: WallTime) -> Result<(), Fault> {
     }
 }
 
-fn ended(room: &RoomId) -> Fault {
-    Fault::new(Code::RoomEnded, format!("room {room} has ended"))
+fn ended(room: &str) -> Fault {
+    Fault::new(Code::RoomEnded, format!("room {room} has ended, for good"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,96 @@
+//! `ParticipantService`.
+
+use stentor_ids::{Code, Role};
+use stentor_proto::{
+    fault_of,
+    v1::{
+        self, Lifecycle, Visibility, command_request::Command,
+        participant_service_client::ParticipantServiceClient,
+    },
+};
+use tonic::{Request, transport::Channel};
+
+use super::stage::{SOON, Stage, status};
+
+async fn client(stage: &Stage) -> ParticipantServiceClient<Channel> {
+    ParticipantServiceClient::connect(format!("http://{}", stage.addr)).await.unwrap()
+}
+
+fn with<T>(ticket: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {ticket}").parse().unwrap());
+    request
+}
+
+fn demo() -> v1::RoomRequest {
+    v1::RoomRequest { room: "demo".into() }
+}
+
+#[tokio::test]
+async fn a_command_reaches_the_owner_in_its_givers_name() {
+    let stage = Stage::new();
+    stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
+    let mut client = client(&stage).await;
+    let host = stage.ticket("ann", Role::Host, SOON);
+    let answer = client.go_live(with(&host, demo())).await.unwrap().into_inner();
+    assert_eq!(answer.room.unwrap().room, "demo");
+    client.raise_hand(with(&stage.listener("bob"), demo())).await.unwrap();
+    let given: Vec<_> = stage.origin.commands.lock().unwrap().drain(..).collect();
+    let by =
+        given.iter().map(|given| given.by.clone().unwrap()).map(|by| (by.participant.clone(), by.role()));
+    assert_eq!(
+        by.collect::<Vec<_>>(),
+        [("ann".to_owned(), v1::Role::Host), ("bob".to_owned(), v1::Role::Listener)]
+    );
+    assert!(matches!(given[0].command, Some(Command::GoLive(_))));
+    assert!(matches!(given[1].command, Some(Command::RaiseHand(_))));
+}
+
+#[tokio::test]
+async fn a_listener_joins_without_a_message_to_the_owner() {
+    let stage = Stage::new();
+    stage.origin.keep(status("demo", Lifecycle::Open, Visibility::Private));
+    let join = v1::JoinRequest { room: "demo".into() };
+    let answer = client(&stage).await.join(with(&stage.listener("bob"), join)).await.unwrap().into_inner();
+    assert_eq!(
+        (answer.room.clone().unwrap().lifecycle(), answer.role()),
+        (Lifecycle::Open, v1::Role::Listener)
+    );
+    assert!(stage.origin.commands.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_owner_and_a_missing_ticket_are_told() {
+    let stage = Stage::new();
+    stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
+    let mut client = client(&stage).await;
+    let mute = v1::MuteRequest { room: "demo".into(), participant: "nobody".into(), muted: true };
+    let host = stage.ticket("ann", Role::Host, SOON);
+    let fault = fault_of(&client.mute(with(&host, mute)).await.unwrap_err());
+    assert_eq!(
+        (fault.code, fault.detail.as_ref()),
+        (Code::UnknownParticipant, "nobody of that name is in the room")
+    );
+    let fault = fault_of(&client.raise_hand(Request::new(demo())).await.unwrap_err());
+    assert_eq!(fault.code, Code::Unauthenticated);
+    let elsewhere = v1::RoomRequest { room: "other".into() };
+    let fault = fault_of(&client.leave(with(&host, elsewhere)).await.unwrap_err());
+    assert_eq!(fault.code, Code::WrongRoom);
+}
+
+#[tokio::test]
+async fn commands_beyond_a_persons_pace_stop_at_the_edge() {
+    let stage = Stage::new();
+    stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
+    let (mut client, bob) = (client(&stage).await, stage.listener("bob"));
+    let mut refused = 0;
+    for _ in 0..40 {
+        if let Err(status) = client.raise_hand(with(&bob, demo())).await {
+            let fault = fault_of(&status);
+            assert_eq!(fault.code, Code::TooFast);
+            assert!(fault.retry_after.is_some());
+            refused += 1;
+        }
+    }
+    assert!(refused >= 10, "{refused} of 40 were refused");
+}

@@ -1,0 +1,16 @@
+//! An edge as people meet it: real sockets, real links to an origin whose rooms the test keeps. One theme a file.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod client;
+mod origin;
+mod stage;
+
+mod answers;
+mod bad_input;
+mod commands;
+mod draining;
+mod listening;
+mod speaking;
+mod streams;
+mod tls;

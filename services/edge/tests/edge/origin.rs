@@ -1,0 +1,119 @@
+//! An origin without a host: the test says which rooms there are, and keeps what edges bring.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use async_trait::async_trait;
+use stentor_ids::{Code, Epoch, Fault, NodeId, ParticipantId, Role, RoomId};
+use stentor_link::{
+    Carry, Feed, control,
+    uplink::{Attached, Ingest, IngestSession, Opened, Opening, Packet, Speaker, ToEdge},
+};
+use stentor_proto::v1;
+
+/// The rooms of the origin, and what came for them.
+#[derive(Default)]
+pub struct Origin {
+    pub addr: Mutex<String>,
+    rooms: Mutex<HashMap<RoomId, (v1::RoomStatus, Option<Feed>)>>,
+    streams: AtomicU64,
+    pub heard: Mutex<Vec<Packet>>,
+    pub commands: Mutex<Vec<v1::CommandRequest>>,
+    pub edge: Mutex<Option<ToEdge>>,
+}
+
+impl Origin {
+    /// Keeps a room; one that is open or live with a feed.
+    pub fn keep(&self, status: v1::RoomStatus) -> Feed {
+        let room = RoomId::new(&status.room).unwrap();
+        let feed = Feed::new(room.clone());
+        feed.set_status(Arc::new(status.clone()));
+        let owned = !status.primary.is_empty();
+        self.rooms.lock().unwrap().insert(room, (status, owned.then(|| feed.clone())));
+        feed
+    }
+
+    fn room(&self, room: &RoomId) -> Result<(v1::RoomStatus, Option<Feed>), Fault> {
+        let found = self.rooms.lock().unwrap().get(room).cloned();
+        found.ok_or_else(|| Fault::new(Code::UnknownRoom, format!("there is no room {room}")))
+    }
+
+    fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
+        self.room(room)?.1.ok_or_else(|| Fault::new(Code::NotOwner, format!("{room} is not owned here")))
+    }
+}
+
+/// The origin's faces to its links.
+#[derive(Clone)]
+pub struct Face(pub Arc<Origin>);
+
+#[async_trait]
+impl Carry for Face {
+    async fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
+        self.0.feed(room)
+    }
+}
+
+#[async_trait]
+impl Ingest for Face {
+    async fn open(&self, opening: Opening) -> Result<Opened, Fault> {
+        let (status, _) = self.0.room(&opening.room)?;
+        *self.0.edge.lock().unwrap() = Some(opening.edge_side);
+        let status = Arc::new(status);
+        Ok(Opened { session: Arc::new(self.clone()), epoch: Epoch(1), status })
+    }
+}
+
+#[async_trait]
+impl IngestSession for Face {
+    async fn attach(&self, speaker: Speaker, stream: u64) -> Result<Attached, Fault> {
+        if speaker.role == Role::Listener {
+            return Err(Fault::new(Code::RoleForbids, "a listener does not speak"));
+        }
+        let stream = stream.max(100 + self.0.streams.fetch_add(1, Relaxed));
+        Ok(Attached { stream, role: speaker.role, muted: false })
+    }
+    fn packet(&self, packet: Packet) {
+        self.0.heard.lock().unwrap().push(packet);
+    }
+    fn detach(&self, _: &ParticipantId, _: u64) {}
+}
+
+#[async_trait]
+impl control::Handler for Face {
+    async fn locate(&self, room: RoomId) -> Result<v1::LocateResponse, Fault> {
+        let (status, feed) = self.0.room(&room)?;
+        let owner_addr = feed.map_or_else(String::new, |_| self.0.addr.lock().unwrap().clone());
+        Ok(v1::LocateResponse { room: Some(status), owner_addr })
+    }
+    async fn command(&self, room: RoomId, command: v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
+        let (status, _) = self.0.room(&room)?;
+        if matches!(command.command, Some(v1::command_request::Command::Mute(_))) {
+            return Err(Fault::new(Code::UnknownParticipant, "nobody of that name is in the room"));
+        }
+        let role = command.by.as_ref().map_or(0, |by| by.role);
+        self.0.commands.lock().unwrap().push(command);
+        Ok(v1::CommandReply { room: Some(status), hands: Vec::new(), role })
+    }
+    async fn take_over(&self, _: RoomId, _: v1::TakeOverRequest) -> Result<v1::TakeOverResponse, Fault> {
+        Err(unused())
+    }
+    async fn probe(&self, _: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
+        Err(unused())
+    }
+    async fn drain(&self, _: bool) -> Result<v1::DrainResponse, Fault> {
+        Err(unused())
+    }
+    async fn hand_off(&self, _: RoomId, _: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {
+        Err(unused())
+    }
+}
+
+fn unused() -> Fault {
+    Fault::new(Code::Internal, "an edge has no use for this")
+}
