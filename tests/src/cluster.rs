@@ -206,6 +206,12 @@ impl Cluster {
         all.chain(edges).flatten().collect()
     }
 
+    /// Where the nodes' links listen.
+    #[must_use]
+    pub fn link_ports(&self) -> Vec<u16> {
+        self.nodes.iter().map(|node| node.link).collect()
+    }
+
     /// The metrics of a node, as its `/metrics` gives them.
     ///
     /// # Errors
