@@ -10,6 +10,7 @@ use stentor_mix::Config;
 use stentor_proto::{role_to_wire, v1};
 use stentor_room::{Actor, Effect, Lifecycle, Record, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, Span, info_span};
 
 use crate::{
     actor::{Message, State},
@@ -24,6 +25,8 @@ use crate::{
 pub(crate) struct Reply {
     pub(crate) by: Actor,
     pub(crate) port: RpcReplyPort<Result<v1::CommandReply, Fault>>,
+    /// Whose trace this is.
+    pub(crate) span: Span,
     /// One of the room's permits, given back with the answer.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
@@ -36,6 +39,7 @@ impl State {
         request: Request,
         reply: Reply,
     ) -> Result<(), ActorProcessingErr> {
+        let _entered = reply.span.clone().entered();
         match request {
             Request::Do(command) => {
                 let steps = self.ledger.handle(wall(), by, command, reply);
@@ -150,9 +154,9 @@ impl State {
     }
 
     fn commit(&self, record: Vec<u8>) {
-        let (origin, ownership) = (self.origin.clone(), self.hosted.kept().ownership);
+        let (origin, ownership) = (self.origin.clone(), self.hosted.ownership());
         let myself = self.myself.clone();
-        tokio::spawn(async move {
+        let commit = async move {
             let started = Instant::now();
             let outcome = origin.directory.commit(&ownership, record).await;
             origin.metrics.commit().observe(started.elapsed());
@@ -161,7 +165,8 @@ impl State {
             }
             // The actor is gone: then nobody waits for the answer.
             drop(myself.cast(meaning(&origin.me, ownership.epoch(), outcome)));
-        });
+        };
+        tokio::spawn(commit.instrument(info_span!("commit", room = %self.hosted.id)));
     }
 
     pub(crate) fn answer(&self, to: Reply, outcome: Result<(), Fault>) {

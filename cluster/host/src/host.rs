@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use ractor::rpc::CallResult;
+use ractor::{ActorRef, rpc::CallResult};
 use stentor_directory::{Directory, Session};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
 use stentor_link::{Carry, Feed, MixLog, Pool, Topology, control};
@@ -15,6 +15,7 @@ use stentor_proto::v1;
 use stentor_room::Actor;
 use stentor_telemetry::{NodeMetrics, Tier};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
 
 use crate::{
     Config, EngineFactory, Error,
@@ -27,7 +28,7 @@ use crate::{
     mirror,
     origin::{Origin, restarting},
     rooms::{Rooms, Running},
-    supervisor::Supervisor,
+    supervisor::{self, Supervisor},
     timebase::Timebase,
     watch::Watch,
 };
@@ -111,6 +112,7 @@ impl Host {
             <Supervisor as ractor::Actor>::spawn(None, Supervisor, origin.clone())
                 .await
                 .map_err(|error| failed(error.to_string()))?;
+        let _stopper = Stopper(supervisor.clone());
         let first = origin.supervisor.set(supervisor.clone()).is_ok();
         debug_assert!(first, "a host runs once: it is consumed");
         let Ok(session) = origin.session() else { return Err(failed("the session is closed".to_owned())) };
@@ -128,6 +130,15 @@ impl Host {
         // It has nothing left to do, and cannot fail at it.
         drop(supervised.await);
         Ok(())
+    }
+}
+
+/// Takes the rooms along when the host is dropped instead of being shut down.
+struct Stopper(ActorRef<supervisor::Message>);
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.0.kill();
     }
 }
 
@@ -222,11 +233,12 @@ impl HostHandle {
             let detail = format!("{MAX_COMMANDS} commands of room {room} are under way already");
             Fault::new(Code::Overloaded, detail).retry_after(BUSY_WAIT)
         })?;
+        let span = info_span!("command", %room);
         let message = |port| {
-            let reply = Reply { by: by.clone(), port, _permit: permit };
+            let reply = Reply { by: by.clone(), port, span: span.clone(), _permit: permit };
             Message::Request { by, request, reply }
         };
-        settled(room, actor.call(message, Some(ANSWER_WITHIN)).await)?
+        settled(room, actor.call(message, Some(ANSWER_WITHIN)).instrument(span.clone()).await)?
     }
 
     /// A speaker came or went: the actor tells it soon.

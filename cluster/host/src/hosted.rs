@@ -83,6 +83,15 @@ impl Hosted {
         self.kept.lock().clone()
     }
 
+    pub(crate) fn ownership(&self) -> Ownership {
+        self.kept.lock().ownership.clone()
+    }
+
+    /// The lineage that the room is emitted under, or is about to be.
+    pub(crate) fn lineage(&self) -> Lineage {
+        self.feed.lineage().max(self.kept.lock().lineage())
+    }
+
     pub(crate) fn keep(&self, change: impl FnOnce(&mut Kept)) {
         change(&mut self.kept.lock());
     }

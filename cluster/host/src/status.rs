@@ -34,18 +34,17 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
 
 /// The room as its owner sees it.
 pub(crate) fn owned(hosted: &Hosted, room: &Room) -> v1::RoomStatus {
-    let kept = hosted.kept();
-    let record = room.record();
+    let (record, ownership) = (room.record(), hosted.ownership());
     let levels = hosted.levels.lock();
     let level = |id: &ParticipantId| levels.get(id).map_or(SILENT_DBOV, |level| i32::from(*level));
     let seat = |seat: &Seat| participant(seat, hosted.speakers.is_connected(&seat.id), level(&seat.id));
     v1::RoomStatus {
-        lineage: hosted.feed.lineage().max(kept.lineage()).0,
+        lineage: hosted.lineage().0,
         slot: hosted.newest().unwrap_or_default().0,
         stage: record.stage().iter().map(seat).collect(),
         count: Some(hosted.feed.counts()),
         hands: u32::try_from(room.hands().len()).unwrap_or(u32::MAX),
-        ..recorded(hosted.id.as_str(), record, Some(kept.ownership.owner()))
+        ..recorded(hosted.id.as_str(), record, Some(ownership.owner()))
     }
 }
 

@@ -173,7 +173,7 @@ impl State {
 /// Gives up the owner key.
 pub(crate) async fn release(origin: &Origin, hosted: &Hosted) {
     for _ in 0..RELEASE_TRIES {
-        match origin.directory.release(hosted.kept().ownership).await {
+        match origin.directory.release(hosted.ownership()).await {
             Err(error @ Error::Unavailable { .. }) => {
                 tracing::warn!(room = %hosted.id, %error, "the room could not be released yet");
             }

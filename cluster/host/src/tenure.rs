@@ -152,7 +152,7 @@ impl State {
             return;
         }
         self.reasserting = true;
-        let (origin, ownership) = (self.origin.clone(), self.hosted.kept().ownership);
+        let (origin, ownership) = (self.origin.clone(), self.hosted.ownership());
         let (record, myself) = (self.ledger.room().record().encode(), self.myself.clone());
         tokio::spawn(async move {
             let outcome = origin.directory.reassert(&session, &ownership, record).await;
@@ -268,7 +268,7 @@ impl State {
 
     fn ask(&self, to: &NodeId, link_addr: String) {
         let (origin, hosted) = (self.origin.clone(), self.hosted.clone());
-        let (ownership, to, myself) = (hosted.kept().ownership, to.clone(), self.myself.clone());
+        let (ownership, to, myself) = (hosted.ownership(), to.clone(), self.myself.clone());
         let live = matches!(self.ledger.room().record().lifecycle(), Lifecycle::Live { .. });
         let from_slot = if live { hosted.newest().unwrap_or_default().plus(MOVE_AHEAD) } else { Slot(0) };
         let request = v1::TakeOverRequest {

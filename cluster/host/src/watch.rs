@@ -115,7 +115,7 @@ impl Watch {
 
     /// Tells a room that runs here whom the view shows as its owner.
     fn tell(&self, view: &View, running: &Running) {
-        let own = running.hosted.kept().ownership;
+        let own = running.hosted.ownership();
         let shown = view.rooms.get(&running.hosted.id).map(|room| room.owner.as_ref());
         let message = match shown {
             Some(Some(owner)) if owner.epoch > own.epoch() => Message::Claimed(owner.clone().into()),

@@ -1,0 +1,98 @@
+//! Rooms that panic.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use stentor_host::{Engine, EngineFactory};
+use stentor_ids::{ParticipantId, Slot};
+use stentor_mix::{CodecError, Mixer, Push, SlotOutput, SpeakerPacket, Stage};
+use stentor_pace::Time;
+
+use crate::cluster::{Cluster, until};
+
+/// A mixer that panics when it is told to: once, or each time.
+struct Fragile {
+    mixer: Mixer,
+    breaks: Option<Arc<Breaks>>,
+}
+
+#[derive(Default)]
+struct Breaks {
+    now: AtomicBool,
+    always: AtomicBool,
+}
+
+impl Engine for Fragile {
+    fn set_stage(&mut self, stage: Stage) {
+        self.mixer.set_stage(stage);
+    }
+    fn push(&mut self, now: Time, who: &ParticipantId, packet: SpeakerPacket) -> Push {
+        self.mixer.push(now, who, packet)
+    }
+    fn monitor(&mut self, who: &ParticipantId, on: bool) -> Result<(), CodecError> {
+        self.mixer.monitor(who, on)
+    }
+    fn tick(&mut self, now: Time, slot: Slot) -> Result<SlotOutput, CodecError> {
+        if let Some(breaks) = &self.breaks {
+            assert!(!breaks.now.swap(false, Relaxed), "told to break");
+            assert!(!breaks.always.load(Relaxed), "told to break each time");
+        }
+        self.mixer.tick(now, slot)
+    }
+}
+
+/// Engines of which those of the room `fragile` break.
+fn fragile() -> (Arc<Breaks>, EngineFactory) {
+    let breaks = Arc::new(Breaks::default());
+    let of = breaks.clone();
+    let factory: EngineFactory = Arc::new(move |room, config| {
+        let breaks = (room.as_str() == "fragile").then(|| of.clone());
+        Ok(Box::new(Fragile { mixer: Mixer::new(config)?, breaks }))
+    });
+    (breaks, factory)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_restarts_its_room_at_a_higher_slot_and_touches_no_other() {
+    let cluster = Cluster::new();
+    let (breaks, engines) = fragile();
+    let origin = cluster.origin_with("origin-1", Some(engines)).await;
+    let rooms = [cluster.create("fragile", true).await, cluster.create("sturdy", true).await];
+    let heard = [cluster.listen("relay-1", &rooms[0]).await, cluster.listen("relay-2", &rooms[1]).await];
+    for heard in &heard {
+        heard.heard_of(1, 20).await;
+    }
+    let metrics = cluster.metrics.for_node(&origin.id);
+    for restart in 1..=3 {
+        breaks.now.store(true, Relaxed);
+        until("it was restarted", || metrics.room_restarts().get() == restart).await;
+        let at = heard[0].highest();
+        until("it goes on", || heard[0].highest() > at.plus(10)).await;
+    }
+    let frames = heard[0].frames();
+    assert!(frames.windows(2).all(|pair| pair[0].slot < pair[1].slot && pair[0].lineage <= pair[1].lineage));
+    assert_eq!(frames.last().unwrap().lineage.0, (1 << 16) + 3);
+    assert_eq!(cluster.owner(&rooms[0], 1).await.epoch.0, 1, "it has the same owner all along");
+    let sturdy = heard[1].audio();
+    assert_eq!((sturdy.missing, sturdy.twice), (vec![], 0));
+    assert!(heard[1].frames().iter().all(|frame| frame.lineage.0 == 1 << 16));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_keeps_panicking_is_given_up_to_another_origin() {
+    let cluster = Cluster::new();
+    let (breaks, engines) = fragile();
+    let first = cluster.origin_with("origin-1", Some(engines)).await;
+    let room = cluster.create("fragile", true).await;
+    let heard = cluster.listen("relay-1", &room).await;
+    heard.heard_of(1, 20).await;
+    let second = cluster.origin("origin-2").await;
+    breaks.always.store(true, Relaxed);
+    let owner = cluster.owner(&room, 2).await;
+    assert_eq!(owner.node, second.id);
+    heard.heard_of(owner.epoch.0, 50).await;
+    assert_eq!(cluster.metrics.for_node(&first.id).room_restarts().get(), 5);
+    assert_eq!(first.handle.rooms(), 0);
+}

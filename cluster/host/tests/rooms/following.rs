@@ -1,0 +1,120 @@
+//! Following a room's mix log, as a mirror does.
+
+use std::sync::{Arc, Mutex};
+
+use stentor_host::{Engine, EngineFactory};
+use stentor_ids::{NodeId, ParticipantId, Slot};
+use stentor_link::{Pool, Security};
+use stentor_mix::{
+    CodecError, Config, History, LogEntry, Mixer, PacketRef, Push, Seat, SlotOutput, SpeakerPacket, Stage,
+    Step, VoiceLog,
+};
+use stentor_pace::Time;
+use stentor_proto::v1::{
+    self, FollowRequest, follow_response::Message, mirror_service_client::MirrorServiceClient,
+};
+
+use crate::{
+    cluster::{Cluster, SOON, speak, until, who},
+    speech::{talk, voice},
+};
+
+type Packets = Arc<Mutex<Vec<(Time, ParticipantId, SpeakerPacket)>>>;
+
+/// A mixer that keeps what it is given, as the mirror gets it by its own uplinks.
+struct Tapped(Mixer, Packets);
+
+impl Engine for Tapped {
+    fn set_stage(&mut self, stage: Stage) {
+        self.0.set_stage(stage);
+    }
+    fn push(&mut self, now: Time, who: &ParticipantId, packet: SpeakerPacket) -> Push {
+        self.1.lock().unwrap().push((now, who.clone(), packet.clone()));
+        self.0.push(now, who, packet)
+    }
+    fn monitor(&mut self, who: &ParticipantId, on: bool) -> Result<(), CodecError> {
+        self.0.monitor(who, on)
+    }
+    fn tick(&mut self, now: Time, slot: Slot) -> Result<SlotOutput, CodecError> {
+        self.0.tick(now, slot)
+    }
+}
+
+fn stage(state: &v1::StageState) -> Stage {
+    let seat = |seat: &v1::Participant| Seat {
+        participant: who(&seat.id),
+        muted: seat.muted,
+        gain_db: seat.gain_db,
+    };
+    Stage { version: state.version, seats: state.seats.iter().map(seat).collect() }
+}
+
+fn entry(entry: &v1::MixLogEntry) -> LogEntry {
+    let packet = |packet: &v1::PacketRef| PacketRef { stream: packet.stream, seq: packet.seq };
+    let step = |step: &v1::MixStep| match step.step.as_ref().unwrap() {
+        v1::mix_step::Step::Packet(name) => Step::Packet(packet(name)),
+        v1::mix_step::Step::Conceal(samples) => Step::Conceal(*samples),
+        v1::mix_step::Step::Fec(name) => Step::Fec(packet(name)),
+        v1::mix_step::Step::Drift(by) => Step::Drift(*by),
+    };
+    let voice = |voice: &v1::SpeakerSteps| VoiceLog {
+        participant: who(&voice.participant),
+        carried: voice.carried,
+        steps: voice.steps.iter().map(step).collect(),
+    };
+    LogEntry {
+        slot: Slot(entry.slot),
+        stage_version: entry.stage_version,
+        voices: entry.speakers.iter().map(voice).collect(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_can_replay_the_last_half_second() {
+    let cluster = Cluster::new();
+    let packets = Packets::default();
+    let tap = packets.clone();
+    let engines: EngineFactory =
+        Arc::new(move |_, config| Ok(Box::new(Tapped(Mixer::new(config)?, tap.clone()))));
+    let origin = cluster.origin_with("origin-1", Some(engines)).await;
+    let room = cluster.create("demo", true).await;
+    cluster.owner(&room, 1).await;
+    let edge = cluster.edge("edge-1");
+    let _talking = talk(speak(&edge, &room, "ann", false).await, voice("voice-a.ogg"));
+    until("packets come", || packets.lock().unwrap().len() > 50).await;
+
+    let metrics = cluster.metrics.for_node(&NodeId::new("mirror").unwrap());
+    let channel = Pool::new(Security::Insecure, &metrics).unwrap().channel(&origin.link_addr()).unwrap();
+    let mut client = MirrorServiceClient::new(channel);
+    let request = |epoch| FollowRequest { room: room.to_string(), node: "mirror".into(), epoch };
+    assert!(client.follow(request(2)).await.is_err(), "an owner of an older epoch is not followed");
+    let mut log = client.follow(request(1)).await.unwrap().into_inner();
+    let (mut history, mut stages, mut entries, mut frames) = (History::new(), 0, 0, 0);
+    while frames < 75 {
+        let said = tokio::time::timeout(SOON, log.message()).await.unwrap().unwrap().unwrap();
+        match said.message.unwrap() {
+            Message::Stage(state) => {
+                stages += 1;
+                history.push_stage(stage(&state));
+            }
+            Message::Entry(logged) => {
+                for (at, who, packet) in packets.lock().unwrap().iter() {
+                    history.push_packet(*at, who, packet.clone());
+                }
+                entries += 1;
+                history.push_log(entry(&logged));
+            }
+            Message::Frame(frame) => {
+                assert_eq!(Some(Slot(frame.slot)), history.last_slot(), "a frame follows its entry");
+                frames += 1;
+            }
+        }
+    }
+    assert_eq!((stages, entries), (1, 75));
+    history.ready(25).unwrap();
+    let now = packets.lock().unwrap().last().unwrap().0;
+    let mut mirror = Mixer::replay(Config::default(), &history, now, 25).unwrap();
+    let next = history.last_slot().unwrap().next();
+    let output = mirror.tick(now, next).unwrap();
+    assert_eq!(output.log.slot, next);
+}

@@ -1,0 +1,12 @@
+//! Rooms on real origins that share an embedded directory and link to each other over loopback.
+
+#![allow(clippy::unwrap_used)]
+
+mod claims;
+mod cluster;
+mod commands;
+mod failures;
+mod following;
+mod moves;
+mod outages;
+mod speech;
