@@ -14,8 +14,8 @@ Examples:
   stentorctl listen --room friday --seconds 60 -O friday.ogg
   stentorctl -o json room get friday
 
-Beside `stentor dev`, read the addresses and keys that it has made:
-  stentorctl --env-file FILE room list          (FILE is the one that `stentor dev` names)
+Beside `stentor dev`, with the addresses and keys that it has made:
+  stentorctl --dev room list
 
 Exit codes:
   0 done   1 refused or failed   2 wrong usage   3 not reachable   4 slots missing (listen --strict)";
@@ -52,6 +52,9 @@ pub(crate) struct Global {
     /// NAME=VALUE lines that stand in for the environment, as `stentor dev` writes them [env: STENTOR_ENV_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
+    /// Use the cluster that `stentor dev` runs here, by the env file that it has written
+    #[arg(long, global = true, conflicts_with = "env_file")]
+    pub(crate) dev: bool,
     /// table, or json: one value (for `watch` one a line) whose fields are added and never renamed
     #[arg(
         short,
@@ -169,6 +172,7 @@ mod tests {
             "speak --room friday --ticket x -",
             "listen --room friday --seconds 2.5 -O out.ogg --unbuffered --strict --no-reconnect",
             "watch --admin http://a:1 --token x --ca ca.pem",
+            "room list --dev",
         ] {
             let args = std::iter::once("stentorctl").chain(line.split(' '));
             Cli::try_parse_from(args).unwrap_or_else(|error| panic!("{line}: {error}"));

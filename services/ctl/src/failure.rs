@@ -18,7 +18,7 @@ pub(crate) enum Failure {
     },
     /// Options that do not go together.
     Usage(String),
-    /// Slots were missing, and that was not to be.
+    /// So many slots were missing, or none was heard at all (0), and that was not to be.
     Missing(u64),
     /// Anything else.
     Other(String),
@@ -57,9 +57,10 @@ impl fmt::Display for Failure {
                     if *what == "edge" { ("--edge", "STENTOR_EDGE") } else { ("--admin", "STENTOR_ADMIN") };
                 write!(
                     f,
-                    "\n  is stentor running? `stentor dev` starts a whole cluster here; {flag} URL or {variable} names another"
+                    "\n  is stentor running? `stentor dev` starts a whole cluster here, and --dev finds it; {flag} URL or {variable} names another"
                 )
             }
+            Self::Missing(0) => write!(f, "nothing was heard"),
             Self::Missing(1) => write!(f, "1 slot is missing"),
             Self::Missing(slots) => write!(f, "{slots} slots are missing"),
             Self::Usage(text) | Self::Other(text) => f.write_str(text),

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use stentor_ids::{NodeId, RoomId};
+use stentor_ids::{Code, NodeId, RoomId};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, RoomRequest, RoomStatus};
 
@@ -116,10 +116,7 @@ impl Command {
                 let answer = admin.client.open_room(which.request()).await;
                 admin.answer(answer)?
             }
-            Self::GoLive(which) => {
-                let answer = admin.client.go_live(which.request()).await;
-                admin.answer(answer)?
-            }
+            Self::GoLive(which) => go_live(&mut admin, which.request()).await?,
             Self::End(which) => {
                 let answer = admin.client.end_room(which.request()).await;
                 admin.answer(answer)?
@@ -168,9 +165,23 @@ impl Create {
         if !self.live {
             return Ok(status);
         }
-        let answer = admin.client.go_live(RoomRequest { room }).await;
-        admin.answer(answer)
+        go_live(admin, RoomRequest { room }).await
     }
+}
+
+/// Puts a room on the air, and opens its doors first where they are closed.
+async fn go_live(admin: &mut Admin, room: RoomRequest) -> Result<RoomStatus, Failure> {
+    let answer = admin.client.get_room(room.clone()).await;
+    if admin.answer(answer)?.lifecycle() == v1::Lifecycle::Scheduled {
+        let answer = admin.client.open_room(room.clone()).await;
+        match admin.answer(answer) {
+            // Somebody else has opened them meanwhile.
+            Err(Failure::Refused(fault)) if fault.code == Code::WrongState => {}
+            answer => drop(answer?),
+        }
+    }
+    let answer = admin.client.go_live(room).await;
+    admin.answer(answer)
 }
 
 #[derive(Serialize)]

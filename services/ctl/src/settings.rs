@@ -1,7 +1,11 @@
 //! What the options mean once all layers are in: flags over environment over env file over defaults. No value is
 //! printed; errors name where one stands.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use stentor_admission::KeySet;
 use stentor_probe::Target;
@@ -36,7 +40,11 @@ impl Settings {
     /// Puts the layers together; `env` looks up the environment.
     pub(crate) fn gather(global: Global, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         let env = |name: &str| env(name).filter(|value| !value.is_empty());
-        let file = global.env_file.clone().or_else(|| env("STENTOR_ENV_FILE").map(Into::into));
+        let file = match &global.env_file {
+            _ if global.dev => Some(dev_env_file(&global)?),
+            Some(file) => Some(file.clone()),
+            None => env("STENTOR_ENV_FILE").map(Into::into),
+        };
         let file = file.as_deref().map(read_env_file).transpose()?.unwrap_or_default();
         let layered = |name: &str| env(name).or_else(|| file.get(name).cloned());
         let token = match (&global.token, &global.token_file) {
@@ -69,7 +77,7 @@ impl Settings {
         self.token.as_deref().ok_or_else(|| {
             Failure::Other(
                 "no admin token is given; set STENTOR_ADMIN_TOKEN, or give --token or --token-file. Beside `stentor dev`, \
-                 give --env-file with the file that it names"
+                 give --dev"
                     .to_owned(),
             )
         })
@@ -99,6 +107,28 @@ impl Settings {
         };
         KeySet::parse(&text).map(Some).map_err(|error| Failure::Other(format!("{place}: {error}")))
     }
+}
+
+/// Where `stentor dev` writes its addresses and keys, unless it was told otherwise: named after its admin port.
+fn dev_env_file(global: &Global) -> Result<PathBuf, Failure> {
+    let port = global.admin.as_deref().unwrap_or(ADMIN).rsplit(':').next().unwrap_or_default();
+    let port: u16 = port.trim_end_matches('/').parse().map_err(|_| {
+        Failure::Usage(
+            "--dev looks for a cluster by its admin port; give --admin http://127.0.0.1:PORT".to_owned(),
+        )
+    })?;
+    let path = std::env::temp_dir().join(format!("stentor-dev-{port}.env"));
+    let missing = |reason: &str| {
+        let advice =
+            "is `stentor dev` running? It names the file that it writes; give another one with --env-file";
+        Failure::Other(format!("{}: {reason}\n  {advice}", path.display()))
+    };
+    let mode = std::fs::metadata(&path).map_err(|error| missing(&error.to_string()))?.permissions().mode();
+    // Others can put files there too, but not such that only this user can read them.
+    if mode & 0o077 != 0 {
+        return Err(missing("others may read or write it, so `stentor dev` has not written it"));
+    }
+    Ok(path)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -137,7 +167,7 @@ fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, path::PathBuf};
+    use std::{fs::Permissions, io::Write as _};
 
     use super::*;
 
@@ -179,6 +209,24 @@ mod tests {
         let settings = Settings::gather(Global::default(), |_| None).unwrap();
         let error = settings.ticket_keys(Some(&path)).unwrap_err().to_string();
         assert!(error.contains(&path.display().to_string()) && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn a_dev_cluster_is_found_by_its_admin_port() {
+        let path = std::env::temp_dir().join("stentor-dev-1.env");
+        let dev = |admin: &str| {
+            let global = Global { dev: true, admin: Some(admin.to_owned()), ..Global::default() };
+            Settings::gather(global, |_| None)
+        };
+        std::fs::write(&path, "export STENTOR_ADMIN_TOKEN=dev\n").unwrap();
+        let set_mode = |mode| std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        set_mode(0o644);
+        assert!(dev("http://127.0.0.1:1").err().unwrap().to_string().contains("others may read"));
+        set_mode(0o600);
+        assert_eq!(dev("http://127.0.0.1:1/").unwrap().token().unwrap(), "dev");
+        std::fs::remove_file(&path).unwrap();
+        assert!(dev("http://127.0.0.1:1").err().unwrap().to_string().contains("stentor-dev-1.env"));
+        assert!(dev("http://somewhere").err().unwrap().to_string().contains("PORT"));
     }
 
     #[test]

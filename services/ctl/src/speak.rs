@@ -19,6 +19,9 @@ use crate::{
 /// How long the room may take to let one in: its owner may be about to be replaced.
 pub(crate) const ENTRY: Duration = Duration::from_secs(5);
 
+/// How long giving up the seat may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 const AFTER: &str = "\
 Ogg/Opus is passed through as it is (packets of 10, 20, 40 or 60 ms), WAV is encoded. Without --ticket one is made with
 the ticket keys, if they are at hand. A connection that breaks is replaced; Ctrl-C ends it and prints the report.
@@ -83,6 +86,7 @@ impl Speak {
             target.reach().await?;
         }
         let patience = Patience { first: self.wait.unwrap_or(ENTRY), ..Patience::default() };
+        let (seat, room) = (target.clone(), self.room.clone());
         let speaker = Speaker::new(SpeakConfig { target, room: self.room, monitor: false, patience }, source);
         let shutdown = CancellationToken::new();
         let telling = tokio::spawn(tell(speaker.handle()));
@@ -90,7 +94,13 @@ impl Speak {
         let outcome = speaker.run(shutdown).await;
         stopping.abort();
         telling.abort();
-        let spoken = Spoken::from(outcome?);
+        let report = outcome?;
+        if matches!(report.end, Some(SpeakEnd::Finished | SpeakEnd::Stopped)) && report.participant.is_some()
+        {
+            // The seat would be kept for a return; that it is not given up is no failure of what was spoken.
+            let _ = tokio::time::timeout(GOODBYE, seat.leave(&room)).await;
+        }
+        let spoken = Spoken::from(report);
         show::print(settings.output, &spoken, || spoken.details())?;
         match spoken.end {
             "removed" | "banned" => Err(Failure::Other(format!(

@@ -150,7 +150,7 @@ impl Ticket {
 fn required_keys(settings: &Settings, keys: &Keys) -> Result<KeySet, Failure> {
     settings.ticket_keys(keys.key_file.as_deref())?.ok_or_else(|| {
         let advice = "no keys to sign tickets with; give --key-file, or set STENTOR_TICKET_KEYS. Beside `stentor dev`, \
-                      give --env-file with the file that it names";
+                      give --dev";
         Failure::Other(advice.to_owned())
     })
 }

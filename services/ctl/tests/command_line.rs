@@ -73,7 +73,7 @@ fn nobody_at_the_edge_is_3_for_speaking_and_listening() {
 fn a_missing_token_is_told_before_anything_is_tried() {
     let (code, _, err) = said(&run(&["--admin", &nowhere(), "room", "list"]));
     assert_eq!(code, Some(1));
-    assert!(err.contains("STENTOR_ADMIN_TOKEN") && err.contains("--env-file"), "{err}");
+    assert!(err.contains("STENTOR_ADMIN_TOKEN") && err.contains("--dev"), "{err}");
 }
 
 #[test]

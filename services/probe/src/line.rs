@@ -5,8 +5,9 @@
 
 use std::{fmt, time::Duration};
 
-use stentor_ids::{Code, Fault};
+use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::Backoff;
+use stentor_proto::v1::{RoomRequest, participant_service_client::ParticipantServiceClient};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{
     Request,
@@ -44,6 +45,22 @@ impl Target {
     /// [`Error::Url`] or [`Error::Unreachable`].
     pub async fn reach(&self) -> Result<(), Error> {
         Line::new(self.clone(), Patience::default()).dial().await.map(drop)
+    }
+
+    /// Gives up the ticket holder's seat in a room, so that another may have it; a speaker that only hangs up keeps it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the room says no; the others if it could not be asked.
+    pub async fn leave(&self, room: &RoomId) -> Result<(), Error> {
+        let line = Line::new(self.clone(), Patience::default());
+        let Connection { url, channel } = line.dial().await?;
+        let request = line.request(RoomRequest { room: room.to_string() })?;
+        let mut client = ParticipantServiceClient::new(channel);
+        match timeout(ANSWER, client.leave(request)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(status)) => Err(Error::of_status(&url, &status)),
+            Err(_) => Err(Error::Broken { url, reason: format!("no answer within {ANSWER:?}") }),
+        }
     }
 }
 
