@@ -159,8 +159,8 @@ impl Edge {
         };
         stop.cancel();
         rooms.stop().await;
-        // Dropping the fan-out engine waits for its threads, which is no work for this one.
-        drop(tokio::task::spawn_blocking(move || drop(rooms)).await);
+        // It waits for threads, which is no work for this one.
+        drop(tokio::task::spawn_blocking(move || rooms.fanout().stop()).await);
         outcome
     }
 }

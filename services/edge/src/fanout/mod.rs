@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use stentor_ids::{ParticipantId, RoomId};
 use stentor_relay::Output;
 use stentor_telemetry::NodeMetrics;
@@ -45,21 +46,23 @@ pub(crate) enum Close {
     Lost,
 }
 
-/// The shards of an edge. Dropping it stops them and cuts all of their connections.
+/// The shards of an edge. Dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct Fanout {
-    shards: Vec<(Arc<Inbox>, Option<JoinHandle<()>>)>,
+    shards: Vec<Arc<Inbox>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     turn: AtomicUsize,
 }
 
 impl Fanout {
     /// Starts `shards` threads (at least one). A listener that takes nothing for `patience` of what waits for it is dropped.
     pub(crate) fn start(shards: usize, patience: Duration, metrics: &NodeMetrics) -> io::Result<Self> {
-        let mut fanout = Self { shards: Vec::new(), turn: AtomicUsize::new(0) };
+        let mut fanout = Self { shards: Vec::new(), threads: Mutex::default(), turn: AtomicUsize::new(0) };
         for number in 0..shards.max(1) {
             let (shard, inbox) = Shard::new(patience, metrics)?;
+            fanout.shards.push(inbox);
             let thread = thread::Builder::new().name(format!("shard-{number}")).spawn(move || shard.run())?;
-            fanout.shards.push((inbox, Some(thread)));
+            fanout.threads.get_mut().push(thread);
         }
         Ok(fanout)
     }
@@ -84,24 +87,29 @@ impl Fanout {
         self.tell(|| Note::Close(room.clone(), close));
     }
 
-    /// Hands a listener over to one of the shards, in turn. A newcomer comes back if that shard's queue is full.
+    /// Hands a listener over to one of the shards, in turn. A newcomer comes back if that shard's queue is full, or the
+    /// shard has stopped.
     pub(crate) fn join(&self, newcomer: Newcomer) -> Result<(), Box<Newcomer>> {
         let turn = self.turn.fetch_add(1, Relaxed) % self.shards.len();
-        self.shards[turn].0.join(newcomer)
+        self.shards[turn].join(newcomer)
     }
 
     fn tell(&self, note: impl Fn() -> Note) {
-        self.shards.iter().for_each(|(inbox, _)| inbox.tell(note()));
+        self.shards.iter().for_each(|inbox| inbox.tell(note()));
+    }
+
+    /// Stops the shards and cuts all of their connections; waits for their threads, which takes no longer than a walk.
+    pub(crate) fn stop(&self) {
+        self.shards.iter().for_each(|inbox| inbox.stop());
+        for thread in self.threads.lock().drain(..) {
+            // One that panicked has said so.
+            drop(thread.join());
+        }
     }
 }
 
 impl Drop for Fanout {
     fn drop(&mut self) {
-        self.shards.iter().for_each(|(inbox, _)| inbox.stop());
-        for thread in self.shards.iter_mut().filter_map(|(_, thread)| thread.take()) {
-            if thread.join().is_err() {
-                tracing::error!("a shard panicked");
-            }
-        }
+        self.stop();
     }
 }

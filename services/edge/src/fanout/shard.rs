@@ -7,6 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     io::{self, ErrorKind},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -94,10 +95,6 @@ impl Shard {
                 self.sweep(now);
                 sweep_at = now + SWEEP;
             }
-        }
-        let Self { groups, meters, .. } = &mut self;
-        for (_, group) in groups.iter_mut() {
-            group.walk(|_, _| Err(Leave::Closed), |leave| meters.left(leave));
         }
     }
 
@@ -224,6 +221,19 @@ impl Shard {
             }
             used
         });
+    }
+}
+
+impl Drop for Shard {
+    /// Whoever comes from now on is turned away, and not left waiting.
+    fn drop(&mut self) {
+        self.inbox.stop();
+        for (_, group) in &mut self.groups {
+            group.walk(|_, _| Err(Leave::Closed), |leave| self.meters.left(leave));
+        }
+        if thread::panicking() {
+            tracing::error!("a shard panicked; its listeners are cut");
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! Invariants: granule positions rise from page to page; a slot is in at most one page.
 
 use stentor_ids::{SLOT_SAMPLES, Slot};
+use stentor_mix::SILENCE;
 
 use super::page::{Kind, Packets, Page};
 
@@ -13,8 +14,6 @@ pub(crate) const MAX_FILL: u64 = 25;
 /// Samples a player throws away at the start: 80 ms, what a decoder needs to converge when it joins in the middle (RFC
 /// 7845, section 4.6).
 const PRE_SKIP: u16 = 3840;
-/// 20 ms of digital silence in one CELT frame, full band, mono: what any decoder takes after any packet.
-const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 /// The granule position of a page on which no packet ends (RFC 3533, section 6).
 const NO_GRANULE: u64 = u64::MAX;
 
@@ -81,7 +80,7 @@ impl Pager {
             return;
         }
         for slot in (start.0..end.0).map(Slot) {
-            self.take(slot, &SILENCE, out);
+            self.take(slot, SILENCE, out);
         }
     }
 

@@ -127,6 +127,9 @@ fn a_long_gap_is_a_jump_of_the_granule_position() {
     });
     let granules: Vec<_> = pages.iter().map(|page| granule(page) / 960).skip(9).take(3).collect();
     assert_eq!(granules, [50, 53, 1_000_000_055]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("jump.ogg"), heard(&pages)).unwrap();
+    assert!(decoded(&folder.path().join("jump.ogg")).len() >= 100 * 960 - 3840, "sound is missing");
     assert_eq!(pages.iter().map(packets_in).sum::<usize>(), 100);
 }
 
