@@ -10,7 +10,7 @@ mod signals;
 
 use std::{io::Write as _, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::Parser as _;
 
 use crate::cli::{Cli, Command, NodeArgs};
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stentor: {error:#}");
+            eprintln!("stentor: {}", told(&error));
             ExitCode::FAILURE
         }
     }
@@ -38,4 +38,25 @@ async fn node(args: &NodeArgs) -> Result<()> {
     }
     config.validate()?;
     run::node(config).await
+}
+
+/// An error and its causes on one line, without a cause that what stands before it has told already.
+fn told(error: &Error) -> String {
+    let join = |told: String, cause: String| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    };
+    error.chain().map(ToString::to_string).fold(String::new(), join)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("in use").context("port 80: in use; free it").context("give another");
+        assert_eq!(told(&error), "give another: port 80: in use; free it");
+    }
 }
