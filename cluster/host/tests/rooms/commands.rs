@@ -42,7 +42,7 @@ async fn a_room_is_opened_up_to_a_listener_goes_live_and_ends() {
     let live = origin.command(&room, Command::GoLive(Empty {})).await.unwrap().room.unwrap();
     assert_eq!((live.lifecycle(), live.primary.as_str()), (Lifecycle::Live, "origin-1"));
     heard.heard_of(1, 20).await;
-    assert_eq!(heard.frames()[0].slot.0, 0, "the first slot of all");
+    assert!(heard.frames()[0].slot.0 < 50, "numbered from the moment it went live");
     let again = origin.command(&room, Command::GoLive(Empty {})).await.unwrap_err();
     assert_eq!(again.code, Code::WrongState);
 

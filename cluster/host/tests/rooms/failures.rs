@@ -60,6 +60,9 @@ async fn a_panic_restarts_its_room_at_a_higher_slot_and_touches_no_other() {
     let (breaks, engines) = fragile();
     let origin = cluster.origin_with("origin-1", Some(engines)).await;
     let rooms = [cluster.create("fragile", true).await, cluster.create("sturdy", true).await];
+    for room in &rooms {
+        cluster.owner(room, 1).await;
+    }
     let heard = [cluster.listen("relay-1", &rooms[0]).await, cluster.listen("relay-2", &rooms[1]).await];
     for heard in &heard {
         heard.heard_of(1, 20).await;
@@ -86,6 +89,7 @@ async fn a_room_that_keeps_panicking_is_given_up_to_another_origin() {
     let (breaks, engines) = fragile();
     let first = cluster.origin_with("origin-1", Some(engines)).await;
     let room = cluster.create("fragile", true).await;
+    cluster.owner(&room, 1).await;
     let heard = cluster.listen("relay-1", &room).await;
     heard.heard_of(1, 20).await;
     let second = cluster.origin("origin-2").await;

@@ -5,6 +5,7 @@
 mod claims;
 mod cluster;
 mod commands;
+mod etcd;
 mod failures;
 mod following;
 mod moves;

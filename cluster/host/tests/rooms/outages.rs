@@ -1,86 +1,116 @@
-//! Owners that lose touch with the directory.
+//! Owners that lose touch with the directory, or their room.
 
-use std::{sync::mpsc, time::Duration};
+use std::time::Duration;
 
-use stentor_directory::SessionState;
-use stentor_proto::v1::{Empty, Lifecycle, command_request::Command};
+use stentor_directory::{Directory, EtcdConfig, NodeRecord, NodeRole, SessionState};
+use stentor_ids::{Code, Epoch, NodeId, Slot};
+use stentor_proto::v1::{Empty, MuteRequest, command_request::Command};
 
-use crate::cluster::{Cluster, Origin, SOON, until};
+use crate::{
+    cluster::{Cluster, SOON, speak, until, who},
+    etcd::Etcd,
+};
 
-/// An origin in a thread of its own, which can be paused as by SIGSTOP.
-struct Pausable {
-    origin: std::sync::Arc<Origin>,
-    pause: mpsc::Sender<Duration>,
+async fn on_etcd(etcd: &Etcd) -> Cluster {
+    let config = EtcdConfig {
+        endpoints: vec![etcd.endpoint()],
+        connect_timeout_ms: 500,
+        request_timeout_ms: 500,
+        ..EtcdConfig::default()
+    };
+    Cluster { directory: Directory::etcd(config).await.unwrap(), ..Cluster::new() }
 }
 
-impl Pausable {
-    fn start(cluster: &Cluster, name: &'static str) -> Self {
-        let (directory, metrics) = (cluster.directory.clone(), cluster.metrics.clone());
-        let (pause, pauses) = mpsc::channel::<Duration>();
-        let (started, start) = mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async move {
-                let cluster = Cluster { directory, metrics };
-                started.send(std::sync::Arc::new(cluster.origin(name).await)).unwrap();
-                loop {
-                    match pauses.try_recv() {
-                        // Nothing else of this origin runs meanwhile.
-                        Ok(pause) => std::thread::sleep(pause),
-                        Err(mpsc::TryRecvError::Empty) => tokio::time::sleep(Duration::from_millis(5)).await,
-                        Err(mpsc::TryRecvError::Disconnected) => return,
-                    }
-                }
-            });
-        });
-        let origin = start.recv_timeout(SOON).unwrap();
-        Self { origin, pause }
-    }
+fn mute() -> Command {
+    Command::Mute(MuteRequest { participant: "ann".into(), muted: true, ..MuteRequest::default() })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_owner_whose_lease_ran_out_puts_its_key_back_at_its_own_epoch() {
-    let cluster = Cluster::new();
-    let _view = cluster.directory.view();
-    let paused = Pausable::start(&cluster, "origin-1");
-    let room = cluster.create("demo", true).await;
-    cluster.owner(&room, 1).await;
-    let heard = cluster.listen("relay-1", &room).await;
-    heard.heard_of(1, 20).await;
-    let lease = paused.origin.session.lease().unwrap();
-
-    paused.pause.send(Duration::from_millis(2_500)).unwrap();
-    let mut view = cluster.directory.view();
-    view.wait_for(|view| view.rooms[&room].owner.is_none()).await;
-    let at = heard.highest();
-    let owner = cluster.owner(&room, 1).await;
-    assert_eq!((owner.node.as_str(), owner.epoch.0), ("origin-1", 1));
-    until("it goes on", || heard.highest() > at.plus(50)).await;
-    assert_ne!(*paused.origin.session.state().borrow(), SessionState::Held(lease), "it is a new lease");
-    let ended = paused.origin.command(&room, Command::End(Empty {})).await.unwrap().room.unwrap();
-    assert_eq!(ended.lifecycle(), Lifecycle::Ended, "and commits again");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_owner_finds_itself_fenced_and_steps_down() {
-    let cluster = Cluster::new();
-    let _view = cluster.directory.view();
-    let paused = Pausable::start(&cluster, "origin-1");
+async fn an_owner_whose_lease_is_gone_puts_its_key_back_and_nobody_takes_the_room() {
+    let etcd = Etcd::start();
+    let cluster = on_etcd(&etcd).await;
+    let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
     let heard = cluster.listen("relay-1", &room).await;
     heard.heard_of(1, 20).await;
     let other = cluster.origin("origin-2").await;
+    let SessionState::Held(lease) = *origin.session.state().borrow() else { panic!("no lease") };
 
-    paused.pause.send(Duration::from_millis(4_000)).unwrap();
-    let owner = cluster.owner(&room, 2).await;
-    assert_eq!(owner.node, other.id);
-    heard.heard_of(2, 150).await;
-    until("the old owner has stepped down", || paused.origin.handle.rooms() == 0).await;
-    let get = paused.origin.command(&room, Command::Get(Empty {})).await.unwrap_err();
-    assert!(get.detail.contains("origin-2"), "{get}");
-    let frames = heard.frames();
-    let split = frames.iter().position(|frame| frame.epoch.0 == 2).unwrap();
-    assert!(frames[split..].iter().all(|frame| frame.epoch.0 == 2), "nothing of the old owner comes after");
-    assert_eq!(cluster.owner(&room, 2).await.epoch.0, 2, "and nothing moves again");
+    let key = "/stentor/v1/rooms/demo/owner";
+    let value = etcd.control(&["get", "-w", "fields", key]);
+    let field = |line: &str| line.strip_prefix("\"Lease\" : ").and_then(|lease| lease.parse::<i64>().ok());
+    let number = value.lines().find_map(field).expect("the owner key is on a lease");
+    etcd.control(&["lease", "revoke", &format!("{number:x}")]);
+    let mut view = cluster.directory.view();
+    view.wait_for(|view| view.rooms[&room].owner.is_none()).await;
+    let at = heard.highest();
+    let owner = cluster.owner(&room, 1).await;
+    assert_eq!((owner.node.as_str(), owner.epoch), ("origin-1", Epoch(1)));
+    until("it goes on", || heard.highest() > at.plus(100)).await;
+    assert_ne!(*origin.session.state().borrow(), SessionState::Held(lease), "it is a new lease");
+    assert_eq!(heard.audio().missing, [0; 0]);
+    assert_eq!(other.handle.rooms(), 0);
+    origin.command(&room, Command::End(Empty {})).await.expect("it commits again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_directory_a_mute_acts_at_once_and_is_committed_when_it_is_back() {
+    let mut etcd = Etcd::start();
+    let cluster = on_etcd(&etcd).await;
+    let origin = cluster.origin("origin-1").await;
+    let room = cluster.create("demo", true).await;
+    cluster.owner(&room, 1).await;
+    let edge = cluster.edge("edge-1");
+    let heard = cluster.listen("relay-1", &room).await;
+    let _ann = speak(&edge, &room, "ann", false).await;
+    heard.heard_of(1, 20).await;
+
+    etcd.kill();
+    let asked = origin.handle.owns(&room).unwrap().1;
+    let muted = origin.command(&room, mute());
+    let told = async {
+        until("the mute is told", || !heard.events().is_empty()).await;
+        origin.handle.owns(&room).unwrap().1
+    };
+    let (muted, told) = tokio::join!(muted, told);
+    assert!(told.since(asked) < 50, "told in slot {told}, asked for in {asked}");
+    assert!(muted.unwrap().room.unwrap().stage[0].muted);
+    let refused = origin.command(&room, Command::End(Empty {})).await.unwrap_err();
+    assert_eq!(refused.code, Code::DirectoryUnavailable);
+    assert!(refused.retry_after.is_some());
+
+    etcd.run();
+    let saved = async {
+        while cluster.record(&room).await.may_speak(&who("ann")) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, saved).await.expect("the mute is committed");
+    assert_eq!(cluster.owner(&room, 1).await.epoch, Epoch(1));
+    assert_eq!(heard.audio().missing, [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_was_pre_empted_goes_on_to_the_claims_first_slot_and_steps_down() {
+    let cluster = Cluster::new();
+    let origin = cluster.origin("origin-1").await;
+    let room = cluster.create("demo", true).await;
+    let owner = cluster.owner(&room, 1).await;
+    let heard = cluster.listen("relay-1", &room).await;
+    heard.heard_of(1, 20).await;
+
+    let ghost = NodeRecord::new(NodeId::new("ghost").unwrap(), NodeRole::Admin);
+    let ghost = cluster.directory.register(ghost, Duration::from_secs(1)).await.unwrap();
+    let from = heard.highest().plus(100);
+    let claim = cluster.directory.claim(&ghost, &room, Epoch(6), Some(owner.revision), from);
+    let stolen = claim.await.unwrap();
+    assert_eq!(stolen.epoch(), Epoch(7));
+    let refused = origin.command(&room, Command::End(Empty {})).await.unwrap_err();
+    assert_eq!(refused.code, Code::NotOwner);
+    until("it has stepped down", || origin.handle.rooms() == 0).await;
+    let get = origin.command(&room, Command::Get(Empty {})).await.unwrap_err();
+    assert!(get.detail.contains("ghost"), "{get}");
+    assert_eq!(heard.audio().missing, [0; 0]);
+    assert!(heard.highest() < from && heard.highest() >= Slot(from.0 - 2), "up to {from}");
 }
