@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use stentor_ids::Role;
 use stentor_tests::{
     cluster::{Cluster, Shape},
@@ -39,7 +40,7 @@ async fn a_join_is_one_trace_from_the_edge_to_the_owner() {
     listener.frames(50, Duration::from_secs(20)).await.unwrap();
     collector.trace(&through_both_relays("edge-a listen", &owners[0]), PATIENCE).await.unwrap();
 
-    let _stream = listen_within_a_trace(cluster.edge_port(1), "song").await;
+    let _stream = listen_within_a_trace(cluster.edge_port(1), "song").await.unwrap();
     let heard = through_both_relays(&format!("{CALLER} > edge-b listen"), &owners[1]);
     assert_eq!(collector.trace(&heard, PATIENCE).await.unwrap(), TRACE);
 }
@@ -51,18 +52,18 @@ fn through_both_relays(join: &str, owner: &str) -> Ways {
     [join.to_owned()].into_iter().chain(relays).chain(owners).collect()
 }
 
-/// Listens to `live.ogg` as part of [`TRACE`], until the first page of audio; hangs up when the stream is dropped.
-async fn listen_within_a_trace(port: u16, room: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+/// Listens to `live.ogg` as part of [`TRACE`] until audio comes; hangs up when the stream is dropped.
+async fn listen_within_a_trace(port: u16, room: &str) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!(
         "GET /v1/rooms/{room}/live.ogg HTTP/1.1\r\nHost: localhost\r\ntraceparent: 00-{TRACE}-{CALLER}-01\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     // OpusHead and OpusTags are two pages; audio begins with the third.
     while answer.windows(4).filter(|four| four == b"OggS").count() < 3 {
-        let read = timeout(PATIENCE, stream.read_buf(&mut answer)).await.unwrap().unwrap();
-        assert!(read > 0, "hung up after {}", String::from_utf8_lossy(&answer));
+        let read = timeout(PATIENCE, stream.read_buf(&mut answer)).await??;
+        ensure!(read > 0, "hung up after {}", String::from_utf8_lossy(&answer));
     }
-    stream
+    Ok(stream)
 }
