@@ -109,16 +109,18 @@ impl Rooms {
         let mut search = Search::new(room, self.cluster.view());
         let mut doubt = false;
         loop {
-            let place = self.find(room).await?;
-            let asked = matches!(place, Place::Owner(_));
-            let outcome = match place {
+            let outcome = match self.find(room).await? {
                 Place::Owner(owner) => self.ask(&owner, room, act.wire(room)).await.map(|reply| reply.room),
                 Place::Record(record, revision) => self.write(room, *record, revision, act).await,
                 // The last resort of an operator: a room that no origin takes can still be ended.
-                Place::Between(record, revision) if *act == Act::End && search.age() > OWNER => {
+                Place::Between(record, revision) if *act == Act::End && self.is_forsaken(&search) => {
                     self.write(room, *record, revision, act).await
                 }
-                Place::Between(..) | Place::Gone => Err(no_owner(room)),
+                // Nobody has to wait for what any owner would refuse.
+                Place::Between(record, _) => {
+                    applied(room, *record, act.command()).and_then(|_| Err(no_owner(room)))
+                }
+                Place::Gone => Err(no_owner(room)),
             };
             match outcome {
                 Ok(Some(status)) => return Ok(status),
@@ -128,8 +130,9 @@ impl Rooms {
                     return if act.is_done_in(status.lifecycle()) { Ok(status) } else { Err(fault) };
                 }
                 Err(fault) => {
+                    // An owner that says no has done nothing; one that says nothing may have.
+                    doubt |= fault.code == Code::NodeUnavailable;
                     search.again(fault).await?;
-                    doubt |= asked;
                 }
             }
         }
@@ -178,6 +181,11 @@ impl Rooms {
             }
             first.get_or_insert(owner.node);
         }
+    }
+
+    /// Whether no origin is going to take the room that is searched.
+    fn is_forsaken(&self, search: &Search<'_>) -> bool {
+        search.age() > OWNER || !has_origin(&self.cluster.view().snapshot())
     }
 
     async fn find(&self, room: &RoomId) -> Result<Place, Fault> {
