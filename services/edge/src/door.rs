@@ -2,21 +2,40 @@
 //!
 //! It does not know how the caller came, by HTTP or gRPC, and never keeps or logs a ticket.
 
+use std::time::Duration;
+
 use stentor_admission::{Claims, KeySet, bearer};
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
+use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
+
+/// When to try elsewhere after an edge that leaves: at once, but not all in the same moment.
+const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// The door of an edge.
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     keys: KeySet,
+    moving: watch::Receiver<Option<v1::Move>>,
 }
 
 impl Door {
-    pub(crate) const fn new(keys: KeySet) -> Self {
-        Self { keys }
+    /// `moving` turns to where people are to go when the edge leaves; newcomers are refused from then on.
+    pub(crate) const fn new(keys: KeySet, moving: watch::Receiver<Option<v1::Move>>) -> Self {
+        Self { keys, moving }
+    }
+
+    /// Whether newcomers are taken at all.
+    ///
+    /// # Errors
+    /// `Draining`: the edge is leaving.
+    pub(crate) fn check_open(&self) -> Result<(), Fault> {
+        if self.moving.borrow().is_none() {
+            return Ok(());
+        }
+        Err(Fault::new(Code::Draining, "this edge is leaving; connect to another").retry_after(ELSEWHERE))
     }
 
     /// Someone who wants to do more than hear: a valid ticket for the room is needed.
@@ -70,8 +89,6 @@ pub(crate) fn ticket_of(metadata: &MetadataMap) -> Result<Option<&str>, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use stentor_ids::{ParticipantId, Role};
 
     use super::*;
@@ -94,7 +111,7 @@ mod tests {
             issued_at: None,
         };
         let ticket = keys.sign(&claims, None).unwrap();
-        (Door::new(keys), ticket)
+        (Door::new(keys, watch::channel(None).1), ticket)
     }
 
     #[test]

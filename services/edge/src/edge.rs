@@ -35,12 +35,12 @@ pub enum Error {
     #[error("the edge's setting {0}")]
     Config(String),
     /// The port is taken, or not ours to take.
-    #[error("the edge cannot listen at {addr}: {source}; free the port or choose another")]
+    #[error("the edge cannot listen at {addr}: {reason}; free the port or choose another")]
     Bind {
         /// Where.
         addr: SocketAddr,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The certificate or its key is not usable.
     #[error("the edge's TLS: {0}")]
@@ -92,7 +92,7 @@ impl Edge {
         config.validate().map_err(Error::Config)?;
         let tls = config.tls.as_ref().map(|tls| acceptor(&tls.cert_pem, &tls.key_pem));
         let tls = tls.transpose().map_err(Error::Tls)?;
-        let bind = |source| Error::Bind { addr: config.listen, source };
+        let bind = |reason| Error::Bind { addr: config.listen, reason };
         let port = Port::bind(config.listen).map_err(bind)?;
         let shards = match config.shards {
             0 => thread::available_parallelism().map_or(1, NonZero::get),
@@ -104,7 +104,7 @@ impl Edge {
 
         let (moving, moves) = watch::channel(None);
         let handle = EdgeHandle { connections: Count::default(), moving: Arc::new(moving) };
-        let door = Arc::new(Door::new(keys));
+        let door = Arc::new(Door::new(keys, moves.clone()));
         let rooms = Rooms::new(rooms::Parts {
             door: door.clone(),
             carrier,
@@ -112,7 +112,6 @@ impl Edge {
             fanout,
             buffer: Duration::from_millis(config.buffer_ms),
             metrics: metrics.clone(),
-            moving: moves.clone(),
         });
         let (to_grpc, incoming) = mpsc::channel(HANDED_OVER);
         let service = Service {

@@ -12,7 +12,7 @@ use stentor_proto::{
     role_to_wire, status_of,
     v1::{self, speak_request, speak_response::Message, speak_service_server::SpeakService},
 };
-use stentor_telemetry::{NodeMetrics, Packet as Outcome, Protocol, Tier, propagation};
+use stentor_telemetry::{NodeMetrics, Packet as Outcome, Tier, propagation};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -60,6 +60,7 @@ impl Speak {
         request: Request<Streaming<v1::SpeakRequest>>,
     ) -> Result<(Connection, mpsc::Receiver<Result<v1::SpeakResponse, Status>>), Fault> {
         let (metadata, _, mut incoming) = request.into_parts();
+        self.door.check_open()?;
         let hello = hello(&mut incoming).await?;
         let room =
             RoomId::new(&hello.room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
@@ -100,7 +101,6 @@ impl SpeakService for Speak {
             self.metrics.refusal(fault.code);
             status_of(&fault)
         })?;
-        self.metrics.joins(Protocol::Grpc).inc();
         tokio::spawn(connection.run());
         Ok(Response::new(ReceiverStream::new(outgoing)))
     }

@@ -116,7 +116,7 @@ impl Http {
             Route::Room(name) => self.room(name, request, scheme).await?,
             Route::Health => answer(StatusCode::OK, "text/plain", "ok\n"),
             Route::Ready => {
-                self.rooms.check_open()?;
+                self.rooms.door().check_open()?;
                 answer(StatusCode::OK, "text/plain", "ready\n")
             }
         };
@@ -135,7 +135,7 @@ impl Http {
             answer.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if !body {
-            self.rooms.check_open()?;
+            self.rooms.door().check_open()?;
             self.rooms.check(&room, ticket).instrument(span).await?;
             return Ok(Outcome::Answer(answer, false));
         }

@@ -18,7 +18,6 @@ use stentor_link::{Carrier, Carry, Closed, Feed, Locator};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
 use stentor_telemetry::NodeMetrics;
-use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use on_air::{Audience, Heard, OnAir};
@@ -50,7 +49,6 @@ struct Inner {
     /// The seam buffer.
     buffer: Duration,
     metrics: NodeMetrics,
-    moving: watch::Receiver<Option<v1::Move>>,
     playing: Mutex<HashMap<RoomId, Arc<OnAir>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -64,13 +62,11 @@ pub(crate) struct Parts {
     pub(crate) fanout: Fanout,
     pub(crate) buffer: Duration,
     pub(crate) metrics: NodeMetrics,
-    /// Turns to where listeners are to go when the edge leaves; newcomers are refused from then on.
-    pub(crate) moving: watch::Receiver<Option<v1::Move>>,
 }
 
 impl Rooms {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { door, carrier, locator, fanout, buffer, metrics, moving } = parts;
+        let Parts { door, carrier, locator, fanout, buffer, metrics } = parts;
         Self(Arc::new(Inner {
             door,
             carrier,
@@ -78,22 +74,10 @@ impl Rooms {
             fanout,
             buffer,
             metrics,
-            moving,
             playing: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }))
-    }
-
-    /// Whether newcomers are taken at all.
-    ///
-    /// # Errors
-    /// `Draining`: the edge is leaving.
-    pub(crate) fn check_open(&self) -> Result<(), Fault> {
-        if self.0.moving.borrow().is_none() {
-            return Ok(());
-        }
-        Err(Fault::new(Code::Draining, "this edge is leaving; connect to another").retry_after(NEW_OWNER))
     }
 
     /// The room as it is, for someone who may hear it.
@@ -125,9 +109,9 @@ impl Rooms {
     /// Lets someone in to hear the room, which is played here from now on if it was not.
     ///
     /// # Errors
-    /// As [`Rooms::check`] and [`Rooms::check_open`]; `Overloaded` at a bound.
+    /// As [`Rooms::check`]; `Draining`; `Overloaded` at a bound.
     pub(crate) async fn admit(&self, room: &RoomId, ticket: Option<&str>) -> Result<Audience, Fault> {
-        self.check_open()?;
+        self.0.door.check_open()?;
         let claims = self.check(room, ticket).await?;
         if let Some(on_air) = self.0.playing.lock().get(room) {
             return Ok(on_air.admit(claims));
@@ -141,6 +125,11 @@ impl Rooms {
                 Err(Fault::new(Code::NoOwner, "the room was let go meanwhile").retry_after(NEW_OWNER))
             }
         }
+    }
+
+    /// Who checks those who come.
+    pub(crate) fn door(&self) -> &Door {
+        &self.0.door
     }
 
     /// The fan-out engine.

@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use stentor_proto::v1::{
-    ListenRequest, Visibility, listen_response::Message, listen_service_client::ListenServiceClient,
+use stentor_ids::Code;
+use stentor_proto::{
+    fault_of,
+    v1::{
+        ListenRequest, Visibility, listen_response::Message, listen_service_client::ListenServiceClient,
+        speak_service_client::SpeakServiceClient,
+    },
 };
 use tokio::time::timeout;
 
@@ -30,6 +35,9 @@ async fn newcomers_are_sent_away_natives_are_told_to_move_and_those_who_stay_are
     let refused = get(stage.addr, "/v1/rooms/demo/live.ogg").await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert_eq!(client.listen(request).await.unwrap_err().code(), tonic::Code::Unavailable);
+    let mut speaker = SpeakServiceClient::connect(format!("http://{}", stage.addr)).await.unwrap();
+    let refused = speaker.speak(futures::stream::pending()).await.unwrap_err();
+    assert_eq!(fault_of(&refused).code, Code::Draining);
     let told = loop {
         let message = timeout(SOON, native.message()).await.unwrap().unwrap().unwrap();
         if let Some(Message::Move(told)) = message.message {
