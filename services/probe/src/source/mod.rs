@@ -73,12 +73,18 @@ pub enum SourceError {
 /// A source of Opus packets.
 pub struct Source {
     name: String,
-    /// None for a pipe.
-    path: Option<PathBuf>,
+    origin: Origin,
     format: Format,
     repeated: bool,
     /// Packets since the source was last opened.
     number: u64,
+}
+
+/// Where a source can be had again.
+enum Origin {
+    File(PathBuf),
+    Memory(&'static [u8]),
+    Pipe,
 }
 
 enum Format {
@@ -93,30 +99,40 @@ impl Source {
     /// [`SourceError`] names the file and what is wrong with it.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, SourceError> {
         let path = path.as_ref();
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| SourceError::Io { name: name.clone(), error })?;
-        let format = Format::open(&name, Box::new(BufReader::new(file)))?;
-        Ok(Self { name, path: Some(path.to_owned()), format, repeated: false, number: 0 })
+        Self::open(path.display().to_string(), Origin::File(path.to_owned()))
     }
 
-    /// The same out of a pipe or out of memory; `name` is how errors call it. Blocks until its head is there.
+    /// The same, bundled with the program; `name` is how errors call it.
+    ///
+    /// # Errors
+    /// As [`Source::file`].
+    pub fn bundled(name: &str, bytes: &'static [u8]) -> Result<Self, SourceError> {
+        Self::open(name.to_owned(), Origin::Memory(bytes))
+    }
+
+    /// The same out of a pipe. Blocks until its head is there.
     ///
     /// # Errors
     /// As [`Source::file`].
     pub fn reader(name: &str, reader: impl Read + Send + 'static) -> Result<Self, SourceError> {
         let format = Format::open(name, Box::new(BufReader::new(reader)))?;
-        Ok(Self { name: name.to_owned(), path: None, format, repeated: false, number: 0 })
+        Ok(Self { name: name.to_owned(), origin: Origin::Pipe, format, repeated: false, number: 0 })
     }
 
     /// The same source, starting over at its end.
     ///
     /// # Errors
-    /// [`SourceError::NotRepeatable`] for what is not a file.
+    /// [`SourceError::NotRepeatable`] for a pipe.
     pub fn repeated(self) -> Result<Self, SourceError> {
-        match self.path {
-            Some(_) => Ok(Self { repeated: true, ..self }),
-            None => Err(SourceError::NotRepeatable { name: self.name }),
+        match self.origin {
+            Origin::Pipe => Err(SourceError::NotRepeatable { name: self.name }),
+            Origin::File(_) | Origin::Memory(_) => Ok(Self { repeated: true, ..self }),
         }
+    }
+
+    fn open(name: String, origin: Origin) -> Result<Self, SourceError> {
+        let format = Format::again(&name, &origin)?;
+        Ok(Self { name, origin, format, repeated: false, number: 0 })
     }
 
     /// The next packet; none at the end. Blocks.
@@ -135,16 +151,31 @@ impl Source {
                 let told = |error| SourceError::Packet { name: name.clone(), number, error };
                 return Packet::parse(bytes).map(Some).map_err(told);
             }
-            match &self.path {
-                _ if self.number == 0 => return Err(bad(&self.name, "it holds no audio")),
-                Some(path) if self.repeated => *self = Self::file(path)?.repeated()?,
-                _ => return Ok(None),
+            if self.number == 0 {
+                return Err(bad(&self.name, "it holds no audio"));
             }
+            if !self.repeated {
+                return Ok(None);
+            }
+            self.format = Format::again(&self.name, &self.origin)?;
+            self.number = 0;
         }
     }
 }
 
 impl Format {
+    fn again(name: &str, origin: &Origin) -> Result<Self, SourceError> {
+        match origin {
+            Origin::File(path) => {
+                let file =
+                    File::open(path).map_err(|error| SourceError::Io { name: name.to_owned(), error })?;
+                Self::open(name, Box::new(BufReader::new(file)))
+            }
+            Origin::Memory(bytes) => Self::open(name, Box::new(*bytes)),
+            Origin::Pipe => Err(SourceError::NotRepeatable { name: name.to_owned() }),
+        }
+    }
+
     fn open(name: &str, mut bytes: Bytes) -> Result<Self, SourceError> {
         let mut start = Vec::new();
         let read = bytes.by_ref().take(4).read_to_end(&mut start);
@@ -209,9 +240,12 @@ mod tests {
         let mut once = Source::file(file.path()).unwrap();
         let packets = std::iter::from_fn(|| once.next_packet().unwrap()).count();
         assert_eq!(packets, 5);
-        let mut looped = Source::file(file.path()).unwrap().repeated().unwrap();
-        for _ in 0..3 * packets {
-            assert_eq!(looped.next_packet().unwrap().unwrap().samples(), 960);
+        let bytes: &'static [u8] = std::fs::read(file.path()).unwrap().leak();
+        for source in [Source::file(file.path()), Source::bundled("tone", bytes)] {
+            let mut looped = source.unwrap().repeated().unwrap();
+            for _ in 0..3 * packets {
+                assert_eq!(looped.next_packet().unwrap().unwrap().samples(), 960);
+            }
         }
     }
 }
