@@ -18,6 +18,7 @@ use stentor_proto::v1;
 use stentor_room::{Actor, Room};
 
 use crate::{
+    absence::Absence,
     command::Request,
     desk::Reply,
     hosted::Hosted,
@@ -75,6 +76,7 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger<Reply>,
     pub(crate) media: Option<Media>,
     pub(crate) leaving: Leaving,
+    pub(crate) absence: Absence,
     /// The directory shows no owner; the key is to be put back.
     pub(crate) unowned: bool,
     pub(crate) reasserting: bool,
@@ -98,6 +100,7 @@ impl ractor::Actor for RoomActor {
             myself: myself.clone(),
             media: None,
             leaving: Leaving::No,
+            absence: Absence::default(),
             unowned: false,
             reasserting: false,
         };
@@ -146,6 +149,7 @@ impl State {
             let steps = self.ledger.retry();
             self.carry_out(steps)?;
         }
+        self.clear_seats()?;
         self.tell_status();
         Ok(())
     }

@@ -10,7 +10,10 @@ use stentor_room::Record;
 use stentor_telemetry::Claim as Outcome;
 use tokio::time::timeout;
 
-use crate::{origin::Origin, timebase::wall};
+use crate::{
+    origin::{Origin, restarting},
+    timebase::wall,
+};
 
 /// Slots by which a claim's first slot lies ahead: 100 ms for the claim itself and for clocks of two nodes that differ.
 const AHEAD: u64 = 5;
@@ -108,6 +111,8 @@ async fn own(
     preempt: Option<Revision>,
     from_slot: Slot,
 ) -> Result<Ownership, Failed> {
+    // The view may show the new key before the room runs, and the watch must not take it for one that was left behind.
+    let Some(_claiming) = origin.claiming(room) else { return Err(Failed::Run(restarting(room))) };
     let claimed = match origin.session() {
         Ok(session) => origin.directory.claim(&session, room, seen, preempt, from_slot).await,
         Err(error) => Err(error),

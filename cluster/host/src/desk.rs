@@ -8,7 +8,7 @@ use stentor_directory::{Error, Revision};
 use stentor_ids::{Epoch, Fault, NodeId, Role};
 use stentor_mix::Config;
 use stentor_proto::{role_to_wire, v1};
-use stentor_room::{Actor, Effect, Lifecycle, Record, Refusal};
+use stentor_room::{Actor, Command, Effect, Lifecycle, Record, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span, info_span};
 
@@ -62,6 +62,24 @@ impl State {
         let steps = self.ledger.settle(wall(), settled);
         self.carry_out(steps)?;
         self.hand_off_when_settled();
+        Ok(())
+    }
+
+    /// Gives up the seats of who has been without a connection for long.
+    pub(crate) fn clear_seats(&mut self) -> Result<(), ActorProcessingErr> {
+        let stage = self.ledger.room().record().stage();
+        let speakers = &self.hosted.speakers;
+        let absent =
+            stage.iter().map(|seat| &seat.id).filter(|id| !speakers.is_connected(id)).cloned().collect();
+        for id in self.absence.over(self.origin.timebase.now(), &absent) {
+            let Some(seat) = self.ledger.room().record().seat(&id) else { continue };
+            let by = Actor::Participant { id, name: seat.name.clone(), role: seat.role };
+            // Too much to do now: the next tick tries again.
+            let Ok(permit) = self.hosted.commands.clone().try_acquire_owned() else { return Ok(()) };
+            let (port, _) = tokio::sync::oneshot::channel();
+            let reply = Reply { by: by.clone(), port: port.into(), span: Span::none(), _permit: permit };
+            self.request(by, Request::Do(Command::Leave), reply)?;
+        }
         Ok(())
     }
 

@@ -41,14 +41,22 @@ impl HostHandle {
                 hand_overs.spawn(self.clone().hand_over(room));
             }
         }
-        // Those that stay are not waited for.
-        let stay = refused.len();
-        let mut count = self.origin.rooms.count();
-        let gone = timeout_at(deadline, count.wait_for(|rooms| *rooms <= stay)).await;
+        let gone = timeout_at(deadline, self.gone(&rooms, &refused)).await;
         if gone.is_err() {
             tracing::warn!(rooms = self.rooms(), ?within, "the drain's time is over");
         }
         self.report(&rooms, refused)
+    }
+
+    /// Waits until the last slots of those that were handed over are out. Those that stay are not waited for.
+    async fn gone(&self, rooms: &[RoomId], refused: &[(RoomId, Fault)]) {
+        let stays = |room: &RoomId| refused.iter().any(|(refused, _)| refused == room);
+        let mut count = self.origin.rooms.count();
+        while rooms.iter().any(|room| !stays(room) && self.owns(room).is_some()) {
+            if count.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     async fn hand_over(self, room: RoomId) -> Option<(RoomId, Fault)> {

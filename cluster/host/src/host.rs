@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use ractor::{ActorRef, rpc::CallResult};
 use stentor_directory::{Directory, Session};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
@@ -79,7 +80,8 @@ impl Host {
                 metrics,
                 timebase: Timebase::start(),
                 engines: engine::mixers(),
-                claims: parking_lot::Mutex::default(),
+                claims: Mutex::default(),
+                claiming: Mutex::default(),
                 supervisor: OnceLock::new(),
             }),
         })

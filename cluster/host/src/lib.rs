@@ -10,7 +10,7 @@
 //! | `watch`, `claims`, `claim` | which rooms to claim, when, and claiming one |
 //! | `supervisor` | restarts rooms that fail |
 //! | `actor`, `desk`, `tenure` | the room actor |
-//! | `ledger`, `command`, `status` | its pure parts: order of commands and commits, wire to domain and back |
+//! | `ledger`, `command`, `status`, `absence` | its pure parts: order of commands and commits, wire to domain and back |
 //! | `hosted`, `speakers`, `rooms` | what links and calls reach without the actor |
 //! | `media`, `clock`, `engine` | the audio of a live room |
 //! | `ingest`, `mirror` | speakers in, mix log out |
@@ -18,6 +18,7 @@
 //! Invariants: `OneWriter` (a room is committed only under its owner's fence), `RoleGate` (a change of the stage holds from
 //! the next slot), slots and lineages only rise, and nothing that a peer can send fast passes a mailbox.
 
+mod absence;
 mod actor;
 mod claim;
 mod claims;

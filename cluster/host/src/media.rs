@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use stentor_ids::{Epoch, Lineage, ParticipantId, SLOT_SAMPLES, Slot};
 use stentor_mix::{CodecError, Push, SlotOutput, SlotStats, Stage};
-use stentor_pace::WallTime;
+use stentor_pace::{WallTime, check::SlotOnce};
 use stentor_relay::{Frame, Inserted};
 use stentor_telemetry::{Frames, NodeMetrics, Packet, Tier};
 use tokio::{sync::watch, task::AbortHandle, time::sleep_until};
@@ -117,6 +117,7 @@ struct Loop {
     first: Slot,
     timebase: Timebase,
     metrics: NodeMetrics,
+    check: SlotOnce,
     /// Who hears the room without itself, as of this version of the speakers.
     monitors: (u64, BTreeSet<ParticipantId>),
     arrivals: Vec<Arrival>,
@@ -141,6 +142,7 @@ impl Loop {
             first,
             timebase,
             metrics,
+            check: SlotOnce::default(),
             monitors: (0, BTreeSet::new()),
             arrivals: Vec::new(),
             concealed: 0,
@@ -241,6 +243,9 @@ impl Loop {
             Inserted::TooOld | Inserted::OldLineage => Frames::Late,
         };
         self.metrics.frames(Tier::Origin, outcome).inc();
+        if let Err(violation) = self.check.given(slot, lineage) {
+            self.metrics.violated(&violation);
+        }
         self.hosted.emitted(slot);
         for (who, opus) in monitors {
             if let Some(edge) = self.hosted.speakers.link(&who) {

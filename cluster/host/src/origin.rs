@@ -2,6 +2,7 @@
 //! metrics, and the rooms themselves.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Origin {
     pub(crate) engines: EngineFactory,
     pub(crate) rooms: Rooms,
     pub(crate) claims: Mutex<Claims>,
+    /// Rooms that this node is claiming, or has claimed and does not run yet.
+    pub(crate) claiming: Mutex<BTreeSet<RoomId>>,
     pub(crate) supervisor: OnceLock<ActorRef<supervisor::Message>>,
 }
 
@@ -56,6 +59,12 @@ impl Origin {
     /// Whether this node may take a room on.
     pub(crate) fn has_place(&self) -> bool {
         self.rooms.len() < self.config.max_rooms as usize
+    }
+
+    /// Marks a room as being claimed, for as long as the mark lives. `None` if it is already.
+    pub(crate) fn claiming(&self, room: &RoomId) -> Option<Claiming<'_>> {
+        let new = self.claiming.lock().insert(room.clone());
+        new.then(|| Claiming { origin: self, room: room.clone() })
     }
 
     /// A room that runs here.
@@ -95,6 +104,18 @@ impl Origin {
             Ok(_) => no_owner(room, CLAIM_WAIT),
             Err(error) => Fault::new(Code::Internal, format!("room {room}: {error}")),
         }
+    }
+}
+
+/// The mark that a room is being claimed.
+pub(crate) struct Claiming<'a> {
+    origin: &'a Origin,
+    room: RoomId,
+}
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        self.origin.claiming.lock().remove(&self.room);
     }
 }
 

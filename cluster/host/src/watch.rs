@@ -178,9 +178,11 @@ impl Watch {
 
     /// Rooms that are to have an owner and have none that runs them; with the key that names this node, if one does.
     fn vacancies(&self, view: &View) -> Vec<(RoomId, Option<Revision>)> {
+        let claiming = self.origin.claiming.lock().clone();
         let vacant = |(id, room): (&RoomId, &Arc<stentor_directory::Room>)| {
             let wanted = self.wanted.get(id).is_some_and(|(_, wanted)| *wanted);
-            if !wanted || self.under_way.contains(id) || self.origin.rooms.contains(id) {
+            let busy = self.under_way.contains(id) || claiming.contains(id);
+            if !wanted || busy || self.origin.rooms.contains(id) {
                 return None;
             }
             match &room.owner {

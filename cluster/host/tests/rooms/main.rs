@@ -1,6 +1,6 @@
 //! Rooms on real origins that share an embedded directory and link to each other over loopback.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod claims;
 mod cluster;
