@@ -46,10 +46,11 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused(fault) => {
                 write!(f, "{fault}")?;
-                if let Some(wait) = fault.retry_after {
-                    write!(f, "\n  try again in {} s", wait.as_secs_f64().ceil())?;
+                match (hint(fault.code), fault.retry_after) {
+                    (Some(hint), _) => write!(f, "\n  {hint}"),
+                    (None, Some(wait)) => write!(f, "\n  try again in {} s", wait.as_secs_f64().ceil()),
+                    (None, None) => Ok(()),
                 }
-                hint(fault.code).map_or(Ok(()), |hint| write!(f, "\n  {hint}"))
             }
             Self::Unreachable { what, url, reason } => {
                 write!(f, "cannot reach the {what} at {url}: {reason}")?;
@@ -70,6 +71,11 @@ impl fmt::Display for Failure {
 
 const fn hint(code: Code) -> Option<&'static str> {
     match code {
+        Code::Unauthenticated => Some(
+            "an edge takes --ticket, or the keys to make one with (--key-file, STENTOR_TICKET_KEYS); an admin node takes \
+             --token. Beside `stentor dev`, --dev has both",
+        ),
+        Code::NotLiveYet => Some("`listen` and `speak` wait for it with --wait SECONDS"),
         Code::UnknownRoom => Some("`stentorctl room list` shows the rooms there are"),
         Code::UnknownNode => Some("`stentorctl node list` shows the nodes there are"),
         Code::UnknownParticipant => Some("`stentorctl participant list ROOM` shows who is on the stage"),
@@ -108,10 +114,9 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_and_what_to_do() {
-        let fault =
-            Fault::new(Code::NotLiveYet, "room \"x\" is open").retry_after(Duration::from_millis(1500));
+        let fault = Fault::new(Code::NoOwner, "room x has no owner").retry_after(Duration::from_millis(1500));
         let told = Failure::from(fault).to_string();
-        assert_eq!(told, "room \"x\" is open [not_live_yet]\n  try again in 2 s");
+        assert_eq!(told, "room x has no owner [no_owner]\n  try again in 2 s");
         let unknown = Failure::from(Fault::new(Code::UnknownRoom, "there is no room x"));
         assert!(unknown.to_string().ends_with("shows the rooms there are"));
         let url = "http://127.0.0.1:1".to_owned();

@@ -13,7 +13,10 @@ use stentor_proto::v1::{
 };
 use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming, async_trait, transport::Server};
+use tonic::{
+    Request, Response, Status, Streaming, async_trait,
+    transport::{Identity, Server, ServerTlsConfig},
+};
 
 /// One thing that the edge does in a call.
 pub(crate) enum Step<T> {
@@ -47,14 +50,29 @@ impl Edge {
         listen: Vec<Script<ListenResponse>>,
         speak: Vec<Script<SpeakResponse>>,
     ) -> Self {
+        Self::serve(Server::builder(), "http", listen, speak).await
+    }
+
+    /// The same over TLS.
+    pub(crate) async fn start_tls(identity: Identity, listen: Vec<Script<ListenResponse>>) -> Self {
+        let tls = ServerTlsConfig::new().identity(identity);
+        Self::serve(Server::builder().tls_config(tls).unwrap(), "https", listen, vec![]).await
+    }
+
+    async fn serve(
+        mut server: Server,
+        scheme: &str,
+        listen: Vec<Script<ListenResponse>>,
+        speak: Vec<Script<SpeakResponse>>,
+    ) -> Self {
         let calls = Calls {
             listen: Arc::new(Mutex::new(listen.into())),
             speak: Arc::new(Mutex::new(speak.into())),
             ..Calls::default()
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let serving = Server::builder()
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let serving = server
             .add_service(listen_service_server::ListenServiceServer::new(calls.clone()))
             .add_service(speak_service_server::SpeakServiceServer::new(calls.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));

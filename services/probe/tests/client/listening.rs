@@ -10,7 +10,7 @@ use stentor_proto::{
     v1::{self, listen_response::Message},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Status, transport::Identity};
 
 fn config(edges: &[&str]) -> ListenConfig {
     let edges = edges.iter().map(|&edge| edge.to_owned()).collect();
@@ -130,4 +130,26 @@ async fn what_was_heard_is_in_the_sink_when_the_caller_stops() {
     let (end, pcm) = run.await.unwrap().unwrap();
     assert_eq!((end, pcm.into_samples().len()), (ListenEnd::Stopped, 50 * 960));
     assert_eq!(handle.report().skipped, 5);
+}
+
+#[tokio::test]
+async fn an_edge_is_trusted_by_the_certificates_given_and_by_no_others() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let pem = made.cert.pem();
+    let identity = Identity::from_pem(&pem, made.signing_key.serialize_pem());
+    let script = || [frames(0..5), ended()].into_iter().flatten().collect();
+    let edge = Edge::start_tls(identity, vec![script()]).await;
+    let trusting = |pem: String| {
+        let mut config = config(&[&edge.url]);
+        config.target.ca_pem = Some(pem.into_bytes());
+        config
+    };
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem();
+    let (end, _) = listen(trusting(other)).await;
+    assert!(
+        matches!(&end, Err(Error::Unreachable { reason, .. }) if reason.contains("certificate")),
+        "{end:?}"
+    );
+    let (end, report) = listen(trusting(pem)).await;
+    assert_eq!((end.unwrap(), report.got), (ListenEnd::RoomEnded, 5));
 }
