@@ -52,9 +52,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What the browser has told so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Heard {
-    /// `currentTime` of the element: how much it has played.
-    pub played: Duration,
-    /// Moments looked at, ten a second.
+    /// `currentTime` of the element: where in the stream it plays. Zero until it begins, somewhere in a live stream.
+    pub position: Duration,
+    /// Moments looked at while it played, ten a second.
     pub moments: usize,
     /// Those of them that were not silence.
     pub audible: usize,
@@ -181,9 +181,12 @@ impl Heard {
             self.error.get_or_insert_with(|| error.to_owned());
             return;
         }
-        let played = Duration::try_from_secs_f64(report["played"].as_f64().unwrap_or(0.0));
-        self.played = self.played.max(played.unwrap_or_default());
-        self.moments += 1;
-        self.audible += usize::from(report["level"].as_f64().unwrap_or(0.0) > AUDIBLE);
+        let position = Duration::try_from_secs_f64(report["position"].as_f64().unwrap_or(0.0));
+        let position = position.unwrap_or_default();
+        if position > self.position {
+            self.position = position;
+            self.moments += 1;
+            self.audible += usize::from(report["level"].as_f64().unwrap_or(0.0) > AUDIBLE);
+        }
     }
 }
