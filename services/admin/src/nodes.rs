@@ -1,6 +1,6 @@
 //! The members of the cluster, as the directory's view has them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use stentor_directory::{NodeRecord, NodeRole, View};
 use stentor_ids::{Code, Fault, NodeId};
@@ -24,12 +24,23 @@ impl Nodes {
         Ok(view.nodes.values().map(|node| told(node, &owned)).collect())
     }
 
-    /// Tells a node to start or stop draining. The answer says how many rooms it has left.
+    /// Tells a node to start or stop draining. The answer says how many rooms it has left. A node that is busy leaving may
+    /// answer too late; then what it has told the directory meanwhile counts.
     pub(crate) async fn drain(&self, id: &NodeId, draining: bool) -> Result<v1::Node, Fault> {
         let view = self.cluster.listed()?;
         let node = view.nodes.get(id).ok_or_else(|| unknown(id))?;
-        let answer = self.cluster.control.drain(&node.link_addr, draining).await?;
-        Ok(v1::Node { draining: answer.draining, rooms: answer.rooms, ..told(node, &BTreeMap::new()) })
+        let fault = match self.cluster.control.drain(&node.link_addr, draining).await {
+            Ok(v1::DrainResponse { draining, rooms, .. }) => {
+                return Ok(v1::Node { draining, rooms, ..told(node, &BTreeMap::new()) });
+            }
+            Err(fault) => fault,
+        };
+        let now = self.cluster.listed()?;
+        let changed = |now: &&Arc<NodeRecord>| now.draining == draining && node.draining != draining;
+        match now.nodes.get(id).filter(changed) {
+            Some(node) if fault.code == Code::NodeUnavailable => Ok(told(node, &owned(&now))),
+            _ => Err(fault),
+        }
     }
 
     /// Whether a room can be moved there.

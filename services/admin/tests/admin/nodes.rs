@@ -3,6 +3,7 @@
 use stentor_directory::{NodeRecord, NodeRole};
 use stentor_ids::{Code, NodeId};
 use stentor_proto::v1::{self, Lifecycle};
+use tokio::net::TcpListener;
 
 use crate::support::{Cluster, new, refused, told};
 
@@ -44,6 +45,27 @@ async fn a_node_that_does_not_answer_is_named_as_unavailable() {
     let _session = cluster.register("o-1", NodeRole::Origin, nobody.to_string()).await;
     let fault = refused(cluster.operator().drain_node(v1::NodeRequest { node: "o-1".into() }).await);
     assert_eq!(fault.code, Code::NodeUnavailable, "{fault}");
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_and_answers_too_late_is_believed_by_its_record() {
+    let cluster = Cluster::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let link_addr = silent.local_addr().unwrap().to_string();
+    let session = cluster.register("o-1", NodeRole::Origin, link_addr.clone()).await;
+    let node = || v1::NodeRequest { node: "o-1".into() };
+    let id = session.node().clone();
+    let record = NodeRecord { link_addr, draining: true, ..NodeRecord::new(id, NodeRole::Origin) };
+    let begins_to_leave = async {
+        let called = silent.accept().await.unwrap();
+        session.update(record).await.unwrap();
+        called
+    };
+    let mut operator = cluster.operator();
+    let (drained, _called) = tokio::join!(operator.drain_node(node()), begins_to_leave);
+    assert!(drained.unwrap().into_inner().draining);
+    // It drains already and says nothing: nobody knows whether it has heard.
+    assert_eq!(refused(operator.drain_node(node()).await).code, Code::NodeUnavailable);
 }
 
 #[tokio::test]
