@@ -5,7 +5,7 @@ use std::time::Duration;
 use stentor_ids::{Code, Fault, RoomId};
 use tokio::{
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use crate::HostHandle;
@@ -13,6 +13,12 @@ use crate::HostHandle;
 /// Rooms that are handed over at once: enough that the second each one takes to move does not add up, few enough that the
 /// nodes that take them are not asked for everything in one moment.
 const AT_ONCE: usize = 8;
+
+/// How long a room that is refused is offered again: a node that has just joined or a directory that was away for a moment
+/// may take it then. What is refused for longer is told instead of waited for.
+const OFFERED: Duration = Duration::from_secs(1);
+/// How long between two offers.
+const OFFER_AGAIN: Duration = Duration::from_millis(200);
 
 /// What became of a drain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,11 +66,15 @@ impl HostHandle {
     }
 
     async fn hand_over(self, room: RoomId) -> Option<(RoomId, Fault)> {
-        match self.hand_off(&room, None).await {
-            Ok(_) => None,
-            // It went while the drain was coming to it.
-            Err(_) if self.owns(&room).is_none() => None,
-            Err(fault) => Some((room, fault)),
+        let give_up = Instant::now() + OFFERED;
+        loop {
+            match self.hand_off(&room, None).await {
+                Ok(_) => return None,
+                // It went while the drain was coming to it.
+                Err(_) if self.owns(&room).is_none() => return None,
+                Err(fault) if Instant::now() >= give_up => return Some((room, fault)),
+                Err(_) => sleep(OFFER_AGAIN).await,
+            }
         }
     }
 

@@ -36,8 +36,10 @@ impl Engine for Fragile {
     }
     fn tick(&mut self, now: Time, slot: Slot) -> Result<SlotOutput, CodecError> {
         if let Some(breaks) = &self.breaks {
-            assert!(!breaks.now.swap(false, Relaxed), "told to break");
-            assert!(!breaks.always.load(Relaxed), "told to break each time");
+            if breaks.now.swap(false, Relaxed) || breaks.always.load(Relaxed) {
+                // A panic without its message: printing a backtrace would stall the whole runtime of this test.
+                std::panic::resume_unwind(Box::new("told to break"));
+            }
         }
         self.mixer.tick(now, slot)
     }
