@@ -1,6 +1,7 @@
 //! Log lines on standard error and, where a collector is named, spans over OTLP. Set up once for the process.
 //!
-//! Only our own spans are exported: those of the exporter's own gRPC client would feed themselves.
+//! The log's filter is the log's alone: a quiet log does not thin out traces. Only our own spans are exported, from level
+//! `INFO` up: those of the exporter's own gRPC client would feed themselves.
 
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
@@ -9,8 +10,9 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider},
 };
 use serde::{Deserialize, Serialize};
+use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::FilterFn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 /// Prefix of the targets whose spans are exported: our crates.
@@ -33,7 +35,7 @@ pub enum Format {
 pub struct Config {
     /// How a log line looks.
     pub format: Format,
-    /// Which events and spans there are, as `tracing_subscriber::EnvFilter` reads it: `info`, or
+    /// Which events and spans the log shows, as `tracing_subscriber::EnvFilter` reads it: `info`, or
     /// `info,stentor_link=debug`.
     pub filter: String,
     /// Where spans go: `http://host:port` of an OTLP collector's gRPC port. Without it none are exported.
@@ -160,7 +162,7 @@ pub fn init(config: &Config, instance: &str) -> Result<Guard, Error> {
             .with_tracer(provider.tracer(OUR_TARGETS))
             .with_location(false)
             .with_threads(false)
-            .with_filter(FilterFn::new(|metadata| metadata.target().starts_with(OUR_TARGETS)))
+            .with_filter(Targets::new().with_target(OUR_TARGETS, Level::INFO))
     });
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(true);
     let lines = match config.format {
@@ -169,8 +171,7 @@ pub fn init(config: &Config, instance: &str) -> Result<Guard, Error> {
     };
     tracing_subscriber::registry()
         .with(spans)
-        .with(lines)
-        .with(config.env_filter()?)
+        .with(lines.with_filter(config.env_filter()?))
         .try_init()
         .map_err(|_| Error::Twice)?;
     Ok(Guard { provider })
