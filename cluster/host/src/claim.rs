@@ -79,7 +79,7 @@ pub(crate) async fn claim(origin: &Origin, target: Target) -> Claimed {
 /// # Errors
 /// `Draining` or `Overloaded` if this node takes no rooms; else what the directory answers.
 pub(crate) async fn take_over(
-    origin: &Origin,
+    origin: &Arc<Origin>,
     room: &RoomId,
     request: &v1::TakeOverRequest,
 ) -> Result<v1::TakeOverResponse, Fault> {
@@ -94,6 +94,8 @@ pub(crate) async fn take_over(
     let revision = u64::try_from(request.owner_revision).map_err(|_| {
         Fault::new(Code::InvalidArgument, format!("owner_revision is {}", request.owner_revision))
     })?;
+    // The view may show the new key before the room runs, and the watch must not take it for one that was left behind.
+    let _claiming = origin.claiming(room).ok_or_else(|| restarting(room))?;
     let (seen, from_slot) = (Epoch(request.epoch), Slot(request.from_slot));
     let ownership = own(origin, room, seen, Some(Revision(revision)), from_slot).await?;
     Ok(v1::TakeOverResponse {
@@ -111,8 +113,6 @@ async fn own(
     preempt: Option<Revision>,
     from_slot: Slot,
 ) -> Result<Ownership, Failed> {
-    // The view may show the new key before the room runs, and the watch must not take it for one that was left behind.
-    let Some(_claiming) = origin.claiming(room) else { return Err(Failed::Run(restarting(room))) };
     let claimed = match origin.session() {
         Ok(session) => origin.directory.claim(&session, room, seen, preempt, from_slot).await,
         Err(error) => Err(error),

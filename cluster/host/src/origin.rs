@@ -62,9 +62,9 @@ impl Origin {
     }
 
     /// Marks a room as being claimed, for as long as the mark lives. `None` if it is already.
-    pub(crate) fn claiming(&self, room: &RoomId) -> Option<Claiming<'_>> {
+    pub(crate) fn claiming(self: &Arc<Self>, room: &RoomId) -> Option<Claiming> {
         let new = self.claiming.lock().insert(room.clone());
-        new.then(|| Claiming { origin: self, room: room.clone() })
+        new.then(|| Claiming { origin: self.clone(), room: room.clone() })
     }
 
     /// A room that runs here.
@@ -108,12 +108,12 @@ impl Origin {
 }
 
 /// The mark that a room is being claimed.
-pub(crate) struct Claiming<'a> {
-    origin: &'a Origin,
-    room: RoomId,
+pub(crate) struct Claiming {
+    origin: Arc<Origin>,
+    pub(crate) room: RoomId,
 }
 
-impl Drop for Claiming<'_> {
+impl Drop for Claiming {
     fn drop(&mut self) {
         self.origin.claiming.lock().remove(&self.room);
     }

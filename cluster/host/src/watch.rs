@@ -5,10 +5,7 @@
 //!
 //! Invariant: at most [`CLAIMS_AT_ONCE`] claims are under way.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use stentor_directory::{LeaseId, Revision, Session, SessionState, View};
 use stentor_ids::{NodeId, RoomId};
@@ -21,7 +18,7 @@ use crate::{
     actor::Message,
     claim::{Claimed, Target, claim},
     claims::Vacancy,
-    origin::{Origin, origins},
+    origin::{Claiming, Origin, origins},
     rooms::Running,
 };
 
@@ -37,8 +34,7 @@ pub(crate) struct Watch {
     /// Who last owned a room, and where its links were.
     last_owners: BTreeMap<RoomId, (NodeId, String)>,
     lease: Option<LeaseId>,
-    jobs: JoinSet<(RoomId, Claimed)>,
-    under_way: BTreeSet<RoomId>,
+    jobs: JoinSet<(Claiming, Claimed)>,
 }
 
 impl Watch {
@@ -49,7 +45,6 @@ impl Watch {
             last_owners: BTreeMap::new(),
             lease: session.lease().ok(),
             jobs: JoinSet::new(),
-            under_way: BTreeSet::new(),
         }
     }
 
@@ -102,13 +97,12 @@ impl Watch {
             if self.jobs.len() >= CLAIMS_AT_ONCE || !self.origin.has_place() {
                 break;
             }
-            let known = view.rooms.get(&due.room).cloned();
-            let Some(room) = known else { continue };
+            let known = view.rooms.get(&due.room).cloned().zip(self.origin.claiming(&due.room));
+            let Some((room, claiming)) = known else { continue };
             let former = self.last_owners.get(&due.room).filter(|(node, _)| *node != self.origin.me).cloned();
-            self.under_way.insert(due.room.clone());
             let target = Target { room, preempt: due.preempt, vacant: now.since(due.since), former };
             let origin = self.origin.clone();
-            self.jobs.spawn(async move { (due.room, claim(&origin, target).await) });
+            self.jobs.spawn(async move { (claiming, claim(&origin, target).await) });
         }
         next
     }
@@ -139,15 +133,14 @@ impl Watch {
         }
     }
 
-    fn ended(&mut self, ended: Option<(RoomId, Claimed)>) {
-        let Some((room, claimed)) = ended else { return };
-        self.under_way.remove(&room);
+    fn ended(&self, ended: Option<(Claiming, Claimed)>) {
+        let Some((claiming, claimed)) = ended else { return };
         let now = self.origin.timebase.now();
         let mut claims = self.origin.claims.lock();
         match claimed {
             Claimed::Won => {}
-            Claimed::Lost => claims.restart(&room, now),
-            Claimed::NotYet(wait) => claims.shun(room, now + wait),
+            Claimed::Lost => claims.restart(&claiming.room, now),
+            Claimed::NotYet(wait) => claims.shun(claiming.room.clone(), now + wait),
         }
     }
 
@@ -181,8 +174,7 @@ impl Watch {
         let claiming = self.origin.claiming.lock().clone();
         let vacant = |(id, room): (&RoomId, &Arc<stentor_directory::Room>)| {
             let wanted = self.wanted.get(id).is_some_and(|(_, wanted)| *wanted);
-            let busy = self.under_way.contains(id) || claiming.contains(id);
-            if !wanted || busy || self.origin.rooms.contains(id) {
+            if !wanted || claiming.contains(id) || self.origin.rooms.contains(id) {
                 return None;
             }
             match &room.owner {

@@ -35,11 +35,10 @@ impl Engine for Fragile {
         self.mixer.monitor(who, on)
     }
     fn tick(&mut self, now: Time, slot: Slot) -> Result<SlotOutput, CodecError> {
-        if let Some(breaks) = &self.breaks {
-            if breaks.now.swap(false, Relaxed) || breaks.always.load(Relaxed) {
-                // A panic without its message: printing a backtrace would stall the whole runtime of this test.
-                std::panic::resume_unwind(Box::new("told to break"));
-            }
+        let breaks = |breaks: &Arc<Breaks>| breaks.now.swap(false, Relaxed) || breaks.always.load(Relaxed);
+        if self.breaks.as_ref().is_some_and(breaks) {
+            // A panic without its message: printing a backtrace would stall the whole runtime of this test.
+            std::panic::resume_unwind(Box::new("told to break"));
         }
         self.mixer.tick(now, slot)
     }
