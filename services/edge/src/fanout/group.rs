@@ -1,4 +1,4 @@
-//! The listeners of one room and page time on one shard, and the last two seconds of pages that they are served from.
+//! The listeners of one room on one shard who take it cut the same way, and the last two seconds of pages that they are served from.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use stentor_relay::Output;
 use stentor_telemetry::Leave;
 
 use super::session::{Fate, Session};
-use crate::ogg::{FIRST_AUDIO, Page, PageTime, Pager, checksum, header_pages, last_page};
+use crate::ogg::{Cut, FIRST_AUDIO, Page, Pager, checksum, header_pages, last_page};
 
 /// Audio that a ring holds: what a listener may fall behind before it is skipped forward. The kernel's socket buffer
 /// holds some more.
@@ -25,20 +25,20 @@ pub(super) struct Ring {
     last: Page,
 }
 
-/// One room's listeners of one page time.
+/// One room's listeners who take it cut the same way.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) room: RoomId,
-    pub(super) page: PageTime,
+    pub(super) cut: Cut,
     pub(super) sessions: Slab<Session>,
     ring: Ring,
     pager: Pager,
 }
 
 impl Ring {
-    fn new(serial: u32, page: PageTime) -> Self {
+    fn new(serial: u32, cut: Cut) -> Self {
         // One page more than the audio, so that the longest pages leave time to take one.
-        let bound = (RING_SLOTS / page.slots()) as usize + 1;
+        let bound = (RING_SLOTS / cut.page.slots()) as usize + 1;
         let (headers, last) = (header_pages(serial), last_page(serial));
         Self { pages: VecDeque::with_capacity(bound), start: 0, bound, headers, last }
     }
@@ -77,11 +77,11 @@ impl Ring {
 }
 
 impl Group {
-    pub(super) fn new(room: RoomId, page: PageTime) -> Self {
+    pub(super) fn new(room: RoomId, cut: Cut) -> Self {
         // One serial number for a room wherever it is heard, so that its stream at another edge looks the same.
         let serial = checksum(room.as_str().as_bytes());
-        let (ring, pager) = (Ring::new(serial, page), Pager::new(serial, page));
-        Self { room, page, sessions: Slab::new(), ring, pager }
+        let (ring, pager) = (Ring::new(serial, cut), Pager::new(serial, cut));
+        Self { room, cut, sessions: Slab::new(), ring, pager }
     }
 
     /// Takes what is played next, and says whether a page came of it.

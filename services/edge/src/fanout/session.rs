@@ -13,7 +13,7 @@ use stentor_telemetry::Leave;
 use super::{group::Ring, wire::Wire};
 use crate::{
     count::Held,
-    ogg::{FIRST_AUDIO, Page, PageTime},
+    ogg::{Cut, FIRST_AUDIO, Page},
 };
 
 /// Skips, each within [`SKIP_MEMORY`] of the one before, after which a listener is dropped: its link does not carry the
@@ -37,7 +37,7 @@ pub(crate) enum Framing {
 pub(crate) struct Newcomer {
     pub(crate) wire: Wire,
     pub(crate) room: RoomId,
-    pub(crate) page: PageTime,
+    pub(crate) cut: Cut,
     pub(crate) framing: Framing,
     /// The answer's head, which goes out before the stream.
     pub(crate) head: Bytes,

@@ -24,7 +24,7 @@ use super::{
     inbox::{Inbox, Mail, Note},
     session::{Fate, Newcomer, Session, Tally},
 };
-use crate::{clock, ogg::PageTime};
+use crate::{clock, ogg::Cut};
 
 /// How often listeners are looked at for whom nothing came: ended tickets, sockets that take nothing, farewells that
 /// wait. A ticket's end is kept as exactly as this.
@@ -166,7 +166,7 @@ impl Shard {
     fn seat(&mut self, newcomer: Newcomer) {
         // A room that left while the newcomer was on its way has ended, for all that this listener will see.
         let over = !self.rooms.contains_key(&newcomer.room);
-        let number = self.group_for(&newcomer.room, newcomer.page);
+        let number = self.group_for(&newcomer.room, newcomer.cut);
         let Self { poll, groups, meters, scratch, .. } = self;
         let group = &mut groups[number];
         let mut session = Session::new(newcomer, group.ring(), clock::now());
@@ -182,15 +182,15 @@ impl Shard {
         }
     }
 
-    /// The group of a room and page time; a new one knows what was played last.
-    fn group_for(&mut self, room: &RoomId, page: PageTime) -> usize {
+    /// The group of a room and its cut; a new one knows what was played last.
+    fn group_for(&mut self, room: &RoomId, cut: Cut) -> usize {
         let Self { rooms, groups, .. } = self;
         let known = rooms.get_mut(room);
-        let found = known.as_ref().and_then(|known| known.groups.iter().find(|at| groups[**at].page == page));
+        let found = known.as_ref().and_then(|known| known.groups.iter().find(|at| groups[**at].cut == cut));
         if let Some(&found) = found {
             return found;
         }
-        let mut group = Group::new(room.clone(), page);
+        let mut group = Group::new(room.clone(), cut);
         let number = groups.vacant_key();
         if let Some(known) = known {
             known.groups.push(number);
@@ -268,27 +268,27 @@ impl Meters {
 
     /// Writes to every listener of a group what it lacks, after `first`.
     fn walk(&self, group: &mut Group, scratch: &mut Vec<u8>, mut first: impl FnMut(&mut Session, &Ring)) {
-        let (now, page, mut tally) = (clock::now(), group.page, Tally::default());
+        let (now, cut, mut tally) = (clock::now(), group.cut, Tally::default());
         let visit = |session: &mut Session, ring: &Ring| {
             first(session, ring);
             session.advance(ring, now, scratch, &mut tally)
         };
         group.walk(visit, |leave| self.left(leave));
-        self.count(&tally, page);
+        self.count(&tally, cut);
     }
 
     /// Writes to one listener what it lacks.
     fn advance(&self, session: &mut Session, group: &Group, scratch: &mut Vec<u8>) -> Fate {
         let mut tally = Tally::default();
         let fate = session.advance(group.ring(), clock::now(), scratch, &mut tally);
-        self.count(&tally, group.page);
+        self.count(&tally, group.cut);
         fate
     }
 
-    fn count(&self, tally: &Tally, page: PageTime) {
+    fn count(&self, tally: &Tally, cut: Cut) {
         self.bytes.inc_by(tally.bytes);
-        self.out.inc_by(tally.pages * page.slots());
-        self.skipped.inc_by(tally.skipped * page.slots());
+        self.out.inc_by(tally.pages * cut.page.slots());
+        self.skipped.inc_by(tally.skipped * cut.page.slots());
         for wait in &tally.joined {
             self.metrics.joins(Protocol::Ogg).inc();
             self.metrics.join().observe(*wait);

@@ -15,7 +15,11 @@ use stentor_relay::Frame;
 use stentor_telemetry::{Frames, Leave, Metrics, Protocol, Tier};
 
 use super::*;
-use crate::{clock, count::Count, ogg::PageTime};
+use crate::{
+    clock,
+    count::Count,
+    ogg::{Cut, PageTime},
+};
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -60,7 +64,7 @@ impl Stage {
         let newcomer = Newcomer {
             wire: Wire::new(server, None),
             room: self.room.clone(),
-            page: PageTime::from_millis(who.page_ms.unwrap_or(100)).unwrap(),
+            cut: Cut { page: PageTime::from_millis(who.page_ms.unwrap_or(100)).unwrap(), ..Cut::default() },
             framing: if who.raw { Framing::Raw } else { Framing::Chunked },
             head: Bytes::from_static(b"HEAD\r\n\r\n"),
             participant: who.participant,

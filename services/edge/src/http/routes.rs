@@ -25,7 +25,7 @@ use super::{
 use crate::{
     clock,
     fanout::Framing,
-    ogg::PageTime,
+    ogg::{Cut, Pad, PageTime},
     rooms::{Audience, Rooms},
 };
 
@@ -56,7 +56,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) audience: Audience,
-    pub(crate) page: PageTime,
+    pub(crate) cut: Cut,
     pub(crate) framing: Framing,
     pub(crate) head: Bytes,
     pub(crate) since: Time,
@@ -127,7 +127,7 @@ impl Http {
         let since = clock::now();
         let span = tracing::info_span!("listen", protocol = "ogg", room = name);
         propagation::adopt_http(&span, request.headers());
-        let (room, page, ticket) = (room_id(name)?, page_time(request)?, ticket(request)?);
+        let (room, cut, ticket) = (room_id(name)?, cut(request)?, ticket(request)?);
         let mut answer = answer(StatusCode::OK, "audio/ogg; codecs=opus", Bytes::new());
         answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
         let framing = if request.version() == Version::HTTP_10 { Framing::Raw } else { Framing::Chunked };
@@ -141,7 +141,7 @@ impl Http {
         }
         let audience = self.rooms.admit(&room, ticket).instrument(span).await?;
         let head = encode_endless(&answer);
-        Ok(Outcome::Listen(Box::new(Seat { audience, page, framing, head, since })))
+        Ok(Outcome::Listen(Box::new(Seat { audience, cut, framing, head, since })))
     }
 
     async fn room(&self, name: &str, request: &Request, scheme: &str) -> Result<Answer, Fault> {
@@ -199,12 +199,22 @@ fn room_id(name: &str) -> Result<RoomId, Fault> {
     RoomId::new(name).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))
 }
 
-fn page_time(request: &Request) -> Result<PageTime, Fault> {
-    let Some(page) = parameter(request, "page") else { return Ok(PageTime::DEFAULT) };
-    page.parse().ok().and_then(PageTime::from_millis).ok_or_else(|| {
-        let detail = format!("page={page:.20} is no page time; give a multiple of 20 from 20 to 1000, in ms");
-        Fault::new(Code::InvalidArgument, detail)
-    })
+/// How the listener wants the stream cut: `page=MS`, `pad=KBPS`.
+fn cut(request: &Request) -> Result<Cut, Fault> {
+    let bad = |detail: String| Fault::new(Code::InvalidArgument, detail);
+    let page = parameter(request, "page").map(|page| {
+        page.parse().ok().and_then(PageTime::from_millis).ok_or_else(|| {
+            bad(format!("page={page:.20} is no page time; give a multiple of 20 from 20 to 1000, in ms"))
+        })
+    });
+    let pad = parameter(request, "pad").map(|pad| {
+        pad.parse().ok().and_then(Pad::from_kbps).ok_or_else(|| {
+            bad(format!(
+                "pad={pad:.20} is not offered; give 128, 256, 512 or 1024, in kbit/s, or leave it out"
+            ))
+        })
+    });
+    Ok(Cut { page: page.transpose()?.unwrap_or_default(), pad: pad.transpose()?.unwrap_or_default() })
 }
 
 /// The ticket in the `Authorization` header, or in the query, since an audio element cannot set headers.
@@ -243,13 +253,18 @@ mod tests {
     }
 
     #[test]
-    fn a_page_time_is_a_multiple_of_20_ms_up_to_a_second() {
-        let page = |query: &str| page_time(&get(&format!("/x{query}"))).map(PageTime::slots);
+    fn a_listener_says_how_the_stream_is_cut() {
+        let cut = |query: &str| cut(&get(&format!("/x{query}")));
+        let page = |query| cut(query).map(|cut| cut.page.slots());
         assert_eq!((page(""), page("?a=b&page=1000"), page("?page=20&x")), (Ok(5), Ok(50), Ok(1)));
+        assert_eq!(cut("?pad=256").unwrap().pad, Pad::from_kbps(256).unwrap());
+        assert_eq!(cut("?page=20").unwrap().pad, Pad::default());
         for bad in
             ["?page=", "?page=0", "?page=30", "?page=1020", "?page=-20", "?page=99999999999", "?page=x"]
+                .into_iter()
+                .chain(["?pad=", "?pad=0", "?pad=100", "?pad=99999999999", "?page=20&pad=x"])
         {
-            assert_eq!(page(bad).unwrap_err().code, Code::InvalidArgument, "{bad}");
+            assert_eq!(cut(bad).unwrap_err().code, Code::InvalidArgument, "{bad}");
         }
     }
 

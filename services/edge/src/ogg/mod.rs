@@ -4,10 +4,12 @@
 //! Positions are those of the room: the granule position after slot `s` is `(s + 1) × 960`, whenever and at whichever
 //! edge a listener joins. Sequence numbers are each listener's own, from 0, and are written when a page is sent.
 
+mod cut;
 mod page;
 mod pager;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cut::{Cut, Pad, PageTime};
 pub(crate) use page::{Page, checksum};
-pub(crate) use pager::{FIRST_AUDIO, PageTime, Pager, header_pages, last_page};
+pub(crate) use pager::{FIRST_AUDIO, Pager, header_pages, last_page};

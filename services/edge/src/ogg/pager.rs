@@ -1,4 +1,4 @@
-//! Slots in, pages out: cuts a room's audio into pages of one length, aligned to multiples of it, so that every shard
+//! Slots in, pages out: cuts a room's audio into pages, aligned to multiples of their length, so that every shard
 //! and every edge cuts alike.
 //!
 //! Invariants: granule positions rise from page to page; a slot is in at most one page.
@@ -6,7 +6,10 @@
 use stentor_ids::{SLOT_SAMPLES, Slot};
 use stentor_mix::SILENCE;
 
-use super::page::{Kind, Packets, Page};
+use super::{
+    cut::Cut,
+    page::{Kind, Packets, Page},
+};
 
 /// Longest gap that is filled with silence, so that time stays true: half a second. After a longer one the granule
 /// position jumps; filling it late would put every listener behind live by as much, for good.
@@ -22,39 +25,22 @@ const VENDOR: &[u8] = b"stentor";
 /// Sequence number of a listener's first audio page: two header pages come before it.
 pub(crate) const FIRST_AUDIO: u32 = 2;
 
-/// Length of a page in slots: 1 to 50, which is 20 to 1000 ms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct PageTime(u8);
-
-impl PageTime {
-    /// 100 ms: fewest writes that still leave a listener less than half a second behind live.
-    pub(crate) const DEFAULT: Self = Self(5);
-
-    /// From milliseconds; `None` unless it is a multiple of 20 between 20 and 1000.
-    pub(crate) fn from_millis(millis: u32) -> Option<Self> {
-        (millis.is_multiple_of(20) && (20..=1000).contains(&millis)).then_some(Self((millis / 20) as u8))
-    }
-
-    /// In slots.
-    pub(crate) fn slots(self) -> u64 {
-        self.0.into()
-    }
-}
-
-/// Cuts one room's slots into pages of one length.
+/// Cuts one room's slots into pages, all in one way.
 #[derive(Debug)]
 pub(crate) struct Pager {
     serial: u32,
-    page: PageTime,
+    cut: Cut,
     packets: Packets,
+    /// A packet with its padding, on its way into a page.
+    padded: Vec<u8>,
     /// The first slot that has not been taken.
     next: Option<Slot>,
 }
 
 impl Pager {
     /// A pager whose stream has this serial number.
-    pub(crate) fn new(serial: u32, page: PageTime) -> Self {
-        Self { serial, page, packets: Packets::default(), next: None }
+    pub(crate) fn new(serial: u32, cut: Cut) -> Self {
+        Self { serial, cut, packets: Packets::default(), padded: Vec::new(), next: None }
     }
 
     /// Takes the packet of a slot and hands finished pages to `out`. A slot that was passed already is left out; slots
@@ -92,13 +78,14 @@ impl Pager {
     }
 
     fn take(&mut self, slot: Slot, packet: &[u8], out: &mut impl FnMut(Page)) {
-        if !self.packets.push(packet) {
+        self.cut.pad.write(packet, &mut self.padded);
+        if !self.packets.push(&self.padded) {
             self.flush(out);
             // An empty page takes any packet that is an Opus packet; what is longer than a page is left out.
-            self.packets.push(packet);
+            self.packets.push(&self.padded);
         }
         self.next = Some(slot.next());
-        if slot.next().0.is_multiple_of(self.page.slots()) {
+        if slot.next().0.is_multiple_of(self.cut.page.slots()) {
             self.flush(out);
         }
     }

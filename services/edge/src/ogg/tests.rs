@@ -33,7 +33,7 @@ fn heard(pages: &[Page]) -> Vec<u8> {
 
 fn pages_of(page_ms: u32, feed: impl FnOnce(&mut Pager, &mut dyn FnMut(Page))) -> Vec<Page> {
     let mut pages = Vec::new();
-    let mut pager = Pager::new(7, PageTime::from_millis(page_ms).unwrap());
+    let mut pager = Pager::new(7, Cut { page: PageTime::from_millis(page_ms).unwrap(), ..Cut::default() });
     feed(&mut pager, &mut |page| pages.push(page));
     pager.flush(&mut |page| pages.push(page));
     pages
@@ -150,11 +150,4 @@ fn packets_too_large_for_one_page_make_it_shorter() {
         (0..50).for_each(|slot| pager.frame(Slot(slot), &[0xf8; 1500], &mut out));
     });
     assert_eq!(pages.iter().map(|page| granule(page) / 960).collect::<Vec<_>>(), [42, 50]);
-}
-
-#[test]
-fn page_times_are_multiples_of_a_slot_up_to_a_second() {
-    let slots = |ms| PageTime::from_millis(ms).map(PageTime::slots);
-    assert_eq!([20, 100, 1000].map(slots), [Some(1), Some(5), Some(50)]);
-    assert_eq!([0, 10, 30, 1020].map(slots), [None; 4]);
 }

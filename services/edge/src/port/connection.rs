@@ -109,7 +109,7 @@ async fn say(socket: &mut Socket, bytes: &[u8]) {
 
 /// Makes a listener out of a connection.
 fn hand_over(service: &Service, socket: Socket, seat: Seat, held: Held) -> io::Result<()> {
-    let Seat { audience, page, framing, head, since } = seat;
+    let Seat { audience, cut, framing, head, since } = seat;
     let (socket, tls) = match socket {
         Socket::Plain(socket) => (socket, None),
         Socket::Tls(stream) => {
@@ -120,7 +120,7 @@ fn hand_over(service: &Service, socket: Socket, seat: Seat, held: Held) -> io::R
     let newcomer = Newcomer {
         wire: Wire::new(socket.into_std()?, tls),
         room: audience.on_air.room().clone(),
-        page,
+        cut,
         framing,
         head,
         until: audience.claims.as_ref().map(|claims| clock::when(claims.expires_at)),
