@@ -16,7 +16,7 @@ const USAGE: &str = "\
 usage: measure latency [SECONDS]            mouth to ear through three tiers, by gRPC and by Ogg at 20 ms pages
        measure handoff [RUNS]               what listeners miss when the owning origin is killed
        measure fanout [PAGE_MS] [COUNT …]   CPU and memory per live.ogg listener of one edge
-       measure room [SECONDS]               CPU of one talking room on its origin";
+       measure room [ROOMS]                 CPU of talking rooms on their origin";
 
 fn number(text: Option<&String>, default: usize) -> Result<usize> {
     text.map_or(Ok(default), |text| text.parse().map_err(|_| anyhow::anyhow!("{text:?} is not a number")))
@@ -34,7 +34,7 @@ async fn main() -> Result<()> {
             let counts = if counts.is_empty() { vec![1000, 4000] } else { counts };
             fanout::measure(number(args.get(1), 100)?, &counts).await
         }
-        Some("room") => room::measure(number(args.get(1), 60)?).await,
+        Some("room") => room::measure(number(args.get(1), 1)?).await,
         _ => bail!("{USAGE}"),
     }
 }

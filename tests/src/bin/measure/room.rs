@@ -1,4 +1,4 @@
-//! CPU of one talking room on its origin: the owner with the room, less the other origin without one.
+//! CPU of talking rooms on their origin, less what the origin uses without a room.
 
 use std::time::Duration;
 
@@ -7,24 +7,29 @@ use stentor_tests::cluster::{Cluster, Shape};
 
 use crate::fanout::cpu_over;
 
-pub(crate) async fn measure(seconds: usize) -> Result<()> {
-    let length = Duration::from_secs(seconds as u64);
-    let cluster = Cluster::start(Shape::default()).await?;
-    cluster.live_room("talk").await?;
-    let voices = cluster.speak_demo("talk").await?;
-    let listener = cluster.listen(0, "talk")?;
-    listener.frames(100, Duration::from_secs(20)).await?;
-    let owner = cluster.owner("talk", Duration::from_secs(20)).await?;
-    let talking = cpu_over(cluster.node(&owner)?, length).await?;
+/// How long each state is watched.
+const WATCH: Duration = Duration::from_secs(20);
+
+pub(crate) async fn measure(rooms: usize) -> Result<()> {
+    let cluster = Cluster::start(Shape { origins: 1, ..Shape::default() }).await?;
+    let origin = cluster.node("origin-a")?;
+    let idle = cpu_over(origin, WATCH).await?;
+    let (mut voices, mut listeners) = (Vec::new(), Vec::new());
+    for room in (0..rooms).map(|number| format!("talk-{number}")) {
+        cluster.live_room(&room).await?;
+        voices.push(cluster.speak_demo(&room).await?);
+        listeners.push(cluster.listen(0, &room)?);
+    }
+    let talking = cpu_over(origin, WATCH).await?;
     drop(voices);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let silent = cpu_over(cluster.node(&owner)?, length / 2).await?;
-    cluster.ctl(&["room", "end", "talk"]).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let idle = cpu_over(cluster.node(&owner)?, length / 2).await?;
-    println!("origin with one room of two voices in conversation: {:.2} % of a core", talking * 100.0);
-    println!("the same room live with nobody speaking:            {:.2} %", silent * 100.0);
-    println!("the origin without a room:                          {:.2} %", idle * 100.0);
-    println!("talking rooms per core, from the difference:        {:.0}", 1.0 / (talking - idle));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let silent = cpu_over(origin, WATCH).await?;
+    println!("{rooms} rooms of two voices in conversation, taken by two relays, on one origin");
+    println!("{:<34} {:>12} {:>12} {:>14}", "", "% of a core", "a room", "rooms per core");
+    println!("{:<34} {:>12.2}", "no room", idle * 100.0);
+    for (what, cpu) in [("talking", talking), ("live, nobody speaking", silent)] {
+        let room = (cpu - idle) / rooms as f64;
+        println!("{what:<34} {:>12.2} {:>12.2} {:>14.0}", cpu * 100.0, room * 100.0, 1.0 / room);
+    }
     Ok(())
 }
