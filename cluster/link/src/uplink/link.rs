@@ -10,6 +10,7 @@ use stentor_proto::{
     v1::{self, uplink_request::Message as Up, uplink_response::Message as Down},
 };
 use stentor_telemetry::{LinkKind, propagation};
+use tokio::time::Instant;
 use tonic::{Request, Streaming};
 use tracing::{Instrument, Span, debug, info};
 
@@ -28,6 +29,9 @@ const RETRY_BASE: Duration = Duration::from_millis(50);
 const RETRY_CAP: Duration = Duration::from_secs(1);
 /// How long seats are kept while nobody owns the room. A person who talks into nothing should know after a minute.
 const GIVE_UP: Duration = Duration::from_secs(60);
+/// How long an owner that is not the owner any more may still say goodbye. A planned move is in the directory a second
+/// before the slot at which it happens, and until then the old owner is the one that is heard.
+const PARTING: Duration = Duration::from_millis(1500);
 
 /// The task of one room.
 pub(super) struct Link {
@@ -195,6 +199,7 @@ impl Link {
         let topology = self.uplinks.topology.clone();
         let mut changed = topology.changed();
         let lane = self.lane.clone();
+        let mut parting = None;
         loop {
             tokio::select! {
                 told = inbound.message() => match told {
@@ -213,10 +218,10 @@ impl Link {
                 },
                 () = lane.task.notified() => if self.take_changes() { return Over::Done },
                 Ok(()) = changed.changed() => {
-                    if has_left(topology.as_ref(), &self.room, &link_addr) {
-                        return Over::Moved;
-                    }
+                    let left = has_left(topology.as_ref(), &self.room, &link_addr);
+                    parting = left.then(|| parting.unwrap_or_else(|| Instant::now() + PARTING));
                 }
+                () = reached(parting) => return Over::Moved,
             }
         }
     }
@@ -329,6 +334,14 @@ impl Seat {
 
 fn detach(participant: &ParticipantId, stream: u64) -> Up {
     Up::Detach(v1::SpeakerDetach { participant: participant.to_string(), stream })
+}
+
+/// Waits until then; for ever if there is no such moment.
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Whether the room's owner is not at this address any more, as far as this node can see.

@@ -200,7 +200,8 @@ async fn while_a_room_has_no_owner_packets_are_dropped_and_then_the_newest_are_h
     let heard = second.heard();
     assert!(heard.len() <= 20, "no more than 200 ms were kept: {heard:?}");
     let dropped = cluster.metrics.for_node(&id("edge-1")).uplink_packets(Tier::Edge, Outcome::Dropped).get();
-    assert!(dropped >= 80, "{dropped} were dropped");
+    // A few went into the connection as it broke.
+    assert!((70..=100).contains(&dropped), "{dropped} were dropped");
     assert!(anna.events().try_recv().is_err());
 }
 
