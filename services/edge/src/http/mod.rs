@@ -7,7 +7,7 @@
 //! | path | methods | answer |
 //! |---|---|---|
 //! | `/v1/rooms/{room}` | GET HEAD OPTIONS | the room's state and how to join it, as JSON |
-//! | `/v1/rooms/{room}/live.ogg?page=20..1000` | GET HEAD OPTIONS | an endless Ogg/Opus stream |
+//! | `/v1/rooms/{room}/live.ogg?page=20..1000&pad=128..1024` | GET HEAD OPTIONS | an endless Ogg/Opus stream |
 //! | `/healthz`, `/readyz` | GET HEAD OPTIONS | whether the edge lives, and takes listeners |
 //!
 //! Everything else is a problem (RFC 9457).
