@@ -94,7 +94,8 @@ async fn open(port: u16, request: String) -> Result<(TcpStream, Duration)> {
         let read = stream.read(&mut part).await?;
         anyhow::ensure!(read > 0, "hung up after {:?}", String::from_utf8_lossy(&got));
         got.extend_from_slice(&part[..read]);
-        anyhow::ensure!(got.starts_with(b"HTTP/1.1 200"), "answered {:?}", String::from_utf8_lossy(&got));
+        let taken = got.starts_with(b"HTTP/1.1 200") || got.starts_with(b"HTTP/1.0 200");
+        anyhow::ensure!(taken, "answered {:?}", String::from_utf8_lossy(&got));
     }
     Ok((stream, start.elapsed()))
 }

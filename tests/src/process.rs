@@ -110,12 +110,24 @@ impl Process {
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
+    /// What it uses.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage(self.pid())
+    }
+}
+
+/// What a process uses, as the system accounts for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage(pub u32);
+
+impl Usage {
     /// User and system time that it has used.
     ///
     /// # Errors
     /// When the process is gone.
-    pub fn cpu_time(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+    pub fn cpu_time(self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0))?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
         Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
@@ -125,8 +137,8 @@ impl Process {
     ///
     /// # Errors
     /// When the process is gone.
-    pub fn resident(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+    pub fn resident(self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
         Ok(line.split_whitespace().nth(1).context("no figure in VmRSS")?.parse::<u64>()? * 1024)
     }

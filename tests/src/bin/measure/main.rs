@@ -11,15 +11,24 @@ mod latency;
 mod room;
 
 use anyhow::{Result, bail};
+use stentor_tests::process::Usage;
 
 const USAGE: &str = "\
 usage: measure latency [SECONDS]            mouth to ear through three tiers, by gRPC and by Ogg at 20 ms pages
        measure handoff [RUNS]               what listeners miss when the owning origin is killed
        measure fanout [PAGE_MS] [COUNT …]   CPU and memory per live.ogg listener of one edge
+       measure crowd PID PORT PATH PAGE_MS [COUNT …]   the same of any other server of an endless Ogg stream
        measure room [ROOMS]                 CPU of talking rooms on their origin";
 
 fn number(text: Option<&String>, default: usize) -> Result<usize> {
     text.map_or(Ok(default), |text| text.parse().map_err(|_| anyhow::anyhow!("{text:?} is not a number")))
+}
+
+/// How many listeners at once, one after the other.
+fn counts(args: &[String], from: usize) -> Result<Vec<usize>> {
+    let counts: Vec<usize> =
+        args.iter().skip(from).map(|count| number(Some(count), 0)).collect::<Result<_>>()?;
+    Ok(if counts.is_empty() { vec![1000, 4000] } else { counts })
 }
 
 #[tokio::main]
@@ -28,11 +37,10 @@ async fn main() -> Result<()> {
     match args.first().map(String::as_str) {
         Some("latency") => latency::measure(number(args.get(1), 60)?).await,
         Some("handoff") => handoff::measure(number(args.get(1), 20)?).await,
-        Some("fanout") => {
-            let counts: Vec<usize> =
-                args.iter().skip(2).map(|count| number(Some(count), 0)).collect::<Result<_>>()?;
-            let counts = if counts.is_empty() { vec![1000, 4000] } else { counts };
-            fanout::measure(number(args.get(1), 100)?, &counts).await
+        Some("fanout") => fanout::measure(number(args.get(1), 100)?, &counts(&args, 2)?).await,
+        Some("crowd") if args.len() > 4 => {
+            let (server, port) = (Usage(args[1].parse()?), args[2].parse()?);
+            fanout::crowd(server, port, &args[3], number(args.get(4), 100)?, &counts(&args, 5)?).await
         }
         Some("room") => room::measure(number(args.get(1), 1)?).await,
         _ => bail!("{USAGE}"),

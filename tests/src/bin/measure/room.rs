@@ -12,7 +12,7 @@ const WATCH: Duration = Duration::from_secs(20);
 
 pub(crate) async fn measure(rooms: usize) -> Result<()> {
     let cluster = Cluster::start(Shape { origins: 1, ..Shape::default() }).await?;
-    let origin = cluster.node("origin-a")?;
+    let origin = cluster.node("origin-a")?.usage();
     let idle = cpu_over(origin, WATCH).await?;
     let (mut voices, mut listeners) = (Vec::new(), Vec::new());
     for room in (0..rooms).map(|number| format!("talk-{number}")) {
