@@ -7,7 +7,7 @@
 //! Invariants: every queue and map has a bound, stated on its constant; a payload's bytes are shared, not copied, up to
 //! the encoding of the message that carries them; nothing a peer sends makes the process panic.
 
-mod clock;
+pub mod clock;
 pub mod control;
 mod downlink;
 mod feed;

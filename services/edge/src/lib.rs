@@ -14,7 +14,6 @@
 //! | `ogg` | Ogg/Opus pages |
 //! | `door` | tickets |
 
-mod clock;
 mod config;
 mod count;
 mod door;
@@ -25,6 +24,8 @@ mod http;
 mod ogg;
 mod port;
 mod rooms;
+
+use stentor_link::clock;
 
 pub use config::{Config, Tls};
 pub use edge::{Edge, EdgeHandle, Error};
