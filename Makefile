@@ -43,10 +43,9 @@ fmt-check:
 lint: setup-build ## Run clippy over everything, warnings refused
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# The scenarios start the binaries, so these are built first.
+# The scenarios start the binaries; cargo builds these along with the tests of their own crates.
 .PHONY: unit
 unit: setup ## Run all tests, whole-cluster scenarios included
-	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 
 .PHONY: deny

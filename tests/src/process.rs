@@ -161,7 +161,7 @@ impl Drop for Process {
 pub fn binary(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let found = test.ancestors().skip(1).take(3).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.with_context(|| format!("{name} is not built; `make test` and `cargo build --bins` build it"))
+    found.with_context(|| format!("{name} is not built; `make test` builds it, as does `cargo build --bins`"))
 }
 
 /// Ports that a test may listen on: below those that the system gives to outgoing connections (32768 on Linux), so that
