@@ -212,15 +212,6 @@ impl Cluster {
         self.nodes.iter().map(|node| node.link).collect()
     }
 
-    /// The metrics of a node, as its `/metrics` gives them.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn metrics(&self, name: &str) -> Result<String> {
-        let node = &self.nodes[self.index(name)?];
-        Ok(http::get(node.ops, "/metrics").await?.body_text())
-    }
-
     /// The etcd under the cluster.
     pub const fn etcd(&mut self) -> &mut Etcd {
         &mut self.etcd
@@ -281,11 +272,7 @@ impl Cluster {
         self.ticket_until(room, sub, Role::Speaker, wall_now() - Duration::from_secs(60))
     }
 
-    /// A ticket with an expiry of one's choice.
-    ///
-    /// # Errors
-    /// When a name is none.
-    pub fn ticket_until(&self, room: &str, sub: &str, role: Role, expires: WallTime) -> Result<String> {
+    fn ticket_until(&self, room: &str, sub: &str, role: Role, expires: WallTime) -> Result<String> {
         let claims = Claims {
             room: RoomId::new(room)?,
             participant: ParticipantId::new(sub)?,

@@ -45,12 +45,6 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
-    /// What it is called in logs.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -89,11 +83,6 @@ impl Process {
             std::thread::sleep(Duration::from_millis(10));
         }
         bail!("{} still runs after {within:?}; its log ends:\n{}", self.name, self.log_tail())
-    }
-
-    /// Whether it has ended.
-    pub fn ended(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
     /// All that it has printed.

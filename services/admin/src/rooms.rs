@@ -9,8 +9,7 @@ use std::{ops::Bound, time::Duration};
 use futures::{StreamExt, stream};
 use stentor_directory::{Error as DirectoryError, NodeRole, Revision, Room as Stored, View};
 use stentor_ids::{Code, Fault, NodeId, RoomId};
-use stentor_link::Owner;
-use stentor_pace::WallTime;
+use stentor_link::{Owner, clock};
 use stentor_proto::v1::{self, RoomStatus, command_request::Command as Wire};
 use stentor_room::{Actor, Command, Record, Refusal, Room, Spec};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -279,7 +278,7 @@ fn has_origin(view: &View) -> bool {
 /// A record after an operator's command.
 fn applied(room: &RoomId, record: Record, command: Command) -> Result<Record, Fault> {
     let mut changed = Room::new(record);
-    match changed.handle(wall_clock(), &Actor::Operator, command) {
+    match changed.handle(clock::wall(), &Actor::Operator, command) {
         Ok(_) => Ok(changed.record().clone()),
         // A participant comes back later; an operator can open the doors.
         Err(Refusal::NotOpen { .. }) => {
@@ -300,9 +299,4 @@ fn no_owner(room: &RoomId) -> Fault {
 fn not_running(room: &RoomId, record: &Record) -> Fault {
     let detail = format!("room {room} is {}; only open and live rooms are at a node", record.lifecycle());
     Fault::new(Code::WrongState, detail)
-}
-
-fn wall_clock() -> WallTime {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    WallTime::default() + since_epoch
 }
