@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use ractor::{ActorRef, rpc::CallResult};
 use stentor_directory::{Directory, Session};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
-use stentor_link::{Carry, Feed, MixLog, Pool, Topology, control};
+use stentor_link::{Carry, Feed, FollowStream, Pool, Topology, control};
 use stentor_pace::Time;
 use stentor_proto::v1;
 use stentor_room::Actor;
@@ -275,7 +275,7 @@ impl Carry for HostHandle {
         Ok(self.running(room)?.hosted.feed.clone())
     }
 
-    async fn mix_log(&self, room: &RoomId, epoch: Epoch) -> Result<MixLog, Fault> {
+    async fn follow(&self, room: &RoomId, _by: NodeId, epoch: Epoch) -> Result<FollowStream, Fault> {
         let hosted = self.running(room)?.hosted;
         let own = hosted.epoch();
         if own < epoch {

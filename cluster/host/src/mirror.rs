@@ -51,7 +51,7 @@ impl MixLog {
 }
 
 /// The log of a room from now on, after the stage as it is.
-pub(crate) fn follow(hosted: &Hosted) -> stentor_link::MixLog {
+pub(crate) fn follow(hosted: &Hosted) -> stentor_link::FollowStream {
     let log = BroadcastStream::new(hosted.mix_log.0.subscribe());
     let stage = Mixed::Stage(Arc::new(status::stage(&hosted.kept().record)));
     let missed = async |mixed: Result<_, _>| mixed.ok();

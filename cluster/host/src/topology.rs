@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use stentor_directory::{NodeRecord, NodeRole, Roles, View, ViewHandle};
 use stentor_ids::{NodeId, RoomId};
-use stentor_link::{Owner, Peer};
+use stentor_link::{Mirror, Owner, Peer};
 use stentor_proto::v1;
 use stentor_room::Record;
 use tokio::sync::watch;
@@ -51,6 +51,10 @@ impl stentor_link::Topology for Topology {
             return None;
         }
         owner(&self.view.snapshot(), room)
+    }
+
+    fn mirror(&self, _room: &RoomId) -> Option<Mirror> {
+        None
     }
 
     fn status(&self, room: &RoomId) -> Option<v1::RoomStatus> {
@@ -100,5 +104,7 @@ fn peer(node: &NodeRecord) -> Peer {
         link_addr: node.link_addr.clone(),
         public_addr: node.public_addr.clone().unwrap_or_default(),
         draining: node.draining,
+        capacity: node.capacity,
+        rooms: 0,
     }
 }

@@ -1,19 +1,20 @@
 //! Calls between nodes that are not audio, each with a deadline. Nothing is retried here: whoever calls knows whether
 //! the call may be repeated.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::{Stream, StreamExt, future};
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_proto::{
     fault_of, status_of,
     v1::{self, control_service_client::ControlServiceClient, control_service_server},
 };
 use stentor_telemetry::propagation;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status, Streaming, transport::Channel};
 use tracing::{Instrument, info_span};
 
-use crate::{MAX_MESSAGE, Pool, bad_name};
+use crate::{Journal, MAX_MESSAGE, Pool, bad_name};
 
 /// How long [`Client::locate`] and [`Client::probe`] may take: they are answered from memory.
 pub const LOCATE_WITHIN: Duration = Duration::from_secs(1);
@@ -41,6 +42,14 @@ pub trait Handler: Send + Sync + 'static {
     async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault>;
     /// Hand a room that this node owns to another: the named one, or the best by placement.
     async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault>;
+    /// Mirror a room in place of whoever does.
+    async fn mirror(&self, room: RoomId, _request: v1::MirrorRequest) -> Result<v1::MirrorResponse, Fault> {
+        Err(Fault::new(Code::UnknownNode, format!("this node runs no rooms, and so it cannot mirror {room}")))
+    }
+    /// How long ago this node got a slot of the room from that node itself; `None` if it takes none from there.
+    async fn heard(&self, _room: &RoomId, _from: &NodeId) -> Option<Duration> {
+        None
+    }
 }
 
 /// Calls other nodes. Clones share the connections.
@@ -102,7 +111,22 @@ impl Client {
     /// # Errors
     /// As [`locate`](Self::locate).
     pub async fn probe(&self, link_addr: &str, room: Option<&RoomId>) -> Result<v1::ProbeResponse, Fault> {
-        let request = v1::ProbeRequest { room: room.map(ToString::to_string).unwrap_or_default() };
+        self.heard(link_addr, room, None).await
+    }
+
+    /// The same, and how long ago the asked node got a slot of the room from `heard`.
+    ///
+    /// # Errors
+    /// As [`locate`](Self::locate).
+    pub async fn heard(
+        &self,
+        link_addr: &str,
+        room: Option<&RoomId>,
+        heard: Option<&NodeId>,
+    ) -> Result<v1::ProbeResponse, Fault> {
+        let heard = heard.map(ToString::to_string).unwrap_or_default();
+        let room = room.map(ToString::to_string).unwrap_or_default();
+        let request = v1::ProbeRequest { room, heard };
         self.call(link_addr, request, LOCATE_WITHIN, async |mut client, request| client.probe(request).await)
             .await
     }
@@ -135,6 +159,33 @@ impl Client {
         .await
     }
 
+    /// Asks a node to mirror a room.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command).
+    pub async fn mirror(
+        &self,
+        link_addr: &str,
+        request: v1::MirrorRequest,
+    ) -> Result<v1::MirrorResponse, Fault> {
+        self.call(link_addr, request, ANSWER_WITHIN, async |mut client, request| client.mirror(request).await)
+            .await
+    }
+
+    /// What happens at a node from now on, until the stream breaks. A room's name narrows it down.
+    ///
+    /// # Errors
+    /// As [`locate`](Self::locate).
+    pub async fn watch(
+        &self,
+        link_addr: &str,
+        room: Option<&RoomId>,
+    ) -> Result<Streaming<v1::Happening>, Fault> {
+        let request = v1::WatchRequest { room: room.map(ToString::to_string).unwrap_or_default() };
+        self.call(link_addr, request, LOCATE_WITHIN, async |mut client, request| client.watch(request).await)
+            .await
+    }
+
     async fn call<Q, A>(
         &self,
         link_addr: &str,
@@ -164,8 +215,13 @@ impl fmt::Debug for Client {
     }
 }
 
+type Happenings = Pin<Box<dyn Stream<Item = Result<v1::Happening, Status>> + Send>>;
+
 /// Answers other nodes' calls by a [`Handler`]: parses at the door, and carries the caller's trace on.
-pub(crate) struct Server(pub(crate) Arc<dyn Handler>);
+pub(crate) struct Server {
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) journal: Option<Journal>,
+}
 
 fn room(name: &str) -> Result<RoomId, Fault> {
     RoomId::new(name).map_err(bad_name)
@@ -189,33 +245,42 @@ impl control_service_server::ControlService for Server {
         &self,
         request: Request<v1::LocateRequest>,
     ) -> Result<Response<v1::LocateResponse>, Status> {
-        answer("locate", request, async |asked| self.0.locate(room(&asked.room)?).await).await
+        answer("locate", request, async |asked| self.handler.locate(room(&asked.room)?).await).await
     }
 
     async fn command(
         &self,
         request: Request<v1::CommandRequest>,
     ) -> Result<Response<v1::CommandReply>, Status> {
-        answer("command", request, async |asked| self.0.command(room(&asked.room)?, asked).await).await
+        answer("command", request, async |asked| self.handler.command(room(&asked.room)?, asked).await).await
     }
 
     async fn take_over(
         &self,
         request: Request<v1::TakeOverRequest>,
     ) -> Result<Response<v1::TakeOverResponse>, Status> {
-        answer("take_over", request, async |asked| self.0.take_over(room(&asked.room)?, asked).await).await
+        answer("take_over", request, async |asked| self.handler.take_over(room(&asked.room)?, asked).await)
+            .await
     }
 
     async fn probe(&self, request: Request<v1::ProbeRequest>) -> Result<Response<v1::ProbeResponse>, Status> {
         answer("probe", request, async |asked| {
+            let heard = Some(asked.heard).filter(|name| !name.is_empty());
+            let heard = heard.map(NodeId::new).transpose().map_err(bad_name)?;
             let asked = Some(asked.room).filter(|name| !name.is_empty());
-            self.0.probe(asked.as_deref().map(room).transpose()?).await
+            let asked = asked.as_deref().map(room).transpose()?;
+            let mut answer = self.handler.probe(asked.clone()).await?;
+            if let (Some(room), Some(from)) = (asked, heard) {
+                let ago = self.handler.heard(&room, &from).await;
+                answer.heard_ms_ago = ago.map(|ago| u32::try_from(ago.as_millis()).unwrap_or(u32::MAX));
+            }
+            Ok(answer)
         })
         .await
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
-        answer("drain", request, async |asked| self.0.drain(asked.draining).await).await
+        answer("drain", request, async |asked| self.handler.drain(asked.draining).await).await
     }
 
     async fn hand_off(
@@ -225,7 +290,32 @@ impl control_service_server::ControlService for Server {
         answer("hand_off", request, async |asked| {
             let to = Some(asked.to).filter(|name| !name.is_empty());
             let to = to.map(NodeId::new).transpose().map_err(bad_name)?;
-            self.0.hand_off(room(&asked.room)?, to).await
+            self.handler.hand_off(room(&asked.room)?, to).await
+        })
+        .await
+    }
+
+    async fn mirror(
+        &self,
+        request: Request<v1::MirrorRequest>,
+    ) -> Result<Response<v1::MirrorResponse>, Status> {
+        answer("mirror", request, async |asked| self.handler.mirror(room(&asked.room)?, asked).await).await
+    }
+
+    type WatchStream = Happenings;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Happenings>, Status> {
+        answer("watch", request, async |asked| {
+            let only = Some(asked.room).filter(|name| !name.is_empty());
+            let wanted = move |told: &v1::Happening| only.as_ref().is_none_or(|room| told.room == *room);
+            let none = || Fault::new(Code::WrongState, "this node keeps no journal");
+            let told = self
+                .journal
+                .as_ref()
+                .ok_or_else(none)?
+                .watch()
+                .filter(move |told| future::ready(wanted(told)));
+            Ok(Box::pin(told.map(Ok)) as Happenings)
         })
         .await
     }

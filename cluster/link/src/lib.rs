@@ -11,6 +11,7 @@ pub mod clock;
 pub mod control;
 mod downlink;
 mod feed;
+mod journal;
 mod locate;
 mod mirror;
 mod pool;
@@ -22,12 +23,13 @@ pub mod uplink;
 
 pub use downlink::{Carrier, Carry, Config};
 pub use feed::{Closed, Cursor, Feed, Item, Reported};
+pub use journal::Journal;
 pub use locate::Locator;
-pub use mirror::MixLog;
+pub use mirror::FollowStream;
 pub use pool::Pool;
 pub use security::{SERVER_NAME, Security};
 pub use server::{Error, LinkServer, Services};
-pub use topology::{Owner, Peer, Topology};
+pub use topology::{Mirror, Owner, Peer, Topology};
 
 use stentor_ids::{Code, Fault, InvalidName};
 use stentor_telemetry::Gauge;

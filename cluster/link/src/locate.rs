@@ -66,7 +66,9 @@ impl Locator {
             status.epoch = status.epoch.max(owner.epoch.0);
         }
         let owner_addr = owner.map(|owner| owner.link_addr).unwrap_or_default();
-        Ok(v1::LocateResponse { room: Some(status), owner_addr })
+        let mirror = self.topology.mirror(room);
+        let mirror_addr = mirror.map(|mirror| mirror.link_addr).unwrap_or_default();
+        Ok(v1::LocateResponse { room: Some(status), owner_addr, mirror_addr })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The mix log of a room, from its owner to whoever is to be able to go on with it. What it says is made by the owner; here
-//! it is only served.
+//! What the two origins of a room tell each other: what each slot was made of, and how each of them stands. What it says is
+//! made by the origins; here it is carried.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -17,10 +17,11 @@ use tracing::{Instrument, info_span};
 
 use crate::{Carry, bad_name};
 
-/// A room's mix log as it is written, from the moment that it was asked for. It ends with the room's tenure at its owner.
-pub type MixLog = Pin<Box<dyn Stream<Item = v1::FollowResponse> + Send>>;
+/// What an origin tells the other one of a room, from the moment that it was asked for. It ends when the room is not there
+/// any more.
+pub type FollowStream = Pin<Box<dyn Stream<Item = v1::FollowResponse> + Send>>;
 
-/// Serves the mix logs of the rooms that this node owns.
+/// Serves the rooms that this node owns or mirrors.
 pub(crate) struct Server {
     pub(crate) own: Arc<dyn Carry>,
     pub(crate) stop: CancellationToken,
@@ -42,9 +43,9 @@ impl mirror_service_server::MirrorService for Server {
 }
 
 impl Server {
-    async fn log(&self, request: v1::FollowRequest) -> Result<MixLog, Fault> {
+    async fn log(&self, request: v1::FollowRequest) -> Result<FollowStream, Fault> {
         let room = RoomId::new(&request.room).map_err(bad_name)?;
-        NodeId::new(&request.node).map_err(bad_name)?;
-        self.own.mix_log(&room, Epoch(request.epoch)).await
+        let by = NodeId::new(&request.node).map_err(bad_name)?;
+        self.own.follow(&room, by, Epoch(request.epoch)).await
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
-    Carrier, Carry, MAX_MESSAGE, Security,
+    Carrier, Carry, Journal, MAX_MESSAGE, Security,
     control::{self, Handler},
     downlink, mirror,
     pool::{PING_EVERY, PING_WITHIN},
@@ -39,6 +39,8 @@ pub struct Services {
     pub ingest: Option<Arc<dyn Ingest>>,
     /// Control calls.
     pub control: Option<Arc<dyn Handler>>,
+    /// What happens here, for whoever watches.
+    pub journal: Option<Journal>,
 }
 
 /// Why links cannot be served.
@@ -113,7 +115,7 @@ impl LinkServer {
             stop: shutdown.clone(),
         };
         let uplink = services.ingest.map(|ingest| uplink::Server { ingest, metrics, stop: shutdown.clone() });
-        let control = services.control.map(control::Server);
+        let control = services.control.map(|handler| control::Server { handler, journal: services.journal });
         let router = self
             .server
             .add_service(DownlinkServiceServer::new(downlink).max_decoding_message_size(MAX_MESSAGE))

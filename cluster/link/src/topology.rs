@@ -28,6 +28,10 @@ pub struct Peer {
     pub public_addr: String,
     /// It is leaving the cluster.
     pub draining: bool,
+    /// How much it takes on, beside others.
+    pub capacity: u32,
+    /// Rooms that it owns, as far as this node knows; 0 at nodes that do not know rooms.
+    pub rooms: u32,
 }
 
 /// Who owns a room.
@@ -43,12 +47,25 @@ pub struct Owner {
     pub from_slot: Slot,
 }
 
+/// Who mirrors a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// The node.
+    pub node: NodeId,
+    /// Where its links listen, `host:port`.
+    pub link_addr: String,
+}
+
 /// A view of the cluster. Every answer is at hand: none of these calls waits.
 pub trait Topology: Send + Sync + 'static {
     /// The living nodes, sorted by id.
     fn peers(&self) -> Arc<Vec<Peer>>;
     /// Who owns a room. Origins, relays and admins know; a node that is only an edge answers `None` always.
     fn owner(&self, room: &RoomId) -> Option<Owner>;
+    /// Who mirrors a room. Known to whom owners are.
+    fn mirror(&self, _room: &RoomId) -> Option<Mirror> {
+        None
+    }
     /// A room as its record tells it: for rooms nobody owns. `None` for a room that is not known here.
     fn status(&self, room: &RoomId) -> Option<v1::RoomStatus>;
     /// A number that grows at each change of any answer.

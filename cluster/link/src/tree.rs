@@ -73,6 +73,8 @@ mod tests {
             link_addr: format!("{id}:7000"),
             public_addr: String::new(),
             draining,
+            capacity: 1,
+            rooms: 0,
         }
     }
 

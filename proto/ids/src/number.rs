@@ -53,6 +53,24 @@ number!(
     Lineage, "l"
 );
 
+/// Bits of a lineage below those of its epoch: 65 536 take-overs within one ownership.
+const LINEAGE_BITS: u32 = 16;
+
+impl Lineage {
+    /// The first lineage of an epoch: the epoch in the upper bits and a count in the lower ones, so that lineages rise over
+    /// all owners without any of them asking another.
+    #[must_use]
+    pub const fn of(epoch: Epoch) -> Self {
+        Self(epoch.0 << LINEAGE_BITS)
+    }
+
+    /// The epoch under which the lineage began.
+    #[must_use]
+    pub const fn epoch(self) -> Epoch {
+        Epoch(self.0 >> LINEAGE_BITS)
+    }
+}
+
 impl Slot {
     /// The slot `count` later. Saturates.
     #[must_use]

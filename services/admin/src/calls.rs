@@ -9,7 +9,8 @@ use stentor_proto::{
     v1::{
         CreateRoomRequest, InviteRequest, ListNodesRequest, ListNodesResponse, ListParticipantsResponse,
         ListRoomsRequest, ListRoomsResponse, MoveRoomRequest, MuteRequest, Node, NodeRequest, RoomRequest,
-        RoomStatus, TargetRequest, UnbanRequest, WatchRoomsRequest, admin_service_server::AdminService,
+        RoomStatus, TargetRequest, UnbanRequest, WatchRequest, WatchRoomsRequest,
+        admin_service_server::AdminService,
     },
 };
 use stentor_telemetry::{NodeMetrics, propagation};
@@ -25,6 +26,9 @@ use crate::{
     rooms::Rooms,
     watch::{Statuses, Watches},
 };
+
+type Happenings =
+    std::pin::Pin<Box<dyn futures::Stream<Item = Result<stentor_proto::v1::Happening, Status>> + Send>>;
 
 pub(crate) struct Calls {
     rooms: Rooms,
@@ -126,6 +130,12 @@ impl AdminService for Calls {
             self.watches.watch(door::optional_room(&asked.room)?).await
         })
         .await
+    }
+
+    type WatchStream = Happenings;
+
+    async fn watch(&self, _request: Request<WatchRequest>) -> Result<Response<Happenings>, Status> {
+        Err(Status::unimplemented("watch"))
     }
 
     async fn open_room(&self, request: Request<RoomRequest>) -> Result<Response<RoomStatus>, Status> {

@@ -80,6 +80,7 @@ fn told(node: &NodeRecord, owned: &BTreeMap<&NodeId, u32>) -> v1::Node {
         draining: node.draining,
         build: node.build.clone(),
         rooms: owned.get(&node.id).copied().unwrap_or_default(),
+        waits_for: Vec::new(),
     }
 }
 

@@ -85,6 +85,7 @@ impl Cluster {
             ingest: Some(Arc::new(handle.clone())),
             carrier: Some(Carrier::new(config, pool, topology, metrics.clone())),
             control: Some(Arc::new(Control { id: id.clone(), locator, host: handle.clone() })),
+            journal: None,
         };
         let stop = CancellationToken::new();
         let serving = server.run(id.clone(), services, metrics, stop.clone());

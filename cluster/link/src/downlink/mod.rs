@@ -8,12 +8,12 @@ mod upstream;
 mod wire;
 
 use async_trait::async_trait;
-use stentor_ids::{Code, Epoch, Fault, RoomId};
+use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId};
 
 pub use carrier::{Carrier, Config};
 pub(crate) use server::Server;
 
-use crate::{Feed, MixLog};
+use crate::{Feed, FollowStream};
 
 /// Who has a room's feed on this node.
 #[async_trait]
@@ -24,12 +24,12 @@ pub trait Carry: Send + Sync + 'static {
     /// `UnknownRoom`; `NotOwner` or `NoOwner`, with the time after which to ask again; `Overloaded` at a bound.
     async fn feed(&self, room: &RoomId) -> Result<Feed, Fault>;
 
-    /// The room's mix log from now on, for whoever is to be able to go on with the room. Only an owner has it, and none of
-    /// an epoch below the one that is asked for.
+    /// What an origin of the room tells the other one, from now on. Only its owner and its mirror tell it; an owner under an
+    /// epoch below the one that is asked for is none.
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
-    async fn mix_log(&self, room: &RoomId, _epoch: Epoch) -> Result<MixLog, Fault> {
-        Err(Fault::new(Code::NotOwner, format!("the mix log of {room} is not here; ask the room's owner")))
+    async fn follow(&self, room: &RoomId, _by: NodeId, _epoch: Epoch) -> Result<FollowStream, Fault> {
+        Err(Fault::new(Code::NotOwner, format!("{room} is not mixed here; ask its origins")))
     }
 }

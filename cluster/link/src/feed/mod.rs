@@ -317,6 +317,7 @@ pub(crate) fn count_to_wire(count: Count) -> v1::ListenerCount {
         age_ms: u32::try_from(count.age.as_millis()).unwrap_or(u32::MAX),
         edges_reporting: count.reporting,
         edges_known: count.known,
+        slots_filled: 0,
     }
 }
 

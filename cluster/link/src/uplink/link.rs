@@ -152,6 +152,7 @@ impl Link {
             room: self.room.to_string(),
             node: self.uplinks.me.to_string(),
             epoch: self.epoch.0,
+            mirror: false,
         };
         let attaches = self.seats.values().map(Seat::attach).collect::<Vec<_>>();
         let outbound = self.lane.connect(std::iter::once(Up::Hello(hello)).chain(attaches));
@@ -229,7 +230,7 @@ impl Link {
     fn on_message(&mut self, message: Down) -> Option<Over> {
         match message {
             // It came with the connection.
-            Down::Welcome(_) => {}
+            Down::Welcome(_) | Down::Mirror(_) => {}
             Down::Attached(attached) => self.on_attached(&attached),
             Down::Refused(refused) => {
                 if let Some((_, seat)) = self.remove(&refused.participant) {

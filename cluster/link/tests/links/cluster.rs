@@ -247,6 +247,8 @@ impl Cluster {
             link_addr: node.link_addr(),
             public_addr: String::new(),
             draining: false,
+            capacity: 1,
+            rooms: 0,
         };
         self.view.change(|state| {
             let peers = state.peers.iter().cloned().chain([peer]).collect();

@@ -219,7 +219,7 @@ impl control::Handler for Script {
 
     async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault> {
         self.hear(format!("drain {draining}"));
-        Ok(v1::DrainResponse { draining, rooms: 3, connections: 0 })
+        Ok(v1::DrainResponse { draining, rooms: 3, connections: 0, waits_for: Vec::new() })
     }
 
     async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {

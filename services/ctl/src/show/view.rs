@@ -316,6 +316,7 @@ mod tests {
                 age_ms: 1900,
                 edges_reporting: 2,
                 edges_known: 2,
+                ..v1::ListenerCount::default()
             }),
             hands: 2,
             ..v1::RoomStatus::default()

@@ -112,6 +112,7 @@ async fn a_room_tells_its_state_and_how_to_join_it() {
         age_ms: 900,
         edges_reporting: 2,
         edges_known: 2,
+        ..Default::default()
     });
     stage.origin.keep(live);
     let answer = get(stage.addr, "/v1/rooms/demo").await;

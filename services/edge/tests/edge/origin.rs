@@ -89,7 +89,7 @@ impl control::Handler for Face {
     async fn locate(&self, room: RoomId) -> Result<v1::LocateResponse, Fault> {
         let (status, feed) = self.0.room(&room)?;
         let owner_addr = feed.map_or_else(String::new, |_| self.0.addr.lock().unwrap().clone());
-        Ok(v1::LocateResponse { room: Some(status), owner_addr })
+        Ok(v1::LocateResponse { room: Some(status), owner_addr, ..Default::default() })
     }
     async fn command(&self, room: RoomId, command: v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
         let (status, _) = self.0.room(&room)?;

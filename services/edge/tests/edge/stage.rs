@@ -83,6 +83,8 @@ impl Stage {
             link_addr: server.local_addr().to_string(),
             public_addr: String::new(),
             draining: false,
+            capacity: 1,
+            rooms: 0,
         };
         tokio::spawn(server.run(origin_id.clone(), services, metrics.for_node(&origin_id), stop.clone()));
 

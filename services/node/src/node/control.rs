@@ -55,6 +55,8 @@ impl Handler for NodeControl {
             owns: owned.is_some(),
             epoch: owned.map_or(0, |(epoch, _)| epoch.0),
             slot: owned.map_or(0, |(_, slot)| slot.0),
+            mirrors: false,
+            heard_ms_ago: None,
         })
     }
 

@@ -145,6 +145,7 @@ impl Leave {
                 .as_ref()
                 .map_or(0, |host| u32::try_from(host.rooms()).unwrap_or(u32::MAX)),
             connections: self.people.edge.as_ref().map_or(0, EdgeHandle::connections),
+            waits_for: Vec::new(),
         }
     }
 }

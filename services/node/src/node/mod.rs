@@ -22,7 +22,7 @@ use stentor_directory::{Directory, Revision, SessionState, ViewHandle};
 use stentor_edge::Edge;
 use stentor_host::{Host, Topology};
 use stentor_ids::NodeId;
-use stentor_link::{Locator, Pool, Services};
+use stentor_link::{Journal, Locator, Pool, Services};
 use stentor_telemetry::Metrics;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -82,6 +82,7 @@ impl Node {
             pool,
             metrics: metrics.clone(),
         };
+        let journal = Journal::new(id.clone());
         let (front, links, rooms) = (Parts::default(), Parts::default(), Parts::default());
         let edge = ways.edge(config, &links)?;
         let admin = ways.admin(config, &directory)?;
@@ -100,6 +101,7 @@ impl Node {
             ingest: people.host.map(|host| Arc::new(host) as _),
             carrier: ways.relay(config, &links),
             control: Some(Arc::new(control)),
+            journal: Some(journal.clone()),
         };
 
         if let Some(host) = host {
