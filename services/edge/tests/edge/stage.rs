@@ -72,6 +72,7 @@ impl Stage {
             carrier: None,
             ingest: Some(face.clone()),
             control: Some(face),
+            journal: None,
         };
         let peer = Peer {
             id: origin_id.clone(),
