@@ -1,5 +1,6 @@
-//! Who may do what in which room: tickets of participants, tokens of operators. Everything is checked without a call to
-//! anyone, at the time that is passed in. The crate knows no transport; a driver takes the token from where it stands.
+//! Who may do what in which room: tickets of participants, what lets speakers resume, tokens of operators. Everything is
+//! checked without a call to anyone, at the time that is passed in. The crate knows no transport; a driver takes the token
+//! from where it stands.
 //!
 //! Invariants: no secret is in a `Debug` text, an error or a log; no input from outside panics.
 
@@ -7,10 +8,12 @@ mod admin;
 mod claims;
 mod keys;
 mod refusal;
+mod resume;
 mod ticket;
 
 pub use admin::{AdminTokens, InvalidAdminTokens};
 pub use claims::{Claims, InvalidClaims};
 pub use keys::{InvalidKeys, KeySet, MIN_SECRET_BYTES, key_line};
 pub use refusal::Refusal;
+pub use resume::Resume;
 pub use ticket::{MAX_TOKEN_BYTES, SignError, bearer};

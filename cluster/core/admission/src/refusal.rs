@@ -53,6 +53,9 @@ pub enum Refusal {
         /// The room it was shown for.
         asked: RoomId,
     },
+    /// A resume token that is worth nothing, and why. Its holder may still speak, with the ticket alone.
+    #[error("the resume token is refused: {0}; connect without it")]
+    Resume(String),
     /// It is none of the admin tokens.
     #[error("the admin token is not one of this cluster's; check the token file given to stentorctl")]
     AdminToken,
@@ -69,6 +72,7 @@ impl Refusal {
             | Self::NoKey
             | Self::UnknownKey(_)
             | Self::BadSignature
+            | Self::Resume(_)
             | Self::NotYetValid { .. } => Code::InvalidTicket,
             Self::Expired { .. } => Code::TicketExpired,
             Self::WrongRoom { .. } => Code::WrongRoom,

@@ -5,11 +5,14 @@
 
 use chrono::{DateTime, Utc};
 use jwt_compact::{AlgorithmExt, Claims as Times, Header, UntrustedToken, ValidationError, alg::Hs256};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 
-use crate::{Claims, InvalidClaims, KeySet, Refusal};
+use crate::{Claims, InvalidClaims, KeySet, Refusal, resume};
 
 /// Longest token looked at: twice the ticket with the longest names, for claims of others that we ignore.
 pub const MAX_TOKEN_BYTES: usize = 2048;
@@ -77,6 +80,25 @@ impl KeySet {
     /// # Errors
     /// Why it is worth nothing at this time.
     pub fn verify(&self, token: &str, now: WallTime) -> Result<Claims, Refusal> {
+        let (kind, times) = self.open(token)?;
+        if kind.as_deref() == Some(resume::TYPE) {
+            return Err(malformed("it is a resume token"));
+        }
+        let claims = read(times)?;
+        if now >= claims.expires_at {
+            return Err(Refusal::Expired { at: claims.expires_at, now });
+        }
+        match claims.not_before {
+            Some(from) if now + CLOCK_SKEW < from => Err(Refusal::NotYetValid { from, now }),
+            _ => Ok(claims),
+        }
+    }
+
+    /// Checks a token's form and signature, and reads it: the type in its header, and its claims.
+    pub(crate) fn open<B: DeserializeOwned>(
+        &self,
+        token: &str,
+    ) -> Result<(Option<String>, Times<B>), Refusal> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLong(token.len()));
         }
@@ -90,15 +112,8 @@ impl KeySet {
         }
         let name = token.header().key_id.as_deref().ok_or(Refusal::NoKey)?;
         let key = self.get(name).ok_or_else(|| Refusal::UnknownKey(echo(name)))?;
-        let (_, times) = Hs256.validator::<Body>(key).validate(&token).map_err(not_ours)?.into_parts();
-        let claims = read(times)?;
-        if now >= claims.expires_at {
-            return Err(Refusal::Expired { at: claims.expires_at, now });
-        }
-        match claims.not_before {
-            Some(from) if now + CLOCK_SKEW < from => Err(Refusal::NotYetValid { from, now }),
-            _ => Ok(claims),
-        }
+        let (header, claims) = Hs256.validator::<B>(key).validate(&token).map_err(not_ours)?.into_parts();
+        Ok((header.token_type, claims))
     }
 }
 
@@ -142,12 +157,12 @@ fn echo(text: &str) -> String {
     text.chars().take(MAX_ECHO_CHARS).collect()
 }
 
-fn to_date(time: WallTime) -> Result<DateTime<Utc>, SignError> {
+pub(crate) fn to_date(time: WallTime) -> Result<DateTime<Utc>, SignError> {
     let seconds = i64::try_from(time.as_micros() / 1_000_000).ok();
     seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).ok_or(SignError::Time)
 }
 
 /// Times before 1970 count as 1970.
-fn from_date(date: DateTime<Utc>) -> WallTime {
+pub(crate) fn from_date(date: DateTime<Utc>) -> WallTime {
     WallTime::from_millis(u64::try_from(date.timestamp()).unwrap_or(0).saturating_mul(1000))
 }
