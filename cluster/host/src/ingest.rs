@@ -23,7 +23,7 @@ use crate::{
 #[async_trait]
 impl Ingest for HostHandle {
     async fn open(&self, opening: Opening) -> Result<Opened, Fault> {
-        let Opening { room, edge, epoch, edge_side } = opening;
+        let Opening { room, edge, epoch, edge_side, .. } = opening;
         let hosted = self.running(&room)?.hosted;
         let own = hosted.epoch();
         if own < epoch {

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use stentor_ids::{Epoch, Fault, Lineage, NodeId, RoomId, SLOT_DURATION, Slot};
 use stentor_link::{
-    Carrier, Carry, Config, Feed, LinkServer, Owner, Peer, Pool, Security, Services, Topology,
+    Carrier, Carry, Config, Feed, Journal, LinkServer, Owner, Peer, Pool, Security, Services, Topology,
 };
 use stentor_pace::WallTime;
 use stentor_proto::v1::{
@@ -87,9 +87,9 @@ async fn relay(owner: String) -> Outcome<()> {
     let owner =
         Owner { node: NodeId::new("origin-1")?, link_addr: owner, epoch: Epoch(1), from_slot: Slot(0) };
     let view = Arc::new(View { owner, changed: watch::Sender::new(0) });
-    let pool = Pool::new(Security::Insecure, &metrics)?;
+    let pool = Pool::new(Security::Insecure, None, &metrics)?;
     let config = Config { me: me.clone(), tier: Tier::Relay };
-    let carrier = Some(Carrier::new(config, pool, view, metrics.clone()));
+    let carrier = Some(Carrier::new(config, pool, view, metrics.clone(), Journal::new(me.clone())));
     let server = LinkServer::bind("127.0.0.1:0".parse()?, &Security::Insecure)?;
     println!("{}", server.local_addr());
     std::io::stdout().flush()?;
@@ -167,7 +167,7 @@ async fn emit(feed: Feed) {
 /// One child, as another node would be.
 async fn listen(node: String, addr: String, room: RoomId, got: Arc<AtomicU64>) -> Outcome<()> {
     let metrics = Metrics::new().for_node(&NodeId::new(&node)?);
-    let pool = Pool::new(Security::Insecure, &metrics)?;
+    let pool = Pool::new(Security::Insecure, None, &metrics)?;
     let hello = v1::SubscribeHello { room: room.to_string(), node, edge: true, ..Default::default() };
     let hello = v1::SubscribeRequest { message: Some(subscribe_request::Message::Hello(hello)) };
     let requests = tokio_stream::iter([hello]).chain(tokio_stream::pending());

@@ -25,7 +25,7 @@ pub use downlink::{Carrier, Carry, Config};
 pub use feed::{Closed, Cursor, Feed, Item, Reported};
 pub use journal::Journal;
 pub use locate::Locator;
-pub use mirror::FollowStream;
+pub use mirror::{FollowStream, Followed, Follower};
 pub use pool::Pool;
 pub use security::{SERVER_NAME, Security};
 pub use server::{Error, LinkServer, Services};

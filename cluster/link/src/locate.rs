@@ -31,7 +31,8 @@ impl Locator {
         Self { me, client: Client::new(pool), topology }
     }
 
-    /// The room as it is, and the link address of its owner (empty while it has none). Answers within a second.
+    /// The room as it is, and the link addresses of its owner and its mirror (empty while it has none). Answers within a
+    /// second.
     ///
     /// # Errors
     /// `UnknownRoom`, or `NodeUnavailable` if nobody who would know answers.
@@ -67,6 +68,9 @@ impl Locator {
         }
         let owner_addr = owner.map(|owner| owner.link_addr).unwrap_or_default();
         let mirror = self.topology.mirror(room);
+        if let Some(mirror) = &mirror {
+            status.mirror = mirror.node.to_string();
+        }
         let mirror_addr = mirror.map(|mirror| mirror.link_addr).unwrap_or_default();
         Ok(v1::LocateResponse { room: Some(status), owner_addr, mirror_addr })
     }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: never more than [`MAX_CHANNELS`] connections are kept.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use stentor_ids::{Code, Fault};
@@ -36,24 +36,27 @@ pub struct Pool(Arc<Inner>);
 
 struct Inner {
     security: Security,
+    from: Option<IpAddr>,
     channels: Mutex<HashMap<String, Entry>>,
     gauge: Gauge,
 }
 
 struct Entry {
     channel: Channel,
+    made: Time,
     used: Time,
 }
 
 impl Pool {
-    /// An empty pool.
+    /// An empty pool. Its connections leave from the address `from`, if one is given, so that firewalls can tell the nodes
+    /// of one machine apart.
     ///
     /// # Errors
     /// A certificate or key cannot be read.
-    pub fn new(security: Security, metrics: &NodeMetrics) -> Result<Self, Fault> {
-        endpoint("localhost:1", &security)?;
+    pub fn new(security: Security, from: Option<IpAddr>, metrics: &NodeMetrics) -> Result<Self, Fault> {
+        endpoint("localhost:1", &security, from)?;
         let gauge = metrics.links(LinkKind::Channel).clone();
-        Ok(Self(Arc::new(Inner { security, channels: Mutex::default(), gauge })))
+        Ok(Self(Arc::new(Inner { security, from, channels: Mutex::default(), gauge })))
     }
 
     /// The connection to the node whose links listen at `link_addr` (`host:port`). It is made in the background; calls on
@@ -68,7 +71,7 @@ impl Pool {
             entry.used = now;
             return Ok(entry.channel.clone());
         }
-        let channel = endpoint(link_addr, &self.0.security)?.connect_lazy();
+        let channel = endpoint(link_addr, &self.0.security, self.0.from)?.connect_lazy();
         channels.retain(|_, entry| now.since(entry.used) < UNUSED);
         if channels.len() >= MAX_CHANNELS {
             let oldest = channels.iter().min_by_key(|(_, entry)| entry.used);
@@ -76,9 +79,19 @@ impl Pool {
                 channels.remove(&addr);
             }
         }
-        channels.insert(link_addr.to_owned(), Entry { channel: channel.clone(), used: now });
+        channels.insert(link_addr.to_owned(), Entry { channel: channel.clone(), made: now, used: now });
         self.0.gauge.set(i64::try_from(channels.len()).unwrap_or(i64::MAX));
         Ok(channel)
+    }
+
+    /// The connection to this node brings nothing: whoever asks next is given a new one, and who has the old one keeps it.
+    /// A connection younger than a second is trusted still, so that the many streams that hang on one ask for one new.
+    pub(crate) fn distrust(&self, link_addr: &str) {
+        let now = clock::now();
+        let mut channels = self.0.channels.lock();
+        if channels.get(link_addr).is_some_and(|entry| now.since(entry.made) >= CONNECT_WITHIN) {
+            channels.remove(link_addr);
+        }
     }
 }
 
@@ -88,7 +101,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-fn endpoint(link_addr: &str, security: &Security) -> Result<Endpoint, Fault> {
+fn endpoint(link_addr: &str, security: &Security, from: Option<IpAddr>) -> Result<Endpoint, Fault> {
     let tls = security.client();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let wrong = |error: tonic::transport::Error| {
@@ -97,6 +110,7 @@ fn endpoint(link_addr: &str, security: &Security) -> Result<Endpoint, Fault> {
     };
     let endpoint = Endpoint::from_shared(format!("{scheme}://{link_addr}"))
         .map_err(wrong)?
+        .local_address(from)
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(PING_EVERY)

@@ -3,18 +3,16 @@
 
 use std::fmt;
 
-use stentor_ids::{Epoch, NodeId, RoomId};
+use stentor_ids::{NodeId, RoomId};
 use stentor_placement::{Candidate, parents, rank};
 
-use crate::{Owner, Peer};
+use crate::{Mirror, Owner, Peer};
 
-/// One place that a room may be had from. A node at another address, or an owner under another claim, is another place.
+/// One place that a room may be had from. A node at another address is another place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) node: NodeId,
     pub(crate) link_addr: String,
-    /// The claim under which an owner is asked; zero for a relay.
-    pub(crate) epoch: Epoch,
 }
 
 impl fmt::Display for Place {
@@ -25,7 +23,13 @@ impl fmt::Display for Place {
 
 impl From<Owner> for Place {
     fn from(owner: Owner) -> Self {
-        Self { node: owner.node, link_addr: owner.link_addr, epoch: owner.epoch }
+        Self { node: owner.node, link_addr: owner.link_addr }
+    }
+}
+
+impl From<Mirror> for Place {
+    fn from(mirror: Mirror) -> Self {
+        Self { node: mirror.node, link_addr: mirror.link_addr }
     }
 }
 
@@ -34,7 +38,8 @@ impl From<Owner> for Place {
 pub(crate) fn above_edge(room: &RoomId, me: &NodeId, peers: &[Peer]) -> Vec<Place> {
     let relays: Vec<_> = peers.iter().filter(|peer| peer.relay).map(candidate).collect();
     let edges = peers.iter().filter(|peer| peer.edge).count();
-    let mut ranked = parents(room, me, &relays, edges);
+    let zone = peers.iter().find(|peer| peer.id == *me).map_or("", |peer| &peer.zone);
+    let mut ranked = parents(room, me, zone, &relays, edges);
     let others = if ranked.len() < 2 {
         ranked.clear();
         rank(room, &peers.iter().filter(|peer| peer.origin).map(candidate).collect::<Vec<_>>())
@@ -49,13 +54,15 @@ pub(crate) fn above_edge(room: &RoomId, me: &NodeId, peers: &[Peer]) -> Vec<Plac
     ranked.iter().filter_map(|id| place(id, peers)).collect()
 }
 
+/// Without its load: rooms that come and go are to move no edge.
 fn candidate(peer: &Peer) -> Candidate<'_> {
-    Candidate { id: &peer.id, draining: peer.draining }
+    let Peer { id, draining, zone, capacity, .. } = peer;
+    Candidate { id, draining: *draining, zone, weight: *capacity, load: 0 }
 }
 
 fn place(id: &NodeId, peers: &[Peer]) -> Option<Place> {
     let peer = peers.iter().find(|peer| peer.id == *id)?;
-    Some(Place { node: id.clone(), link_addr: peer.link_addr.clone(), epoch: Epoch(0) })
+    Some(Place { node: id.clone(), link_addr: peer.link_addr.clone() })
 }
 
 #[cfg(test)]

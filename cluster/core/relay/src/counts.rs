@@ -26,6 +26,8 @@ pub struct Count {
     pub reporting: u32,
     /// Edges that carry the room, as far as is known.
     pub known: u32,
+    /// Slots that the edges in the sum had to fill, because nobody had them in time.
+    pub filled: u64,
 }
 
 /// The counts of one room at one node.
@@ -34,6 +36,7 @@ pub struct Counts {
     /// The last report of each child and when it came.
     children: BTreeMap<NodeId, Option<(Time, Count)>>,
     own: Option<u64>,
+    filled: u64,
 }
 
 impl Counts {
@@ -65,6 +68,11 @@ impl Counts {
         self.own = Some(listeners);
     }
 
+    /// Slots that this node itself had to fill, if it is an edge of its own sum.
+    pub fn filled(&mut self, slots: u64) {
+        self.filled = slots;
+    }
+
     /// How many children are there.
     #[must_use]
     pub fn children(&self) -> usize {
@@ -80,6 +88,7 @@ impl Counts {
             age: Duration::ZERO,
             reporting: own,
             known: own,
+            filled: if self.own.is_some() { self.filled } else { 0 },
         };
         self.children.values().fold(start, |sum, last| match last {
             None => Count { known: sum.known.saturating_add(1), ..sum },
@@ -94,6 +103,7 @@ impl Counts {
                     age: sum.age.max(age),
                     reporting: sum.reporting.saturating_add(count.reporting),
                     known,
+                    filled: sum.filled.saturating_add(count.filled),
                 }
             }
         })
@@ -112,7 +122,7 @@ mod tests {
     }
 
     fn edge(listeners: u64) -> Count {
-        Count { listeners, age: Duration::ZERO, reporting: 1, known: 1 }
+        Count { listeners, age: Duration::ZERO, reporting: 1, known: 1, filled: listeners / 2 }
     }
 
     #[test]
@@ -127,7 +137,7 @@ mod tests {
         let later = start + Duration::from_secs(2);
         counts.report(later, &node(1), edge(6));
         let sum = counts.sum(later);
-        assert_eq!((sum.listeners, sum.reporting, sum.known), (16, 2, 3));
+        assert_eq!((sum.listeners, sum.reporting, sum.known, sum.filled), (16, 2, 3, 8));
         assert_eq!(sum.age, Duration::from_secs(2));
         let much_later = start + Duration::from_millis(5_001);
         assert_eq!(counts.sum(much_later).listeners, 6);
@@ -158,6 +168,7 @@ mod tests {
                 for (e, listeners) in edges.iter().enumerate() {
                     let mut own = Counts::default();
                     own.own(*listeners);
+                    own.filled(listeners / 3);
                     prop_assert!(relay.join(node(e)));
                     relay.report(now, &node(e), own.sum(now));
                 }
@@ -168,6 +179,8 @@ mod tests {
             let all = relays.iter().flatten().copied();
             prop_assert_eq!(check::count_sum(sum.listeners, sum.reporting as usize, all), Ok(()));
             prop_assert_eq!(sum.reporting, sum.known);
+            let filled: u64 = relays.iter().flatten().map(|listeners| listeners / 3).sum();
+            prop_assert_eq!(sum.filled, filled);
         }
     }
 }

@@ -163,6 +163,14 @@ impl<P: Clone + PartialEq> Parents<P> {
         }
     }
 
+    /// There is reason to believe that a parent can be had now, whatever happened before: it rests no longer.
+    pub fn revive(&mut self, parent: &P) {
+        if let Some(candidate) = self.candidates.iter_mut().find(|candidate| candidate.parent == *parent) {
+            candidate.backoff.reset();
+            candidate.resting = None;
+        }
+    }
+
     /// Appends what is to be done now. Call it after anything was told, and at each deadline.
     pub fn poll(&mut self, now: Time, random: u64, actions: &mut Vec<Action<P>>) {
         self.drop_failed(now, random, actions);

@@ -91,6 +91,7 @@ async fn slots_go_on_above_what_a_child_says_it_has_seen() {
     until("it runs", || origin.feed_highest(&room) > Some(Slot(10))).await;
     let channel = stentor_link::Pool::new(
         stentor_link::Security::Insecure,
+        None,
         &cluster.metrics.for_node(&stentor_ids::NodeId::new("relay-9").unwrap()),
     )
     .unwrap()

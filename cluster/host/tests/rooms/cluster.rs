@@ -11,7 +11,7 @@ use stentor_directory::{Directory, NodeRecord, NodeRole, Owner, Session};
 use stentor_host::{Config, EngineFactory, Host, HostHandle, Topology};
 use stentor_ids::{Epoch, Fault, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
-    Carrier, Carry, Item, LinkServer, Locator, Pool, Security, Services, control,
+    Carrier, Carry, Item, Journal, LinkServer, Locator, Pool, Security, Services, control,
     uplink::{Speaker, SpeakerSession, Uplinks},
 };
 use stentor_proto::v1;
@@ -68,7 +68,7 @@ impl Cluster {
         };
         let session = Arc::new(self.directory.register(record.clone(), TTL).await.unwrap());
         let metrics = self.metrics.for_node(&id);
-        let pool = Pool::new(Security::Insecure, &metrics).unwrap();
+        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
         let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Origin.into()));
         let (directory, shared) = (self.directory.clone(), topology.clone());
         let host =
@@ -83,7 +83,7 @@ impl Cluster {
         let services = Services {
             own: Some(Arc::new(handle.clone())),
             ingest: Some(Arc::new(handle.clone())),
-            carrier: Some(Carrier::new(config, pool, topology, metrics.clone())),
+            carrier: Some(Carrier::new(config, pool, topology, metrics.clone(), Journal::new(id.clone()))),
             control: Some(Arc::new(Control { id: id.clone(), locator, host: handle.clone() })),
             journal: None,
         };
@@ -103,7 +103,7 @@ impl Cluster {
     pub fn edge(&self, name: &str) -> Uplinks {
         let id = NodeId::new(name).unwrap();
         let metrics = self.metrics.for_node(&id);
-        let pool = Pool::new(Security::Insecure, &metrics).unwrap();
+        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
         let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Edge.into()));
         let locator = Locator::new(id.clone(), pool.clone(), topology.clone());
         Uplinks::new(id, pool, locator, topology, metrics)
@@ -113,10 +113,10 @@ impl Cluster {
     pub async fn listen(&self, name: &str, room: &RoomId) -> Heard {
         let id = NodeId::new(name).unwrap();
         let metrics = self.metrics.for_node(&id);
-        let pool = Pool::new(Security::Insecure, &metrics).unwrap();
+        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
         let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Relay.into()));
-        let config = stentor_link::Config { me: id, tier: Tier::Relay };
-        let carrier = Carrier::new(config, pool, topology, metrics);
+        let config = stentor_link::Config { me: id.clone(), tier: Tier::Relay };
+        let carrier = Carrier::new(config, pool, topology, metrics, Journal::new(id));
         let mut cursor = carrier.feed(room).await.unwrap().subscribe(None);
         let heard = Arc::new(Mutex::new(Hearing::default()));
         let task = tokio::spawn({
@@ -332,5 +332,5 @@ pub struct Audio {
 /// Takes a seat as a speaker.
 pub async fn speak(edge: &Uplinks, room: &RoomId, name: &str, monitor: bool) -> SpeakerSession {
     let speaker = Speaker { participant: who(name), name: name.to_owned(), role: Role::Speaker, monitor };
-    edge.attach(room, speaker).await.unwrap()
+    edge.attach(room, speaker, None).await.unwrap()
 }

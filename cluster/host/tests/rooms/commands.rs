@@ -79,7 +79,7 @@ async fn who_is_removed_is_told_and_may_not_come_back_by_its_ticket() {
         role: stentor_ids::Role::Speaker,
         monitor: false,
     };
-    let refused = edge.attach(&room, speaker).await.err().unwrap();
+    let refused = edge.attach(&room, speaker, None).await.err().unwrap();
     assert_eq!(refused.code, Code::RoleForbids);
 }
 
@@ -103,7 +103,7 @@ async fn malformed_packets_and_a_listener_that_wants_to_speak_disturb_nothing() 
         role: stentor_ids::Role::Listener,
         monitor: false,
     };
-    assert_eq!(edge.attach(&room, eve).await.err().unwrap().code, Code::RoleForbids);
+    assert_eq!(edge.attach(&room, eve, None).await.err().unwrap().code, Code::RoleForbids);
     until("the room goes on", || heard.highest() > before.plus(50)).await;
     assert_eq!(heard.audio().missing, [0; 0]);
     assert_eq!(cluster.metrics.for_node(&origin.id).room_restarts().get(), 0);

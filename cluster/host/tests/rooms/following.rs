@@ -84,7 +84,8 @@ async fn a_follower_can_replay_the_last_half_second() {
     until("packets come", || packets.lock().unwrap().len() > 50).await;
 
     let metrics = cluster.metrics.for_node(&NodeId::new("mirror").unwrap());
-    let channel = Pool::new(Security::Insecure, &metrics).unwrap().channel(&origin.link_addr()).unwrap();
+    let channel =
+        Pool::new(Security::Insecure, None, &metrics).unwrap().channel(&origin.link_addr()).unwrap();
     let mut client = MirrorServiceClient::new(channel);
     let request = |epoch| FollowRequest { room: room.to_string(), node: "mirror".into(), epoch };
     assert!(client.follow(request(2)).await.is_err(), "an owner of an older epoch is not followed");

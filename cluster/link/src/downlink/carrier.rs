@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_telemetry::{NodeMetrics, Tier};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
-use super::{Carry, subscriber::Subscriber};
+use super::{Carry, heard::Heard, subscriber::Subscriber};
 use crate::{
-    Closed, Counted, Feed, Item, Peer, Pool, Topology, clock,
+    Closed, Counted, Feed, Item, Journal, Peer, Pool, Topology, clock,
     locate::unknown,
     tree::{Place, above_edge},
 };
@@ -46,21 +47,39 @@ struct Inner {
     pool: Pool,
     topology: Arc<dyn Topology>,
     metrics: NodeMetrics,
-    rooms: Mutex<HashMap<RoomId, Feed>>,
+    journal: Journal,
+    rooms: Mutex<HashMap<RoomId, Carried>>,
+    leaving: watch::Sender<bool>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
+/// A room that is carried.
+#[derive(Clone)]
+struct Carried {
+    feed: Feed,
+    heard: Heard,
+}
+
 impl Carrier {
-    /// A carrier of no room yet. Needs [`run`](Self::run) only to stop in order.
+    /// A carrier of no room yet; which parents it takes is told to the journal. Needs [`run`](Self::run) only to stop in
+    /// order.
     #[must_use]
-    pub fn new(config: Config, pool: Pool, topology: Arc<dyn Topology>, metrics: NodeMetrics) -> Self {
+    pub fn new(
+        config: Config,
+        pool: Pool,
+        topology: Arc<dyn Topology>,
+        metrics: NodeMetrics,
+        journal: Journal,
+    ) -> Self {
         Self(Arc::new(Inner {
             config,
             pool,
             topology,
             metrics,
+            journal,
             rooms: Mutex::default(),
+            leaving: watch::Sender::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }))
@@ -76,15 +95,52 @@ impl Carrier {
 
     /// Tells how many listen to a room at this node itself. A room that is not carried is let go.
     pub fn report_listeners(&self, room: &RoomId, listeners: u64) {
-        if let Some(feed) = self.0.rooms.lock().get(room) {
-            feed.set_own_listeners(listeners);
+        if let Some(carried) = self.0.rooms.lock().get(room) {
+            carried.feed.set_own_listeners(listeners);
         }
+    }
+
+    /// Tells how many slots of a room this node itself had to fill since it began to play it. A room that is not carried is
+    /// let go.
+    pub fn report_filled(&self, room: &RoomId, slots: u64) {
+        if let Some(carried) = self.0.rooms.lock().get(room) {
+            carried.feed.set_own_filled(slots);
+        }
+    }
+
+    /// How long ago a slot of the room came from that node itself; `None` if none ever did.
+    #[must_use]
+    pub fn heard(&self, room: &RoomId, from: &NodeId) -> Option<Duration> {
+        let heard = self.0.rooms.lock().get(room)?.heard.clone();
+        heard.ago(clock::now(), from)
+    }
+
+    /// Leaves the tree: children are told to take another parent, and nobody is taken on any more. What is carried is
+    /// carried on until [`children`](Self::children) have gone or [`run`](Self::run) is over.
+    pub fn leave(&self) {
+        self.0.leaving.send_replace(true);
+    }
+
+    /// Takes on children again after [`leave`](Self::leave).
+    pub fn stay(&self) {
+        self.0.leaving.send_replace(false);
+    }
+
+    /// How many follow a room here, over all rooms: what a leaving node waits for.
+    #[must_use]
+    pub fn children(&self) -> usize {
+        self.0.rooms.lock().values().map(|carried| carried.feed.cursors()).sum()
     }
 
     /// How many rooms are carried.
     #[must_use]
     pub fn rooms(&self) -> usize {
         self.0.rooms.lock().len()
+    }
+
+    /// Whether this node leaves the tree, and when that changes.
+    pub(super) fn leaving(&self) -> watch::Receiver<bool> {
+        self.0.leaving.subscribe()
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -99,6 +155,10 @@ impl Carrier {
         self.0.topology.as_ref()
     }
 
+    pub(super) fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
     pub(super) fn metrics(&self) -> &NodeMetrics {
         &self.0.metrics
     }
@@ -111,7 +171,9 @@ impl Carrier {
                 places.into_iter().map(Arc::new).collect()
             }
             Tier::Relay | Tier::Origin => {
-                self.0.topology.owner(room).map(|owner| Arc::new(owner.into())).into_iter().collect()
+                let owner = self.0.topology.owner(room).map(Place::from);
+                let mirror = self.0.topology.mirror(room).map(Place::from);
+                owner.into_iter().chain(mirror).map(Arc::new).collect()
             }
         }
     }
@@ -129,31 +191,32 @@ impl Carrier {
     /// The room's feed, and its subscriber begun if it is new.
     fn carried(&self, room: &RoomId) -> Result<Feed, Fault> {
         let mut rooms = self.0.rooms.lock();
-        if let Some(feed) = rooms.get(room) {
-            feed.touch();
-            return Ok(feed.clone());
-        }
-        if self.0.stop.is_cancelled() {
+        if *self.0.leaving.borrow() || self.0.stop.is_cancelled() {
             let detail = format!("{} is leaving; ask another node", self.0.config.me);
             return Err(Fault::new(Code::Draining, detail));
+        }
+        if let Some(Carried { feed, .. }) = rooms.get(room) {
+            feed.touch();
+            return Ok(feed.clone());
         }
         if rooms.len() >= MAX_CARRIED {
             let detail = format!("{} carries {MAX_CARRIED} rooms, as many as it may", self.0.config.me);
             return Err(Fault::new(Code::Overloaded, detail).retry_after(LINGER));
         }
-        let feed = Feed::new(room.clone());
-        rooms.insert(room.clone(), feed.clone());
+        let carried = Carried { feed: Feed::new(room.clone()), heard: Heard::default() };
+        let feed = carried.feed.clone();
+        rooms.insert(room.clone(), carried.clone());
         drop(rooms);
         let counted = Counted::new(self.0.metrics.rooms(self.0.config.tier));
-        self.0.tasks.spawn(self.clone().carry(feed.clone(), Span::current(), counted));
+        self.0.tasks.spawn(self.clone().carry(carried, Span::current(), counted));
         Ok(feed)
     }
 
     /// Carries one room for as long as it is wanted, and keeps its end for those who ask late.
-    async fn carry(self, feed: Feed, cause: Span, _counted: Counted) {
+    async fn carry(self, Carried { feed, heard }: Carried, cause: Span, _counted: Counted) {
         let stop = self.0.stop.clone();
         let until_over = async {
-            Subscriber::new(self.clone(), feed.clone(), cause).run().await;
+            Subscriber::new(self.clone(), feed.clone(), heard, cause).run().await;
             if feed.closed() == Some(Closed::Ended) {
                 tokio::time::sleep(LINGER).await;
             }
@@ -164,7 +227,7 @@ impl Carrier {
         }
         feed.close(Closed::Moved);
         let mut rooms = self.0.rooms.lock();
-        if rooms.get(feed.room()).is_some_and(|current| current.is(&feed)) {
+        if rooms.get(feed.room()).is_some_and(|current| current.feed.is(&feed)) {
             rooms.remove(feed.room());
         }
     }

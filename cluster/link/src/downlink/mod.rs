@@ -2,6 +2,7 @@
 //! takes a room from its parents.
 
 mod carrier;
+mod heard;
 mod server;
 mod subscriber;
 mod upstream;

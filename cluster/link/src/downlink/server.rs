@@ -10,9 +10,10 @@ use futures::{Stream, StreamExt, future, stream};
 use stentor_ids::{Code, Fault, NodeId};
 use stentor_proto::{
     status_of,
-    v1::{self, downlink_service_server, subscribe_request::Message as Up},
+    v1::{self, downlink_service_server, subscribe_request::Message as Up, subscribe_response::Message},
 };
 use stentor_telemetry::{Counter, Frames, LinkKind, NodeMetrics, Tier, propagation};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, Span, field, info_span};
@@ -58,7 +59,7 @@ impl Server {
     async fn open(&self, mut inbound: Streaming<v1::SubscribeRequest>) -> Result<Down, Fault> {
         let hello = hello(&mut inbound).await?;
         Span::current().record("room", hello.room.as_str()).record("child", hello.node.as_str());
-        let (feed, tier) = self.feed(&hello).await?;
+        let (feed, tier, leaving) = self.feed(&hello).await?;
         let ceiling = ceiling(feed.status().as_deref());
         if hello.seen.slot > ceiling {
             let detail = format!(
@@ -77,6 +78,7 @@ impl Server {
         }
         let downstream = Downstream {
             cursor,
+            leaving,
             out: self.metrics.frames(tier, Frames::Out).clone(),
             skipped: self.metrics.frames(tier, Frames::Skipped).clone(),
             _reader: AbortOnDropHandle::new(tokio::spawn(read_counts(inbound, child))),
@@ -86,7 +88,8 @@ impl Server {
     }
 
     /// The feed that a child is given: relays are served rooms that this node owns; edges also those that it carries.
-    async fn feed(&self, hello: &Hello) -> Result<(Feed, Tier), Fault> {
+    /// A carrier may leave the tree.
+    async fn feed(&self, hello: &Hello) -> Result<(Feed, Tier, Leaving), Fault> {
         let not_ours = || {
             let detail = format!("{} does not own {}; ask its owner", self.me, hello.room);
             Err(Fault::new(Code::NotOwner, detail).retry_after(RETRY_AFTER))
@@ -96,8 +99,11 @@ impl Server {
             None => not_ours(),
         };
         match (owned, &self.carrier) {
-            (Ok(feed), _) => Ok((feed, Tier::Origin)),
-            (Err(_), Some(carrier)) if hello.edge => Ok((carrier.feed(&hello.room).await?, Tier::Relay)),
+            (Ok(feed), _) => Ok((feed, Tier::Origin, None)),
+            (Err(_), Some(carrier)) if hello.edge => {
+                let feed = carrier.feed(&hello.room).await?;
+                Ok((feed, Tier::Relay, Some(carrier.leaving())))
+            }
             (Err(fault), _) => Err(fault),
         }
     }
@@ -115,9 +121,13 @@ impl Server {
     }
 }
 
+/// Whether what a child is given may be had elsewhere better; `None` if it need not be asked, or was told.
+type Leaving = Option<watch::Receiver<bool>>;
+
 /// What one child is given.
 struct Downstream {
     cursor: Cursor,
+    leaving: Leaving,
     out: Counter,
     skipped: Counter,
     _reader: AbortOnDropHandle<()>,
@@ -126,7 +136,14 @@ struct Downstream {
 
 impl Downstream {
     async fn next(mut self) -> Option<(Result<v1::SubscribeResponse, Status>, Self)> {
-        let item = self.cursor.next().await;
+        let item = tokio::select! {
+            item = self.cursor.next() => item,
+            () = leaves(&mut self.leaving) => {
+                self.leaving = None;
+                let message = Some(Message::Move(v1::Move::default()));
+                return Some((Ok(v1::SubscribeResponse { message }), self));
+            }
+        };
         match &item {
             Item::Frame(_) => {
                 self.out.inc();
@@ -146,6 +163,16 @@ impl Downstream {
             Err(Closed::Fault(fault)) => Some((Err(status_of(&fault)), self)),
         }
     }
+}
+
+/// Done when this node leaves the tree; never if it does not.
+async fn leaves(leaving: &mut Leaving) {
+    if let Some(leaving) = leaving
+        && leaving.wait_for(|leaves| *leaves).await.is_ok()
+    {
+        return;
+    }
+    future::pending().await
 }
 
 async fn hello(inbound: &mut Streaming<v1::SubscribeRequest>) -> Result<Hello, Fault> {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use stentor_ids::{Code, Epoch, Fault, Slot};
-use stentor_proto::v1::{self, subscribe_response::Message};
+use stentor_proto::v1::{self, happening::What, subscribe_response::Message};
 use stentor_relay::{Action, Inserted, Parents, Why};
 use stentor_telemetry::{Frames, LinkKind, Tier};
 use tokio::{
@@ -17,10 +17,11 @@ use tracing::{Span, debug, info};
 
 use super::{
     carrier::{Carrier, LINGER},
+    heard::Heard,
     upstream::{Reports, Told, Upstream, subscribe},
     wire::{Hello, ceiling, frame_of},
 };
-use crate::{Closed, Counted, Feed, Peer, clock, tree::Place};
+use crate::{Closed, Counted, Feed, Owner, Peer, clock, tree::Place};
 
 /// How often counts go up, and it is looked whether anyone still follows.
 const BEAT: Duration = Duration::from_secs(1);
@@ -31,29 +32,42 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub(super) struct Subscriber {
     carrier: Carrier,
     feed: Feed,
+    heard: Heard,
     parents: Parents<Arc<Place>>,
     streams: StreamMap<Arc<Place>, Upstream>,
-    reports: HashMap<Arc<Place>, (Reports, Counted)>,
+    links: HashMap<Arc<Place>, Link>,
     /// What the room was first asked for by; later connections belong to no trace.
     cause: Span,
     /// The nodes that the parents were ranked by.
     peers: Arc<Vec<Peer>>,
+    /// The room's owner as it was last seen, of a relay.
+    owner: Option<Owner>,
     /// A slot above this is not believed.
     ceiling: Slot,
     epoch: Epoch,
 }
 
+/// What there is to a parent beside its stream.
+struct Link {
+    reports: Reports,
+    /// Whether it took us on, and so is told as gone when it goes.
+    opened: bool,
+    _counted: Counted,
+}
+
 impl Subscriber {
     /// The first connections belong to the trace of `cause`.
-    pub(super) fn new(carrier: Carrier, feed: Feed, cause: Span) -> Self {
+    pub(super) fn new(carrier: Carrier, feed: Feed, heard: Heard, cause: Span) -> Self {
         Self {
             carrier,
             feed,
+            heard,
             parents: Parents::default(),
             streams: StreamMap::new(),
-            reports: HashMap::new(),
+            links: HashMap::new(),
             cause,
             peers: Arc::default(),
+            owner: None,
             ceiling: Slot(u64::MAX),
             epoch: Epoch(0),
         }
@@ -95,17 +109,29 @@ impl Subscriber {
         for action in actions {
             match action {
                 Action::Connect(parent) => self.connect(parent),
-                Action::Drop(parent, why) => {
-                    self.forget(&parent);
-                    if why == Why::Replaced {
-                        debug!(room = %self.feed.room(), %parent, "another parent has taken its place");
-                    } else {
-                        self.carrier.metrics().link_failures(LinkKind::Parent).inc();
-                        info!(room = %self.feed.room(), %parent, ?why, "parent dropped");
-                    }
-                }
+                Action::Drop(parent, why) => self.drop(&parent, why),
             }
         }
+    }
+
+    fn drop(&mut self, parent: &Arc<Place>, why: Why) {
+        let told = match why {
+            Why::Replaced => "better parents have taken its place",
+            Why::TimedOut => "it did not open in time",
+            Why::Stalled => "it brings no slots, and another does",
+            Why::Silent => "nobody brings slots",
+        };
+        self.forget(parent, told);
+        if why == Why::Replaced {
+            debug!(room = %self.feed.room(), %parent, "another parent has taken its place");
+            return;
+        }
+        if why != Why::Silent {
+            // It may be the connection that is dead, and not the node.
+            self.carrier.pool().distrust(&parent.link_addr);
+        }
+        self.carrier.metrics().link_failures(LinkKind::Parent).inc();
+        info!(room = %self.feed.room(), %parent, ?why, "parent dropped");
     }
 
     fn connect(&mut self, parent: Arc<Place>) {
@@ -121,12 +147,19 @@ impl Subscriber {
         let (reports, stream) = subscribe(channel, hello, self.cause.clone());
         let counted = Counted::new(self.carrier.metrics().links(LinkKind::Parent));
         self.streams.insert(parent.clone(), stream);
-        self.reports.insert(parent, (reports, counted));
+        self.links.insert(parent, Link { reports, opened: false, _counted: counted });
     }
 
-    fn forget(&mut self, parent: &Arc<Place>) {
+    fn forget(&mut self, parent: &Arc<Place>, why: &str) {
         self.streams.remove(parent);
-        self.reports.remove(parent);
+        if self.links.remove(parent).is_some_and(|link| link.opened) {
+            self.tell(parent, false, why);
+        }
+    }
+
+    fn tell(&self, parent: &Place, taken: bool, why: &str) {
+        let change = v1::ParentChange { parent: parent.node.to_string(), taken, why: why.into() };
+        self.carrier.journal().tell(Some(self.feed.room()), What::Parent(change));
     }
 
     fn on_told(&mut self, parent: &Arc<Place>, told: Option<Result<Told, Fault>>) {
@@ -135,6 +168,10 @@ impl Subscriber {
             Some(Ok(Told::Opened)) => {
                 self.cause = Span::none();
                 self.parents.opened(clock::now(), parent);
+                if let Some(link) = self.links.get_mut(parent) {
+                    link.opened = true;
+                    self.tell(parent, true, "");
+                }
                 self.report();
             }
             Some(Err(fault)) => self.on_lost(parent, Some(fault)),
@@ -158,7 +195,9 @@ impl Subscriber {
 
     fn on_frame(&mut self, parent: &Arc<Place>, frame: v1::Frame) {
         let frame = frame_of(frame);
-        self.parents.delivered(clock::now(), parent);
+        let now = clock::now();
+        self.parents.delivered(now, parent);
+        self.heard.note(now, &parent.node);
         if frame.slot > self.ceiling {
             // The ceiling rises with the clock, so it is worked out anew before a slot is refused for it.
             self.ceiling = ceiling(self.feed.status().as_deref());
@@ -179,7 +218,8 @@ impl Subscriber {
 
     /// Takes a parent's word on the room, unless another one said something newer.
     fn on_status(&mut self, status: v1::RoomStatus) {
-        let age = |status: &v1::RoomStatus| (status.lifecycle, status.epoch, status.stage_version);
+        let age =
+            |status: &v1::RoomStatus| (status.lifecycle, status.epoch, status.stage_version, status.slot);
         if self.feed.status().is_some_and(|known| age(&status) < age(&known)) {
             return;
         }
@@ -205,7 +245,8 @@ impl Subscriber {
 
     /// A parent's stream ended: well, if the room has; else the parent rests.
     fn on_lost(&mut self, parent: &Arc<Place>, fault: Option<Fault>) {
-        self.forget(parent);
+        let why = fault.as_ref().map_or("it ended its stream", |fault| &fault.detail);
+        self.forget(parent, why);
         self.parents.lost(clock::now(), parent, rand::random());
         let status = self.feed.status();
         match fault {
@@ -234,16 +275,30 @@ impl Subscriber {
         let peers = self.carrier.topology().peers();
         // An edge's parents follow from the nodes alone, and most changes are of rooms.
         if !edge || !Arc::ptr_eq(&peers, &self.peers) {
-            self.parents.rank(self.carrier.above(self.feed.room(), &peers));
+            let mut ranked = self.carrier.above(self.feed.room(), &peers);
             self.peers = peers;
+            if !edge {
+                self.look_at_owner(&mut ranked);
+            }
+            self.parents.rank(ranked);
         }
-        if edge {
-            return;
+    }
+
+    /// Learns of claims. An owner whose key is gone may run the room all the same, so it stays the last choice until there is
+    /// another.
+    fn look_at_owner(&mut self, ranked: &mut Vec<Arc<Place>>) {
+        let Some(owner) = self.carrier.topology().owner(self.feed.room()) else {
+            let last = self.owner.clone().map(|owner| Arc::new(Place::from(owner)));
+            if let Some(last) = last.filter(|last| !ranked.contains(last)) {
+                ranked.push(last);
+            }
+            return self.look_at_record();
+        };
+        self.learn(owner.epoch, owner.from_slot);
+        if self.owner.as_ref().is_none_or(|last| last.epoch < owner.epoch) {
+            self.parents.revive(&Arc::new(Place::from(owner.clone())));
         }
-        match self.carrier.topology().owner(self.feed.room()) {
-            Some(owner) => self.learn(owner.epoch, owner.from_slot),
-            None => self.look_at_record(),
-        }
+        self.owner = Some(owner);
     }
 
     /// While nobody owns the room, its record says how it is.
@@ -291,9 +346,9 @@ impl Subscriber {
         let best = self.parents.best();
         let edge = self.carrier.config().tier == Tier::Edge;
         let count = self.feed.counts();
-        for (parent, (reports, _)) in &self.reports {
+        for (parent, link) in &self.links {
             let here = !edge || best == Some(parent);
-            reports.send(if here { count } else { v1::ListenerCount::default() });
+            link.reports.send(if here { count } else { v1::ListenerCount::default() });
         }
     }
 

@@ -220,6 +220,11 @@ impl Feed {
         self.0.state.lock().counts.own(listeners);
     }
 
+    /// Slots that this node itself had to fill since it began to play the room.
+    pub fn set_own_filled(&self, slots: u64) {
+        self.0.state.lock().counts.filled(slots);
+    }
+
     /// Follows the feed: from now on, or from a slot as far as it is still held.
     #[must_use]
     pub fn subscribe(&self, from: Option<Slot>) -> Cursor {
@@ -317,7 +322,7 @@ pub(crate) fn count_to_wire(count: Count) -> v1::ListenerCount {
         age_ms: u32::try_from(count.age.as_millis()).unwrap_or(u32::MAX),
         edges_reporting: count.reporting,
         edges_known: count.known,
-        slots_filled: 0,
+        slots_filled: count.filled,
     }
 }
 
@@ -327,5 +332,6 @@ fn count_from_wire(count: &v1::ListenerCount) -> Count {
         age: Duration::from_millis(count.age_ms.into()),
         reporting: count.edges_reporting,
         known: count.edges_known,
+        filled: count.slots_filled,
     }
 }

@@ -78,14 +78,25 @@ impl Uplinks {
     ///
     /// # Errors
     /// The owner's refusal, or `NoOwner` if none answered within 5 s.
-    pub async fn attach(&self, room: &RoomId, speaker: Speaker) -> Result<SpeakerSession, Fault> {
+    pub async fn attach(
+        &self,
+        room: &RoomId,
+        speaker: Speaker,
+        resume: Option<u64>,
+    ) -> Result<SpeakerSession, Fault> {
         let participant = speaker.participant.clone();
         let lane = self.lane(room)?;
         let seat = Held { id: self.0.seats.fetch_add(1, Ordering::Relaxed), lane };
         let (events_in, events) = mpsc::channel(EVENTS);
         let (waiting, answer) = oneshot::channel();
         let waiting = Some(waiting);
-        seat.lane.arrive(Seat { id: seat.id, speaker, stream: 0, waiting, events: events_in });
+        seat.lane.arrive(Seat {
+            id: seat.id,
+            speaker,
+            stream: resume.unwrap_or_default(),
+            waiting,
+            events: events_in,
+        });
         let no_owner = || {
             let detail = format!("no owner of {room} has answered yet; try again");
             Fault::new(Code::NoOwner, detail).retry_after(Duration::from_secs(1))

@@ -59,6 +59,8 @@ pub struct Opening {
     pub edge: NodeId,
     /// Highest epoch that the edge has seen for the room.
     pub epoch: Epoch,
+    /// Whether it brings packets to the mirror: an origin that mirrors the room, or owns it by now, takes them.
+    pub mirror: bool,
     /// The way back to the edge, for as long as the stream lasts.
     pub edge_side: ToEdge,
 }
@@ -120,6 +122,12 @@ impl ToEdge {
     /// The room has a new owner: connect there.
     pub fn moved(&self, node: &NodeId, epoch: Epoch) -> bool {
         self.say(Down::Moved(v1::OwnerMoved { node: node.to_string(), epoch: epoch.0 }))
+    }
+
+    /// The room's mirror is another one, or there is none: bring packets there as well.
+    pub fn mirror_changed(&self, mirror: &Option<NodeId>) -> bool {
+        let node = mirror.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.say(Down::Mirror(v1::MirrorChanged { node }))
     }
 
     /// The room has ended.
@@ -200,6 +208,7 @@ async fn opening(inbound: &mut Streaming<v1::UplinkRequest>, edge_side: ToEdge) 
         room: RoomId::new(&hello.room).map_err(bad_name)?,
         edge: NodeId::new(&hello.node).map_err(bad_name)?,
         epoch: Epoch(hello.epoch),
+        mirror: hello.mirror,
         edge_side,
     })
 }

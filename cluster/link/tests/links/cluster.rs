@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use stentor_ids::{Code, Epoch, Fault, Lineage, NodeId, RoomId, Slot};
 use stentor_link::{
-    Carrier, Carry, Closed, Config, Cursor, Feed, Item, LinkServer, Locator, Owner, Peer, Pool, Security,
-    Services, Topology, control, uplink,
+    Carrier, Carry, Closed, Config, Cursor, Feed, Item, Journal, LinkServer, Locator, Mirror, Owner, Peer,
+    Pool, Security, Services, Topology, control, uplink,
 };
 use stentor_pace::WallTime;
 use stentor_proto::v1;
@@ -70,6 +70,7 @@ pub struct View {
 struct State {
     peers: Arc<Vec<Peer>>,
     owner: Option<Owner>,
+    mirror: Option<Mirror>,
     status: Option<v1::RoomStatus>,
 }
 
@@ -89,6 +90,12 @@ impl View {
         });
     }
 
+    pub fn set_mirror(&self, mirror: Option<&Node>) {
+        self.change(|state| {
+            state.mirror = mirror.map(|node| Mirror { node: node.id.clone(), link_addr: node.link_addr() });
+        });
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
         self.changed.send_modify(|version| *version += 1);
@@ -101,6 +108,9 @@ impl Topology for View {
     }
     fn owner(&self, _: &RoomId) -> Option<Owner> {
         self.state.lock().unwrap().owner.clone()
+    }
+    fn mirror(&self, _: &RoomId) -> Option<Mirror> {
+        self.state.lock().unwrap().mirror.clone()
     }
     fn status(&self, asked: &RoomId) -> Option<v1::RoomStatus> {
         self.state.lock().unwrap().status.clone().filter(|_| *asked == room())
@@ -191,14 +201,16 @@ pub struct Cluster {
     pub view: Arc<View>,
     pub metrics: Metrics,
     pub pool: Pool,
+    /// What happens anywhere in the cluster.
+    pub journal: Journal,
 }
 
 impl Cluster {
     pub fn new() -> Self {
         let metrics = Metrics::new();
-        let pool = Pool::new(Security::Insecure, &metrics.for_node(&id("pool"))).unwrap();
+        let pool = Pool::new(Security::Insecure, None, &metrics.for_node(&id("pool"))).unwrap();
         let view = View { state: Mutex::default(), changed: watch::Sender::new(0) };
-        Self { view: Arc::new(view), metrics, pool }
+        Self { view: Arc::new(view), metrics, pool, journal: Journal::new(id("cluster")) }
     }
 
     pub async fn origin(&self, name: &str) -> Node {
@@ -217,8 +229,13 @@ impl Cluster {
         let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap();
         let addr = server.local_addr();
         let own: Option<Arc<dyn Carry>> = (tier == Tier::Origin).then(|| rooms.clone() as _);
-        let services =
-            Services { own, carrier: Some(carrier.clone()), ingest: extra.ingest, control: extra.control };
+        let services = Services {
+            own,
+            carrier: Some(carrier.clone()),
+            ingest: extra.ingest,
+            control: extra.control,
+            journal: Some(self.journal.clone()),
+        };
         let stop = CancellationToken::new();
         tokio::spawn(server.run(id.clone(), services, metrics.clone(), stop.clone()));
         tokio::spawn(carrier.clone().run(stop.clone()));
@@ -232,8 +249,8 @@ impl Cluster {
         let config = Config { me: id(name), tier: Tier::Relay };
         let metrics = self.metrics.for_node(&config.me);
         // Each node has connections of its own, so that a proxy stands for one node's links.
-        let pool = Pool::new(Security::Insecure, &metrics).unwrap();
-        Carrier::new(config, pool, self.view.clone(), metrics)
+        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
+        Carrier::new(config, pool, self.view.clone(), metrics, self.journal.clone())
     }
 
     fn add(&self, node: &Node, tier: Tier) {
@@ -266,9 +283,9 @@ impl Cluster {
     pub fn edge(&self, name: &str) -> Carrier {
         let id = id(name);
         let metrics = self.metrics.for_node(&id);
-        let pool = Pool::new(Security::Insecure, &metrics).unwrap();
+        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
         let topology = Arc::new(EdgeView(self.view.clone()));
-        Carrier::new(Config { me: id, tier: Tier::Edge }, pool, topology, metrics)
+        Carrier::new(Config { me: id, tier: Tier::Edge }, pool, topology, metrics, self.journal.clone())
     }
 
     pub fn locator(&self, edge: &str) -> Locator {

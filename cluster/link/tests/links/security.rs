@@ -51,7 +51,7 @@ fn serve(security: &Security) -> SocketAddr {
 }
 
 async fn probe(security: Security, addr: SocketAddr) -> Result<v1::ProbeResponse, Code> {
-    let pool = Pool::new(security, &Metrics::new().for_node(&id("n"))).unwrap();
+    let pool = Pool::new(security, None, &Metrics::new().for_node(&id("n"))).unwrap();
     let answer = Client::new(pool).probe(&addr.to_string(), None).await;
     answer.map_err(|fault| fault.code)
 }
@@ -61,7 +61,7 @@ async fn nodes_of_one_authority_hear_each_other_and_nobody_else_does() {
     let authority = Authority::new();
     let addr = serve(&authority.node(SERVER_NAME));
     assert_eq!(probe(authority.node(SERVER_NAME), addr).await.unwrap().node, "origin-1");
-    let pool = Pool::new(authority.node(SERVER_NAME), &Metrics::new().for_node(&id("n"))).unwrap();
+    let pool = Pool::new(authority.node(SERVER_NAME), None, &Metrics::new().for_node(&id("n"))).unwrap();
     let message = Some(v1::subscribe_request::Message::Hello(hello("relay-1")));
     let requests = tokio_stream::iter([v1::SubscribeRequest { message }]);
     let mut client = DownlinkServiceClient::new(pool.channel(&addr.to_string()).unwrap());
@@ -111,7 +111,7 @@ fn plain_text_off_loopback_must_be_meant() {
 async fn a_broken_certificate_is_refused_at_the_start() {
     let pem = || "no certificate".to_owned();
     let broken = Security::Mutual { ca_pem: pem(), cert_pem: pem(), key_pem: pem() };
-    let fault = Pool::new(broken.clone(), &Metrics::new().for_node(&id("n"))).unwrap_err();
+    let fault = Pool::new(broken.clone(), None, &Metrics::new().for_node(&id("n"))).unwrap_err();
     assert_eq!(fault.code, Code::InvalidArgument, "{fault}");
     let error = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &broken).err().unwrap();
     assert!(error.to_string().contains("certificate"), "{error}");

@@ -115,7 +115,7 @@ fn speaker(name: &str, role: Role) -> Speaker {
 }
 
 async fn attach(uplinks: &Uplinks, name: &str) -> SpeakerSession {
-    timeout(SOON, uplinks.attach(&room(), speaker(name, Role::Speaker))).await.unwrap().unwrap()
+    timeout(SOON, uplinks.attach(&room(), speaker(name, Role::Speaker), None)).await.unwrap().unwrap()
 }
 
 fn say(session: &SpeakerSession, seq: u64) {
@@ -228,11 +228,11 @@ async fn an_owner_that_vanishes_from_the_view_is_left_even_if_its_connection_han
 #[tokio::test]
 async fn a_seat_is_refused_with_the_owners_reason_and_lost_to_a_newer_connection() {
     let (_cluster, ears, _node, _relays, uplinks) = stage().await;
-    let refused = uplinks.attach(&room(), speaker("carl", Role::Listener)).await;
+    let refused = uplinks.attach(&room(), speaker("carl", Role::Listener), None).await;
     let fault = refused.err().unwrap();
     assert_eq!((fault.code, fault.detail.as_ref()), (Code::RoleForbids, "a listener does not speak"));
     let nowhere = stentor_ids::RoomId::new("nowhere").unwrap();
-    let fault = uplinks.attach(&nowhere, speaker("carl", Role::Speaker)).await.err().unwrap();
+    let fault = uplinks.attach(&nowhere, speaker("carl", Role::Speaker), None).await.err().unwrap();
     assert_eq!(fault.code, Code::UnknownRoom, "{fault}");
 
     let mut old = attach(&uplinks, "anna").await;
@@ -256,7 +256,7 @@ async fn the_end_of_a_room_is_told_to_its_speakers() {
     assert!(timeout(SOON, anna.events().recv()).await.unwrap().is_none());
     let ended = v1::RoomStatus { lifecycle: v1::Lifecycle::Ended.into(), ..live("", 1) };
     cluster.view.set_status(Some(ended));
-    let fault = uplinks.attach(&room(), speaker("bert", Role::Speaker)).await.err().unwrap();
+    let fault = uplinks.attach(&room(), speaker("bert", Role::Speaker), None).await.err().unwrap();
     assert_eq!(fault.code, Code::RoomEnded, "{fault}");
 }
 

@@ -33,7 +33,7 @@ fn bound(cluster: &Cluster, config: Config) -> Result<SocketAddr, Error> {
     let ways = stentor_admin::Cluster {
         directory: cluster.directory.clone(),
         topology: Arc::new(Topology::new(cluster.directory.view(), Roles::all())),
-        control: control::Client::new(Pool::new(Security::Insecure, &metrics).unwrap()),
+        control: control::Client::new(Pool::new(Security::Insecure, None, &metrics).unwrap()),
     };
     Admin::new(config, AdminTokens::new([TOKEN]).unwrap(), ways, metrics).map(|admin| admin.local_addr())
 }

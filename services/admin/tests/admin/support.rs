@@ -264,7 +264,7 @@ impl control::Handler for Real {
 }
 
 fn pool(metrics: &Metrics, id: &NodeId) -> Pool {
-    Pool::new(Security::Insecure, &metrics.for_node(id)).unwrap()
+    Pool::new(Security::Insecure, None, &metrics.for_node(id)).unwrap()
 }
 
 fn with_token(mut request: Request<()>) -> Result<Request<()>, Status> {

@@ -11,8 +11,8 @@ use stentor_admission::{Claims, KeySet};
 use stentor_edge::{Config, Edge, EdgeHandle};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
-    Carrier, Closed, Feed, LinkServer, Locator, Owner, Peer, Pool, Security, Services, Topology, control,
-    uplink::Uplinks,
+    Carrier, Closed, Feed, Journal, LinkServer, Locator, Owner, Peer, Pool, Security, Services, Topology,
+    control, uplink::Uplinks,
 };
 use stentor_mix::{Encoder, EncoderConfig};
 use stentor_pace::WallTime;
@@ -91,10 +91,11 @@ impl Stage {
 
         let metrics = metrics.for_node(&edge_id);
         let view = Arc::new(View(Arc::new(vec![peer]), watch::Sender::new(0)));
-        let pool = Pool::new(Security::Insecure, &metrics).unwrap();
+        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
         let locator = Locator::new(edge_id.clone(), pool.clone(), view.clone());
         let carrying = stentor_link::Config { me: edge_id.clone(), tier: Tier::Edge };
-        let carrier = Carrier::new(carrying, pool.clone(), view.clone(), metrics.clone());
+        let journal = Journal::new(edge_id.clone());
+        let carrier = Carrier::new(carrying, pool.clone(), view.clone(), metrics.clone(), journal);
         let uplinks = Uplinks::new(edge_id, pool.clone(), locator.clone(), view, metrics.clone());
         let keys = KeySet::new([("main", [7_u8; 32])]).unwrap();
         let owners = control::Client::new(pool);

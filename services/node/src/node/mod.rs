@@ -73,16 +73,18 @@ impl Node {
         let view = directory.view();
 
         let topology = Arc::new(Topology::new(view.clone(), config.node.roles));
-        let pool = Pool::new(security, &metrics).map_err(|fault| anyhow!("links: {fault}"))?;
+        let pool = Pool::new(security, ports::leave_from(&config.link), &metrics)
+            .map_err(|fault| anyhow!("links: {fault}"))?;
+        let journal = Journal::new(id.clone());
         let ways = Ways {
             id: id.clone(),
+            journal: journal.clone(),
             locator: Locator::new(id.clone(), pool.clone(), topology.clone()),
             control: stentor_link::control::Client::new(pool.clone()),
             topology,
             pool,
             metrics: metrics.clone(),
         };
-        let journal = Journal::new(id.clone());
         let (front, links, rooms) = (Parts::default(), Parts::default(), Parts::default());
         let edge = ways.edge(config, &links)?;
         let admin = ways.admin(config, &directory)?;
@@ -101,7 +103,7 @@ impl Node {
             ingest: people.host.map(|host| Arc::new(host) as _),
             carrier: ways.relay(config, &links),
             control: Some(Arc::new(control)),
-            journal: Some(journal.clone()),
+            journal: Some(journal),
         };
 
         if let Some(host) = host {

@@ -1,5 +1,4 @@
-//! What the two origins of a room tell each other: what each slot was made of, and how each of them stands. What it says is
-//! made by the origins; here it is carried.
+//! Serves the other origin of a room.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -15,11 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument, info_span};
 
+use super::FollowStream;
 use crate::{Carry, bad_name};
-
-/// What an origin tells the other one of a room, from the moment that it was asked for. It ends when the room is not there
-/// any more.
-pub type FollowStream = Pin<Box<dyn Stream<Item = v1::FollowResponse> + Send>>;
 
 /// Serves the rooms that this node owns or mirrors.
 pub(crate) struct Server {
