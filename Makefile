@@ -58,6 +58,14 @@ bench: setup ## Measure on real processes (ARGS="latency 60", handoff, fanout, r
 	cargo build --release --locked --workspace --bins
 	target/release/measure $(ARGS)
 
+# make chaos SEED=7 ROUNDS=50 FAULT=kill-primary,kill-relay; more flags (--hold, --etcd, --logs) by ARGS.
+SEED ?= 1
+ROUNDS ?= 1
+.PHONY: chaos
+chaos: setup ## Break a real cluster on purpose and tell what listeners noticed (SEED=… ROUNDS=… FAULT=…)
+	cargo build --release --locked --workspace --bins
+	target/release/chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(FAULT),--fault $(FAULT)) $(ARGS)
+
 .PHONY: voices
 voices: ## Make the demo voices again (needs espeak-ng, sox, opus-tools)
 	services/node/demo/make-voices.sh

@@ -1,13 +1,15 @@
 //! A cluster of real processes on a real etcd: `cluster.kill(&owner)`, `listener.gone_on(…)`.
 
+mod ctl;
+
 use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{ExitStatus, Output},
+    process::ExitStatus,
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result};
 use stentor_admission::{Claims, KeySet, key_line};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
@@ -16,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     certs::Certificates,
+    chaos::Wires,
     etcd::Etcd,
     http,
     listening::Listening,
@@ -46,6 +49,17 @@ impl Default for Shape {
     }
 }
 
+/// What a cluster has besides its nodes.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// The collector that spans are sent to.
+    pub otlp: Option<String>,
+    /// Wires between the nodes and to the directory that can be broken; else they are connected directly.
+    pub wires: Option<Wires>,
+    /// Members of etcd; none is one.
+    pub members: usize,
+}
+
 /// The cluster. Dropping it ends every process that it has started.
 #[derive(Debug)]
 pub struct Cluster {
@@ -55,14 +69,17 @@ pub struct Cluster {
     ticket_keys: String,
     admin_token: String,
     certificates: Option<Certificates>,
-    otlp: Option<String>,
+    extras: Extras,
 }
 
 #[derive(Debug)]
 struct Node {
     name: String,
     roles: &'static str,
-    link: u16,
+    link: SocketAddr,
+    /// What the others are told instead of the link's own address.
+    advertise: Option<SocketAddr>,
+    directory: String,
     edge: u16,
     admin: u16,
     ops: u16,
@@ -75,23 +92,23 @@ impl Cluster {
     /// # Errors
     /// When something does not start; the error holds the end of its log.
     pub async fn start(shape: Shape) -> Result<Self> {
-        Self::start_traced(shape, None).await
+        Self::start_with(shape, Extras::default()).await
     }
 
-    /// The same, with spans sent to a collector.
+    /// The same, with extras.
     ///
     /// # Errors
     /// As [`Cluster::start`].
-    pub async fn start_traced(shape: Shape, otlp: Option<String>) -> Result<Self> {
+    pub async fn start_with(shape: Shape, extras: Extras) -> Result<Self> {
         let folder = TempDir::new()?;
         let mut cluster = Self {
             nodes: Vec::new(),
-            etcd: Etcd::start().await?,
+            etcd: Etcd::start_members(extras.members.max(1)).await?,
             certificates: shape.tls.then(|| Certificates::make(folder.path())).transpose()?,
             folder,
             ticket_keys: key_line("test", &rand::random::<[u8; 32]>())?,
             admin_token: format!("{:032x}", rand::random::<u128>()),
-            otlp,
+            extras,
         };
         let tiers = [
             ("origin", "origin", shape.origins),
@@ -100,10 +117,9 @@ impl Cluster {
         ];
         for (tier, roles, count) in tiers {
             for index in 0..count {
-                let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
-                let [link, edge, admin, ops] = ports;
                 let name = format!("{tier}-{}", (b'a' + index as u8) as char);
-                cluster.nodes.push(Node { name, roles, link, edge, admin, ops, process: None });
+                let node = cluster.plan(name, roles)?;
+                cluster.nodes.push(node);
             }
         }
         for index in 0..cluster.nodes.len() {
@@ -115,27 +131,47 @@ impl Cluster {
         Ok(cluster)
     }
 
+    fn plan(&mut self, name: String, roles: &'static str) -> Result<Node> {
+        let [link, edge, admin, ops] = [free_port()?, free_port()?, free_port()?, free_port()?];
+        let mut members = self.etcd.members();
+        let (mut address, mut advertise) = (IpAddr::V4(Ipv4Addr::LOCALHOST), None);
+        if let Some(wires) = &mut self.extras.wires {
+            address = wires.address(&name);
+            advertise = Some(wires.to_node(&name, (address, link).into())?);
+            for member in &mut members {
+                *member = wires.to_directory(&name, *member)?;
+            }
+        }
+        let members: Vec<String> = members.iter().map(SocketAddr::to_string).collect();
+        let (directory, link) = (format!("etcd://{}/test", members.join(",")), (address, link).into());
+        Ok(Node { name, roles, link, advertise, directory, edge, admin, ops, process: None })
+    }
+
     fn launch(&mut self, index: usize) -> Result<()> {
-        let directory = format!("{}/test", self.etcd.endpoint().replace("http://", "etcd://"));
         let env = [
             ("STENTOR_AUTH__TICKET_KEYS", &self.ticket_keys),
             ("STENTOR_AUTH__ADMIN_TOKENS", &self.admin_token),
         ];
         let node = &self.nodes[index];
-        let at = |port: u16| format!("127.0.0.1:{port}");
         let mut args: Vec<String> =
-            ["node", "--id", &node.name, "--roles", node.roles, "--directory", &directory]
+            ["node", "--id", &node.name, "--roles", node.roles, "--directory", &node.directory]
                 .map(str::to_owned)
                 .to_vec();
-        let ports =
-            [("--link-listen", node.link), ("--edge-listen", node.edge), ("--admin-listen", node.admin)];
-        for (flag, port) in ports.into_iter().chain([("--ops-listen", node.ops)]) {
-            args.extend([flag.to_owned(), at(port)]);
+        let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let ports = [
+            ("--link-listen", node.link),
+            ("--edge-listen", at(node.edge)),
+            ("--admin-listen", at(node.admin)),
+            ("--ops-listen", at(node.ops)),
+        ];
+        args.extend(ports.into_iter().flat_map(|(flag, port)| [flag.to_owned(), port.to_string()]));
+        if let Some(advertise) = node.advertise {
+            args.extend(["--set".to_owned(), format!("link.advertise={advertise}")]);
         }
         if let Some(certificates) = &self.certificates {
             args.extend(certificates.link_settings());
         }
-        if let Some(otlp) = &self.otlp {
+        if let Some(otlp) = &self.extras.otlp {
             args.extend(["--otlp".to_owned(), otlp.clone()]);
         }
         let env = env.map(|(name, value)| (name, value.as_str()));
@@ -201,7 +237,7 @@ impl Cluster {
     /// Every port that the cluster's nodes listen on.
     #[must_use]
     pub fn ports(&self) -> Vec<u16> {
-        let all = self.nodes.iter().map(|node| vec![node.link, node.ops]);
+        let all = self.nodes.iter().map(|node| vec![node.link.port(), node.ops]);
         let edges = self.edges().map(|node| vec![node.edge, node.admin]);
         all.chain(edges).flatten().collect()
     }
@@ -209,7 +245,44 @@ impl Cluster {
     /// Where the nodes' links listen.
     #[must_use]
     pub fn link_ports(&self) -> Vec<u16> {
-        self.nodes.iter().map(|node| node.link).collect()
+        self.nodes.iter().map(|node| node.link.port()).collect()
+    }
+
+    /// How many edges there are.
+    #[must_use]
+    pub fn edge_count(&self) -> usize {
+        self.edges().count()
+    }
+
+    /// The URLs of all edges, this one first.
+    #[must_use]
+    pub fn edge_urls(&self, first: usize) -> Vec<String> {
+        let (count, url) = (self.edge_count(), |edge| format!("http://127.0.0.1:{}", self.edge_port(edge)));
+        (0..count).map(|index| url((first + index) % count)).collect()
+    }
+
+    /// Where operators connect to an edge.
+    #[must_use]
+    pub fn admin_port(&self, index: usize) -> u16 {
+        self.nth_edge(index).admin
+    }
+
+    /// What lets operators in.
+    #[must_use]
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
+    }
+
+    /// The wires, if the cluster was started with some.
+    #[must_use]
+    pub const fn wires(&self) -> Option<&Wires> {
+        self.extras.wires.as_ref()
+    }
+
+    /// Where the logs are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The etcd under the cluster.
@@ -244,6 +317,19 @@ impl Cluster {
         let status = self.nodes[index].process.as_mut().context("it does not run")?.wait(within)?;
         self.nodes[index].process = None;
         Ok(status)
+    }
+
+    /// Whether a node has ended by itself.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn ended(&mut self, name: &str) -> Result<bool> {
+        let index = self.index(name)?;
+        let ended = self.nodes[index].process.as_mut().context("it does not run")?.ended()?;
+        if ended {
+            self.nodes[index].process = None;
+        }
+        Ok(ended)
     }
 
     /// Starts a node that has ended again, under its name and on its ports.
@@ -285,67 +371,6 @@ impl Cluster {
         Ok(KeySet::parse(&self.ticket_keys)?.sign(&claims, None)?)
     }
 
-    /// Runs `stentorctl` with these arguments against one of the admin nodes.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    async fn run_ctl(&self, admin: usize, args: &[&str]) -> Result<Output> {
-        let node = self.nth_edge(admin);
-        let mut command = tokio::process::Command::new(binary("stentorctl")?);
-        command
-            .args(args)
-            .kill_on_drop(true)
-            .envs(self.ctl_env(admin))
-            .env("STENTOR_ADMIN", format!("http://127.0.0.1:{}", node.admin));
-        Ok(tokio::time::timeout(Duration::from_secs(60), command.output())
-            .await
-            .context("stentorctl hangs")??)
-    }
-
-    fn ctl_env(&self, edge: usize) -> [(&'static str, String); 3] {
-        [
-            ("STENTOR_EDGE", format!("http://127.0.0.1:{}", self.edge_port(edge))),
-            ("STENTOR_ADMIN_TOKEN", self.admin_token.clone()),
-            ("STENTOR_TICKET_KEYS", self.ticket_keys.clone()),
-        ]
-    }
-
-    /// What `stentorctl` prints, whether it succeeds or not.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub async fn ctl_output(&self, args: &[&str]) -> Result<Output> {
-        self.run_ctl(0, args).await
-    }
-
-    /// What `stentorctl` prints when it succeeds.
-    ///
-    /// # Errors
-    /// When it does not; the error is what it said.
-    pub async fn ctl(&self, args: &[&str]) -> Result<String> {
-        self.ctl_at(0, args).await
-    }
-
-    /// The same against another admin node.
-    ///
-    /// # Errors
-    /// As [`Cluster::ctl`].
-    pub async fn ctl_at(&self, admin: usize, args: &[&str]) -> Result<String> {
-        let output = self.run_ctl(admin, args).await?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure!(output.status.success(), "stentorctl {} failed: {said}", args.join(" "));
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
-    /// The same as JSON.
-    ///
-    /// # Errors
-    /// As [`Cluster::ctl`], and when it prints no JSON.
-    pub async fn ctl_json(&self, args: &[&str]) -> Result<Value> {
-        let text = self.ctl(&[&["-o", "json"], args].concat()).await?;
-        serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
-    }
-
     /// Creates a public room and puts it on the air.
     ///
     /// # Errors
@@ -363,7 +388,7 @@ impl Cluster {
     /// When it cannot be started.
     pub fn speak(&self, room: &str, name: &str, role: Role, edge: usize) -> Result<Process> {
         let ticket = self.ticket(room, name, role)?;
-        let file = demo_folder().join(if edge == 0 { "voice-a.ogg" } else { "voice-b.ogg" });
+        let file = demo_voice(edge);
         let args =
             ["speak", "--room", room, "--name", name, "--ticket", &ticket, "--loop", &file.to_string_lossy()]
                 .map(str::to_owned);
@@ -431,12 +456,14 @@ impl Cluster {
 /// # Errors
 /// When they are not there.
 pub fn demo_voices() -> Result<[Audio; 2]> {
-    let read = |name: &str| Audio::read_ogg(&demo_folder().join(name));
-    Ok([read("voice-a.ogg")?, read("voice-b.ogg")?])
+    Ok([Audio::read_ogg(&demo_voice(0))?, Audio::read_ogg(&demo_voice(1))?])
 }
 
-fn demo_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/node/demo")
+/// The file of the voice that speaks through an edge.
+#[must_use]
+pub fn demo_voice(edge: usize) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/node/demo");
+    folder.join(if edge == 0 { "voice-a.ogg" } else { "voice-b.ogg" })
 }
 
 fn wall_now() -> WallTime {

@@ -1,72 +1,116 @@
-//! A real etcd server of one member, on free ports, with its data in a folder that outlives a restart.
+//! A real etcd on free ports, of one member or of several, with its data in a folder that outlives a restart.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::Result;
 use tempfile::TempDir;
 
 use crate::process::{Process, eventually, free_port};
 
-/// The server. Dropping it kills it and removes its data.
+/// The servers. Dropping them kills them and removes their data.
 #[derive(Debug)]
 pub struct Etcd {
     folder: TempDir,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
     client: u16,
     peer: u16,
     process: Option<Process>,
 }
 
 impl Etcd {
-    /// Starts it and waits until it answers.
+    /// Starts so many members and waits until each answers.
     ///
     /// # Errors
     /// When `etcd` is not installed or does not come up within 20 s.
-    pub async fn start() -> Result<Self> {
-        let mut etcd =
-            Self { folder: TempDir::new()?, client: free_port()?, peer: free_port()?, process: None };
+    pub async fn start_members(count: usize) -> Result<Self> {
+        let member = |_| Ok(Member { client: free_port()?, peer: free_port()?, process: None });
+        let members = (0..count).map(member).collect::<Result<_>>()?;
+        let mut etcd = Self { folder: TempDir::new()?, members };
         etcd.restart().await?;
         Ok(etcd)
     }
 
-    /// Where it listens, as Stentor's configuration names it.
+    /// Where the members listen.
     #[must_use]
-    pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client)
+    pub fn members(&self) -> Vec<SocketAddr> {
+        self.members.iter().map(|member| (Ipv4Addr::LOCALHOST, member.client).into()).collect()
     }
 
-    /// Kills it (SIGKILL); its data stay.
+    /// Kills all members (SIGKILL); their data stay.
+    ///
+    /// # Errors
+    /// When one cannot be reaped.
+    pub fn kill(&mut self) -> Result<()> {
+        (0..self.members.len()).try_for_each(|index| self.kill_member(index))
+    }
+
+    /// Kills one member (SIGKILL); its data stay.
     ///
     /// # Errors
     /// When it cannot be reaped.
-    pub fn kill(&mut self) -> Result<()> {
-        self.process.take().map_or(Ok(()), |mut process| process.kill())
+    pub fn kill_member(&mut self, index: usize) -> Result<()> {
+        self.members[index].process.take().map_or(Ok(()), |mut process| process.kill())
     }
 
-    /// Starts it again on the same ports and data.
+    /// Kills all members and removes their data.
     ///
     /// # Errors
-    /// As [`Etcd::start`].
-    pub async fn restart(&mut self) -> Result<()> {
+    /// When a member cannot be reaped or its data cannot be removed.
+    pub fn wipe(&mut self) -> Result<()> {
         self.kill()?;
-        let (client, peer) = (self.endpoint(), format!("http://127.0.0.1:{}", self.peer));
-        let data = self.folder.path().join("data");
-        let args = [
-            "--name=member".to_owned(),
-            format!("--data-dir={}", data.display()),
-            format!("--listen-client-urls={client}"),
-            format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls={peer}"),
-            format!("--initial-advertise-peer-urls={peer}"),
-            format!("--initial-cluster=member={peer}"),
-            "--log-level=error".to_owned(),
-        ];
-        let program = PathBuf::from("etcd");
-        self.process = Some(Process::start("etcd", &program, args, &[], self.folder.path())?);
-        let port = self.client;
-        eventually("etcd's /health", Duration::from_secs(20), || async move {
-            let answer = crate::http::get(port, "/health").await.ok()?;
-            answer.body_text().contains("true").then_some(())
-        })
-        .await
+        for index in 0..self.members.len() {
+            std::fs::remove_dir_all(self.data(index))?;
+        }
+        Ok(())
+    }
+
+    /// Starts the members that do not run, on the same ports and data.
+    ///
+    /// # Errors
+    /// As [`Etcd::start_members`].
+    pub async fn restart(&mut self) -> Result<()> {
+        let peer = |member: &Member| format!("http://127.0.0.1:{}", member.peer);
+        let named = |(index, member)| format!("member-{index}={}", peer(member));
+        let cluster: Vec<String> = self.members.iter().enumerate().map(named).collect();
+        for index in 0..self.members.len() {
+            let (data, member) = (self.data(index), &mut self.members[index]);
+            if member.process.is_some() {
+                continue;
+            }
+            let (client, peer) = (format!("http://127.0.0.1:{}", member.client), peer(member));
+            let args = [
+                format!("--name=member-{index}"),
+                format!("--data-dir={}", data.display()),
+                format!("--listen-client-urls={client}"),
+                format!("--advertise-client-urls={client}"),
+                format!("--listen-peer-urls={peer}"),
+                format!("--initial-advertise-peer-urls={peer}"),
+                format!("--initial-cluster={}", cluster.join(",")),
+                "--log-level=error".to_owned(),
+            ];
+            let name = format!("etcd-{index}");
+            let process = Process::start(&name, &PathBuf::from("etcd"), args, &[], self.folder.path())?;
+            member.process = Some(process);
+        }
+        for port in self.members.iter().map(|member| member.client) {
+            eventually("etcd's /health", Duration::from_secs(20), || async move {
+                let answer = crate::http::get(port, "/health").await.ok()?;
+                answer.body_text().contains("true").then_some(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    fn data(&self, index: usize) -> PathBuf {
+        self.folder.path().join(format!("data-{index}"))
     }
 }

@@ -5,6 +5,7 @@
 pub mod beats;
 pub mod browser;
 pub mod certs;
+pub mod chaos;
 pub mod cluster;
 pub mod collector;
 pub mod etcd;

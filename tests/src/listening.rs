@@ -27,8 +27,16 @@ impl Listening {
     /// # Errors
     /// When the room's name is none.
     pub fn start(edge: &str, room: &str) -> Result<Self> {
+        Self::start_at(vec![edge.to_owned()], room)
+    }
+
+    /// Starts to listen at the first of these edges; the others are where it may come back.
+    ///
+    /// # Errors
+    /// When the room's name is none.
+    pub fn start_at(edges: Vec<String>, room: &str) -> Result<Self> {
         let config = ListenConfig {
-            target: Target { edges: vec![edge.to_owned()], ..Target::default() },
+            target: Target { edges, ..Target::default() },
             room: RoomId::new(room)?,
             unbuffered: false,
             reconnect: true,
@@ -57,6 +65,17 @@ impl Listening {
         let newest = |recorder: &Recorder| recorder.heard().back().map(|heard| heard.epoch);
         let before = self.handle.look(newest);
         self.until("a higher epoch", within, |recorder| newest(recorder) > before).await
+    }
+
+    /// Looks at the record. The listener waits meanwhile: be brief.
+    pub fn look<T>(&self, at: impl FnOnce(&Recorder) -> T) -> T {
+        self.handle.look(at)
+    }
+
+    /// What it has to say so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.handle.report()
     }
 
     async fn until(

@@ -70,6 +70,14 @@ impl Process {
         Ok(())
     }
 
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits for it to end by itself.
     ///
     /// # Errors

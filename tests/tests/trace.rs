@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use stentor_ids::Role;
 use stentor_tests::{
-    cluster::{Cluster, Shape},
+    cluster::{Cluster, Extras, Shape},
     collector::{Collector, Ways},
 };
 use tokio::{
@@ -23,7 +23,8 @@ const CALLER: &str = "00f067aa0ba902b7";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_join_is_one_trace_from_the_edge_to_the_owner() {
     let mut collector = Collector::start().await.unwrap();
-    let cluster = Cluster::start_traced(Shape::default(), Some(collector.endpoint())).await.unwrap();
+    let extras = Extras { otlp: Some(collector.endpoint()), ..Extras::default() };
+    let cluster = Cluster::start_with(Shape::default(), extras).await.unwrap();
     // Only the first join of a room has to go all the way, so each listener has a room of its own.
     let mut owners = Vec::new();
     for room in ["talk", "song"] {

@@ -1,6 +1,9 @@
 //! What a node binds and reads at start, with errors that name the setting to change.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
 use stentor_link::{LinkServer, Security};
@@ -43,6 +46,15 @@ fn read(setting: &str, path: &Path) -> Result<String> {
 /// Binds the port for other nodes.
 pub(super) fn bind_link(link: &config::Link, security: &Security) -> Result<LinkServer> {
     LinkServer::bind(link.listen, security).context("give another address with --link-listen")
+}
+
+/// The address that links to other nodes leave from: the one they listen at, so that who sees them can tell the nodes of one
+/// machine apart. None, to leave it to the system, where that is every address, or the one that reaches only this machine: behind
+/// a proxy of its own a node listens there and calls others elsewhere.
+pub(super) fn leave_from(link: &config::Link) -> Option<IpAddr> {
+    let own = link.listen.ip();
+    let anywhere = own.is_unspecified() || own == Ipv4Addr::LOCALHOST || own == std::net::Ipv6Addr::LOCALHOST;
+    (!anywhere).then_some(own)
 }
 
 /// What others are told of a bound address: what is set, or the address if it means something elsewhere.

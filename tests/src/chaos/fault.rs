@@ -1,0 +1,399 @@
+//! The faults, by name, and what each does to whom and when. Pure: a fault, a scene and a seed make a plan; the world
+//! carries it out.
+//!
+//! | fault | what happens | what an aim says |
+//! |---|---|---|
+//! | `kill-primary`, `kill-mirror`, `kill-relay` | kill -9, started again after some seconds | no slot missing |
+//! | `kill-edge` | the same; the listeners of the other edges are the ones that count | no slot missing |
+//! | `pause-primary-short`, `pause-primary-long` | SIGSTOP for 0.2 s or 5 s, then SIGCONT | no slot missing, no stale commit |
+//! | `cut-origins` | primary and mirror cannot reach each other | no slot missing |
+//! | `cut-primary`, `-out`, `-in` | nothing to or from the primary arrives; nothing from it; nothing to it | no slot missing, no stale commit |
+//! | `cut-directory` | the primary cannot reach the directory | no slot missing |
+//! | `rough-links` | delay, jitter and loss on every link | no slot missing |
+//! | `kill-member` | kill -9 of one member of etcd; needs three | no slot missing |
+//! | `kill-etcd`, `wipe-etcd` | etcd is gone for a while; comes back as it was, or empty | no slot missing, joins work, 1 % of rooms move |
+//! | `rolling-restart` | SIGTERM to each node in turn, started again | no slot missing for who follows the hint |
+//! | `kill-both-origins` | kill -9 of primary and mirror | slots never go back |
+//! | `double` | two of the others, at most a second apart | slots never go back |
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use anyhow::{Context, Result};
+use rand::{
+    RngExt,
+    rngs::StdRng,
+    seq::{IndexedRandom, IteratorRandom},
+};
+
+use super::wires::{DIRECTORY, Rule};
+
+const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const SHORT_PAUSE: Duration = Duration::from_millis(200);
+const LONG_PAUSE: Duration = secs(5);
+/// How long a killed node is gone: longer than its lease, so that everyone has noticed.
+const GONE: Duration = secs(6);
+/// How long links are broken: longer than a lease, and than HTTP/2's pings take to notice a black hole.
+const BROKEN: Duration = secs(7);
+/// Longest time between the two halves of a double fault.
+const APART: Duration = secs(1);
+
+macro_rules! faults {
+    ($($name:ident = $text:literal),+ $(,)?) => {
+        /// What can be done to a cluster.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "the table above says what each is")]
+        pub enum Fault { $($name),+ }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// Its name on the command line.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+faults! {
+    KillPrimary = "kill-primary",
+    KillMirror = "kill-mirror",
+    KillRelay = "kill-relay",
+    KillEdge = "kill-edge",
+    PausePrimaryShort = "pause-primary-short",
+    PausePrimaryLong = "pause-primary-long",
+    CutOrigins = "cut-origins",
+    CutPrimary = "cut-primary",
+    CutPrimaryOut = "cut-primary-out",
+    CutPrimaryIn = "cut-primary-in",
+    CutDirectory = "cut-directory",
+    RoughLinks = "rough-links",
+    KillMember = "kill-member",
+    KillEtcd = "kill-etcd",
+    WipeEtcd = "wipe-etcd",
+    RollingRestart = "rolling-restart",
+    KillBothOrigins = "kill-both-origins",
+    Double = "double",
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Fault {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let names = || Self::ALL.iter().map(|fault| fault.as_str()).collect::<Vec<_>>().join(", ");
+        let found = Self::ALL.iter().find(|fault| fault.as_str() == text).copied();
+        found.with_context(|| format!("no fault {text:?}; there are {}", names()))
+    }
+}
+
+impl Fault {
+    /// Whether it is one failure, of which listeners are to hear nothing.
+    #[must_use]
+    pub const fn is_single(self) -> bool {
+        !matches!(self, Self::KillBothOrigins | Self::Double)
+    }
+
+    /// Whether the room's owner fails, so that another is to take control over.
+    #[must_use]
+    pub const fn takes_owner(self) -> bool {
+        matches!(
+            self,
+            Self::KillPrimary
+                | Self::PausePrimaryLong
+                | Self::CutPrimary
+                | Self::CutPrimaryOut
+                | Self::CutPrimaryIn
+                | Self::KillBothOrigins
+        )
+    }
+
+    /// Whether the whole directory is gone, so that what other rooms do is of interest.
+    #[must_use]
+    pub const fn takes_directory(self) -> bool {
+        matches!(self, Self::KillEtcd | Self::WipeEtcd)
+    }
+}
+
+/// Who is what at the moment.
+#[derive(Debug, Clone, Default)]
+pub struct Scene {
+    /// The room's owner.
+    pub primary: String,
+    /// Its mirror; none while the room has none.
+    pub mirror: Option<String>,
+    /// All origins.
+    pub origins: Vec<String>,
+    /// All relays.
+    pub relays: Vec<String>,
+    /// All edges.
+    pub edges: Vec<String>,
+    /// Members of etcd.
+    pub members: usize,
+}
+
+impl Scene {
+    fn everyone(&self) -> impl Iterator<Item = &String> {
+        self.origins.iter().chain(&self.relays).chain(&self.edges)
+    }
+
+    /// The mirror, or another origin than the primary where there is none.
+    fn second(&self, random: &mut StdRng) -> String {
+        let others = self.origins.iter().filter(|origin| **origin != self.primary);
+        self.mirror.clone().or_else(|| others.choose(random).cloned()).unwrap_or_default()
+    }
+}
+
+/// One thing that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// SIGKILL to a node.
+    Kill(String),
+    /// SIGSTOP to a node.
+    Pause(String),
+    /// SIGCONT to it.
+    Resume(String),
+    /// Starts a node that was killed.
+    Start(String),
+    /// SIGTERM to a node; it ends by itself and is started again.
+    Recycle(String),
+    /// What becomes of the bytes from one place to another.
+    Wire(String, String, Rule),
+    /// Everything passes between two places, both ways.
+    Mend(String, String),
+    /// SIGKILL to a member of etcd.
+    KillMember(usize),
+    /// SIGKILL to all of etcd.
+    KillEtcd,
+    /// The same, and its data are removed.
+    WipeEtcd,
+    /// Starts what of etcd does not run.
+    StartEtcd,
+    /// Someone joins at each edge that runs, and is to hear the room.
+    Join,
+}
+
+/// What is done, in its order, each at a time after the first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan(pub Vec<(Duration, Step)>);
+
+impl Plan {
+    fn then(mut self, after: Duration, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.0.extend(steps.into_iter().map(|step| (after, step)));
+        self
+    }
+
+    /// Whether a node is killed, so that who is connected to it has to connect again.
+    #[must_use]
+    pub fn kills(&self, node: &str) -> bool {
+        self.0.iter().any(|(_, step)| matches!(step, Step::Kill(name) if name == node))
+    }
+
+    fn later(mut self, by: Duration) -> Self {
+        self.0.iter_mut().for_each(|(at, _)| *at += by);
+        self
+    }
+
+    /// Both at once: a node that both harm is killed once.
+    fn and(mut self, other: Self) -> Self {
+        for (at, step) in other.0 {
+            let twice = self.0.iter().any(|(_, known)| *known == step);
+            if !twice {
+                self.0.push((at, step));
+            }
+        }
+        self.0.sort_by_key(|(at, _)| *at);
+        self
+    }
+}
+
+impl Fault {
+    /// What it does in this scene. `hold` is how long etcd stays dead.
+    #[must_use]
+    pub fn plan(self, scene: &Scene, hold: Duration, random: &mut StdRng) -> Plan {
+        let any = |nodes: &[String], random: &mut StdRng| nodes.choose(random).cloned().unwrap_or_default();
+        match self {
+            Self::KillPrimary => killed([scene.primary.clone()]),
+            Self::KillMirror => killed([scene.second(random)]),
+            Self::KillRelay => killed([any(&scene.relays, random)]),
+            Self::KillEdge => killed([any(&scene.edges, random)]),
+            Self::KillBothOrigins => killed([scene.primary.clone(), scene.second(random)]),
+            Self::PausePrimaryShort => paused(&scene.primary, SHORT_PAUSE),
+            Self::PausePrimaryLong => paused(&scene.primary, LONG_PAUSE),
+            Self::CutOrigins => {
+                let second = scene.second(random);
+                broken([(&scene.primary, &second), (&second, &scene.primary)])
+            }
+            Self::CutPrimary => {
+                let others = others(scene);
+                let ways = others.iter().flat_map(|node| [(&scene.primary, node), (node, &scene.primary)]);
+                broken(ways)
+            }
+            Self::CutPrimaryOut => broken(others(scene).iter().map(|node| (&scene.primary, node))),
+            Self::CutPrimaryIn => broken(others(scene).iter().map(|node| (node, &scene.primary))),
+            Self::CutDirectory => {
+                let directory = DIRECTORY.to_owned();
+                broken([(&scene.primary, &directory), (&directory, &scene.primary)])
+            }
+            Self::RoughLinks => rough(scene, random),
+            Self::KillMember => Plan::default()
+                .then(Duration::ZERO, [Step::KillMember(random.random_range(0..scene.members.max(1)))])
+                .then(GONE, [Step::StartEtcd]),
+            Self::KillEtcd => without_etcd(Step::KillEtcd, hold),
+            Self::WipeEtcd => without_etcd(Step::WipeEtcd, hold),
+            Self::RollingRestart => {
+                Plan::default().then(Duration::ZERO, scene.everyone().cloned().map(Step::Recycle))
+            }
+            Self::Double => double(scene, hold, random),
+        }
+    }
+}
+
+fn killed(nodes: impl IntoIterator<Item = String> + Clone) -> Plan {
+    let (kill, start) = (nodes.clone().into_iter().map(Step::Kill), nodes.into_iter().map(Step::Start));
+    Plan::default().then(Duration::ZERO, kill).then(GONE, start)
+}
+
+fn paused(node: &str, length: Duration) -> Plan {
+    Plan::default().then(Duration::ZERO, [Step::Pause(node.into())]).then(length, [Step::Resume(node.into())])
+}
+
+fn others(scene: &Scene) -> Vec<String> {
+    let nodes = scene.everyone().filter(|node| **node != scene.primary).cloned();
+    nodes.chain([DIRECTORY.to_owned()]).collect()
+}
+
+fn broken<'a>(ways: impl IntoIterator<Item = (&'a String, &'a String)>) -> Plan {
+    let ways: Vec<_> = ways.into_iter().collect();
+    let hole = ways.iter().map(|(from, to)| Step::Wire((*from).clone(), (*to).clone(), Rule::Hole));
+    let mend = ways.iter().map(|(from, to)| Step::Mend((*from).clone(), (*to).clone()));
+    Plan::default().then(Duration::ZERO, hole).then(BROKEN, mend)
+}
+
+/// A bad network, within what the seam buffer is for: up to 20 ms late, one piece in 200 sent again.
+fn rough(scene: &Scene, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::default();
+    for from in scene.everyone() {
+        for to in scene.everyone().filter(|to| *to != from) {
+            let delay = Duration::from_millis(random.random_range(1..10));
+            let rule = Rule::Rough { delay, jitter: Duration::from_millis(10), loss: 0 };
+            plan = plan.then(Duration::ZERO, [Step::Wire(from.clone(), to.clone(), rule)]);
+            plan = plan.then(BROKEN, [Step::Mend(from.clone(), to.clone())]);
+        }
+    }
+    // Half a percent of loss on one link: the pieces that are lost come a retransmission later than the rest.
+    if let (Some(from), Some(to)) = (scene.relays.choose(random), scene.edges.choose(random)) {
+        let (delay, jitter) = (Duration::from_millis(5), Duration::from_millis(10));
+        let rule = Rule::Rough { delay, jitter, loss: 1 };
+        plan = plan.then(Duration::ZERO, [Step::Wire(from.clone(), to.clone(), rule)]);
+    }
+    plan.0.sort_by_key(|(at, _)| *at);
+    plan
+}
+
+fn without_etcd(blow: Step, hold: Duration) -> Plan {
+    Plan::default()
+        .then(Duration::ZERO, [blow])
+        .then(hold.mul_f64(0.5), [Step::Join])
+        .then(hold, [Step::StartEtcd])
+}
+
+fn double(scene: &Scene, hold: Duration, random: &mut StdRng) -> Plan {
+    let fits = |fault: &&Fault| match **fault {
+        Fault::Double | Fault::RollingRestart | Fault::KillBothOrigins => false,
+        Fault::KillMember => scene.members > 1,
+        _ => true,
+    };
+    let two = Fault::ALL.iter().copied().filter(|fault| fits(&fault)).sample(random, 2);
+    let apart = APART.mul_f64(random.random());
+    let mut plans = two.iter().map(|fault| fault.plan(scene, hold, random));
+    let (first, second) = (plans.next().unwrap_or_default(), plans.next().unwrap_or_default());
+    first.and(second.later(apart))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn scene() -> Scene {
+        let names = |tier: &str, count: u8| -> Vec<String> {
+            (0..count).map(|index| format!("{tier}-{}", (b'a' + index) as char)).collect()
+        };
+        Scene {
+            primary: "origin-b".into(),
+            mirror: Some("origin-c".into()),
+            origins: names("origin", 3),
+            relays: names("relay", 2),
+            edges: names("edge", 2),
+            members: 1,
+        }
+    }
+
+    fn plan(fault: Fault, seed: u64) -> Plan {
+        fault.plan(&scene(), secs(8), &mut StdRng::seed_from_u64(seed))
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_plan_again() {
+        for fault in Fault::ALL {
+            assert_eq!(plan(*fault, 5), plan(*fault, 5), "{fault}");
+            assert_eq!(fault.as_str().parse::<Fault>().unwrap(), *fault);
+        }
+    }
+
+    #[test]
+    fn every_plan_starts_at_once_keeps_its_order_and_mends_what_it_breaks() {
+        for (fault, seed) in Fault::ALL.iter().flat_map(|fault| (0..20).map(move |seed| (*fault, seed))) {
+            let Plan(steps) = plan(fault, seed);
+            assert_eq!(steps[0].0, Duration::ZERO, "{fault}");
+            assert!(steps.is_sorted_by_key(|(at, _)| *at), "{fault}: {steps:?}");
+            for (at, step) in &steps {
+                let mended = |(later, other): &(Duration, Step)| {
+                    let fits = match (step, other) {
+                        (Step::Kill(a), Step::Start(b)) | (Step::Pause(a), Step::Resume(b)) => a == b,
+                        (Step::Wire(a, b, _), Step::Mend(c, d)) => (a, b) == (c, d),
+                        (Step::KillEtcd | Step::WipeEtcd | Step::KillMember(_), Step::StartEtcd) => true,
+                        _ => false,
+                    };
+                    fits && later > at
+                };
+                let harms = !matches!(
+                    step,
+                    Step::Start(_)
+                        | Step::Resume(_)
+                        | Step::Mend(..)
+                        | Step::StartEtcd
+                        | Step::Join
+                        | Step::Recycle(_)
+                );
+                assert!(!harms || steps.iter().any(mended), "{fault} leaves {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_primary_that_is_cut_off_one_way_still_hears_or_still_speaks() {
+        let ways = |fault| -> Vec<bool> {
+            let wires = plan(fault, 1).0.into_iter().filter_map(|(_, step)| match step {
+                Step::Wire(from, _, Rule::Hole) => Some(from == "origin-b"),
+                _ => None,
+            });
+            wires.collect()
+        };
+        assert_eq!(ways(Fault::CutPrimaryOut), [true; 7]);
+        assert_eq!(ways(Fault::CutPrimaryIn), [false; 7]);
+        assert_eq!(ways(Fault::CutPrimary).len(), 14);
+    }
+}

@@ -1,0 +1,28 @@
+//! Faults on purpose: a cluster with people in it, whose nodes, wires and directory fail by name and seed, and a table of
+//! what listeners and operators noticed.
+//!
+//! | module | knows |
+//! |---|---|
+//! | `fault` | which faults there are, and what each does to whom and when |
+//! | `wires` | what becomes of bytes on their way |
+//! | `world` | the cluster, the people in it, and how to carry a plan out |
+//! | `audience` | who listens and speaks, and what they were given |
+//! | `watchers` | when an operator sees a new owner |
+//! | `journal` | what is written in the directory, and whether it may be |
+//! | `table` | the figures of a round, and of many |
+
+mod audience;
+mod fault;
+mod journal;
+mod table;
+mod watchers;
+mod wires;
+mod world;
+
+pub use audience::Given;
+pub use fault::{Fault, Plan, Scene, Step};
+pub use journal::{Entry, Journal};
+pub use table::{Others, Outcome, Table};
+pub use watchers::{Operator, TakeOver};
+pub use wires::{DIRECTORY, Rule, Wires};
+pub use world::{Setting, World};

@@ -1,0 +1,332 @@
+//! A cluster on wires that can be broken, with people in it: it carries plans out, waits until all is well again, and reads
+//! off what was noticed meanwhile.
+//!
+//! A round is: all is well, a mark, a moment, the plan, all is well, the figures.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rustix::process::Signal;
+use stentor_ids::Epoch;
+use stentor_proto::v1::{Lifecycle, RoomStatus};
+use tokio::time::{sleep, sleep_until};
+
+use super::{
+    audience::Audience,
+    fault::{Fault, Plan, Scene, Step},
+    journal::{Entry, Journal},
+    table::{Others, Outcome},
+    watchers::{Operator, TakeOver},
+    wires::{Rule, Wires},
+};
+use crate::{
+    cluster::{Cluster, Extras, Shape},
+    listening::Listening,
+    process::eventually,
+};
+
+/// The room that everyone is in.
+const ROOM: &str = "talk";
+/// Other rooms, half of them on the air and silent, half with open doors: what they do without a directory is counted.
+const OTHERS: usize = 20;
+/// Longest wait until all is well.
+const WELL: Duration = Duration::from_secs(60);
+/// How long a cluster may take to show that it has mirrors; one that does not is not waited for again.
+const MIRRORED: Duration = Duration::from_secs(10);
+/// How long a node may take to leave by itself: its drain, and a little.
+const LEAVE: Duration = Duration::from_secs(30);
+/// How long someone who joins may take to hear the room.
+const JOIN: Duration = Duration::from_secs(10);
+/// What of a round is calm, before the fault (at least) and after it: trees and counts settle within.
+const CALM: Duration = Duration::from_millis(1000);
+
+/// How a world is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Nodes.
+    pub shape: Shape,
+    /// Members of etcd.
+    pub members: usize,
+    /// Listeners over all edges, recorders included.
+    pub listeners: usize,
+    /// Recorders at each edge.
+    pub recorders: usize,
+    /// How long etcd stays dead when it is killed.
+    pub hold: Duration,
+    /// What jitter and loss are drawn from.
+    pub seed: u64,
+}
+
+impl Default for Setting {
+    /// Three origins, so that there is one left to become the mirror; two hundred listeners over two edges.
+    fn default() -> Self {
+        Self {
+            shape: Shape { origins: 3, ..Shape::default() },
+            members: 1,
+            listeners: 200,
+            recorders: 4,
+            hold: Duration::from_secs(10),
+            seed: 1,
+        }
+    }
+}
+
+/// The cluster and its people. Dropping it ends everything.
+#[derive(Debug)]
+pub struct World {
+    // People leave before their cluster does.
+    audience: Audience,
+    operators: Vec<Operator>,
+    journal: Journal,
+    cluster: Cluster,
+    setting: Setting,
+    mirrored: bool,
+    others: bool,
+}
+
+impl World {
+    /// Starts everything, and waits until the room is heard.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start(setting: Setting) -> Result<Self> {
+        let wires = Some(Wires::new(setting.seed));
+        let extras = Extras { wires, members: setting.members, ..Extras::default() };
+        let mut cluster = Cluster::start_with(setting.shape, extras).await?;
+        let journal = Journal::follow(cluster.etcd().members());
+        let operators = (0..cluster.edge_count()).map(|edge| Operator::at(&cluster, edge));
+        let operators = operators.collect::<Result<Vec<_>>>()?;
+        cluster.live_room(ROOM).await?;
+        let audience = Audience::gather(&cluster, ROOM, setting.recorders, setting.listeners).await?;
+        let mut world =
+            Self { audience, operators, journal, cluster, setting, mirrored: false, others: false };
+        let ready = eventually("a ready mirror", MIRRORED, || async {
+            world.status().await.ok().filter(|status| status.mirror_ready)
+        });
+        world.mirrored = ready.await.is_ok();
+        Ok(world)
+    }
+
+    /// Whether rooms have mirrors here.
+    #[must_use]
+    pub const fn mirrored(&self) -> bool {
+        self.mirrored
+    }
+
+    /// The cluster itself.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// One fault, drawn from a seed, and what was noticed of it.
+    ///
+    /// # Errors
+    /// When all is not well before it, or not again after it.
+    pub async fn round(&mut self, fault: Fault, seed: u64) -> Result<Outcome> {
+        if fault.takes_directory() {
+            self.open_others().await?;
+        }
+        let status = self.settled().await.context("before the fault")?;
+        let scene = self.scene(&status);
+        let mut random = StdRng::seed_from_u64(seed);
+        let plan = fault.plan(&scene, self.setting.hold, &mut random);
+        let before = self.journal.rooms();
+        self.journal.violations();
+        self.audience.mark();
+        sleep(CALM.mul_f64(0.5 + random.random::<f64>())).await;
+
+        let takeover = TakeOver::expect(&self.operators, ROOM, Epoch(status.epoch));
+        let mut outcome = Outcome::new(fault, seed, self.tell(&plan, &status));
+        outcome.deaf = self.carry_out(&plan).await.with_context(|| outcome.story.clone())?;
+        self.well().await.with_context(|| format!("after {}", outcome.story))?;
+        if fault.takes_directory() {
+            outcome.others = Some(self.compare(&before).await);
+        }
+        sleep(CALM).await;
+
+        let spared = |edge: usize| !plan.kills(&scene.edges[edge]);
+        let given: Vec<_> = self
+            .audience
+            .given()
+            .into_iter()
+            .filter(|(edge, _)| spared(*edge))
+            .map(|(_, given)| given)
+            .collect();
+        outcome.read(&given);
+        outcome.takeover = takeover.took();
+        outcome.violations = self.journal.violations();
+        outcome.hung_up = self.audience.gone();
+        Ok(outcome)
+    }
+
+    async fn status(&self) -> Result<RoomStatus> {
+        let mut refusal = None;
+        for operator in &self.operators {
+            match operator.room(ROOM).await {
+                Ok(status) => return Ok(status),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        Err(refusal.context("there is no operator")?)
+    }
+
+    fn scene(&self, status: &RoomStatus) -> Scene {
+        let tier = |name: &str| -> Vec<String> {
+            self.cluster.names().into_iter().filter(|node| node.starts_with(name)).collect()
+        };
+        Scene {
+            primary: status.primary.clone(),
+            mirror: Some(status.mirror.clone()).filter(|mirror| !mirror.is_empty()),
+            origins: tier("origin"),
+            relays: tier("relay"),
+            edges: tier("edge"),
+            members: self.setting.members,
+        }
+    }
+
+    fn tell(&self, plan: &Plan, status: &RoomStatus) -> String {
+        let Plan(steps) = plan;
+        let harms = steps.iter().filter(|(_, step)| !matches!(step, Step::Mend(..) | Step::Wire(..)));
+        let mut told: Vec<String> = harms.map(|(at, step)| format!("{step:?} at {at:?}")).collect();
+        let wires = steps.iter().filter(|(_, step)| matches!(step, Step::Wire(..))).count();
+        if wires > 0 {
+            told.push(format!("{wires} wires"));
+        }
+        format!("primary {}, mirror {:?}: {}", status.primary, status.mirror, told.join(", "))
+    }
+
+    /// Everyone is in their place, and all is well.
+    async fn settled(&mut self) -> Result<RoomStatus> {
+        self.well().await?;
+        let Setting { recorders, listeners, .. } = self.setting;
+        self.audience.settle(&self.cluster, recorders, listeners).await?;
+        self.well().await
+    }
+
+    /// All is well: the room has an owner, a mirror that could go on, and both voices; everyone hears it.
+    async fn well(&self) -> Result<RoomStatus> {
+        let is_well = |status: &RoomStatus| {
+            let connected = status.stage.iter().filter(|seat| seat.connected).count();
+            let mirrored = !self.mirrored || status.mirror_ready;
+            status.lifecycle() == Lifecycle::Live && !status.primary.is_empty() && mirrored && connected == 2
+        };
+        let last = std::cell::RefCell::new(String::new());
+        let status = eventually("the room to be well", WELL, || async {
+            let answer = self.status().await;
+            *last.borrow_mut() = format!("{answer:?}");
+            answer.ok().filter(|status| is_well(status))
+        });
+        let status = status.await.with_context(|| format!("the last answer was {}", last.borrow()))?;
+        self.audience.hears().await?;
+        Ok(status)
+    }
+
+    /// Does what the plan says, when it says. Gives how many who joined did not hear the room.
+    async fn carry_out(&mut self, Plan(steps): &Plan) -> Result<u64> {
+        let (start, mut deaf) = (tokio::time::Instant::now(), 0);
+        for (at, step) in steps {
+            sleep_until(start + *at).await;
+            match step {
+                Step::Kill(node) => self.cluster.kill(node)?,
+                Step::Pause(node) => self.cluster.node(node)?.signal(Signal::STOP)?,
+                Step::Resume(node) => self.resume(node)?,
+                Step::Start(node) => self.cluster.restart(node).await?,
+                Step::Recycle(node) => self.recycle(node).await?,
+                Step::Wire(from, to, rule) => self.wires()?.set(from, to, *rule),
+                Step::Mend(one, other) => {
+                    self.wires()?.set(one, other, Rule::Pass);
+                    self.wires()?.set(other, one, Rule::Pass);
+                }
+                Step::KillMember(index) => self.cluster.etcd().kill_member(*index)?,
+                Step::KillEtcd => self.cluster.etcd().kill()?,
+                Step::WipeEtcd => {
+                    self.cluster.etcd().wipe()?;
+                    self.journal.wiped();
+                }
+                Step::StartEtcd => self.cluster.etcd().restart().await?,
+                Step::Join => deaf += self.join().await,
+            }
+        }
+        Ok(deaf)
+    }
+
+    fn wires(&self) -> Result<&Wires> {
+        self.cluster.wires().context("a world has wires")
+    }
+
+    /// A node that was killed while it was paused stays dead.
+    fn resume(&self, node: &str) -> Result<()> {
+        self.cluster.node(node).map_or(Ok(()), |process| process.signal(Signal::CONT))
+    }
+
+    /// One step of a rolling restart: the next node's turn comes when all is well.
+    async fn recycle(&mut self, node: &str) -> Result<()> {
+        self.cluster.node(node)?.signal(Signal::TERM)?;
+        let start = Instant::now();
+        while !self.cluster.ended(node)? {
+            if start.elapsed() > LEAVE {
+                bail!("{node} has not left within {LEAVE:?}: {}", self.cluster.node(node)?.log_tail());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        self.cluster.restart(node).await?;
+        self.well().await.map(drop)
+    }
+
+    /// Someone joins at each edge that runs; gives how many of them do not hear the room.
+    async fn join(&self) -> u64 {
+        let mut deaf = 0;
+        for edge in 0..self.cluster.edge_count() {
+            let url = format!("http://127.0.0.1:{}", self.cluster.edge_port(edge));
+            let heard = match Listening::start(&url, ROOM) {
+                Ok(listening) => listening.frames(25, JOIN).await,
+                Err(error) => Err(error),
+            };
+            deaf += u64::from(heard.is_err());
+        }
+        deaf
+    }
+
+    /// Opens the other rooms, once.
+    async fn open_others(&mut self) -> Result<()> {
+        if self.others {
+            return Ok(());
+        }
+        let operator = &self.operators[0];
+        for index in 0..OTHERS {
+            let room = format!("side-{index}");
+            operator.open(&room).await?;
+            if index % 2 == 0 {
+                let live = || async { operator.go_live(&room).await.ok() };
+                eventually(&format!("{room} to go live"), JOIN, live).await?;
+            }
+        }
+        self.others = true;
+        self.owned(WELL).await
+    }
+
+    /// Waits until every room has an owner.
+    async fn owned(&self, within: Duration) -> Result<()> {
+        eventually("every room to have an owner", within, || async {
+            let rooms = self.journal.rooms();
+            (rooms.len() > OTHERS && rooms.values().all(|entry| entry.owner.is_some())).then_some(())
+        })
+        .await
+    }
+
+    /// How many rooms are not where they were. One without an owner counts.
+    async fn compare(&self, before: &BTreeMap<String, Entry>) -> Others {
+        // Rooms that stay without an owner are told as moved.
+        let _ = self.owned(WELL).await;
+        let after = self.journal.rooms();
+        let moved = |(room, entry): &(&String, &Entry)| {
+            after.get(*room).is_none_or(|now| now.owner.is_none() || now.owner != entry.owner)
+        };
+        Others { rooms: before.len(), moved: before.iter().filter(moved).count() }
+    }
+}
