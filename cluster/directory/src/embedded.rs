@@ -87,6 +87,7 @@ impl State {
             Check::Unchanged(key, revision) => {
                 self.keys.get(key).is_some_and(|entry| entry.revision == *revision)
             }
+            Check::Holds(key, value) => self.keys.get(key).is_some_and(|entry| entry.value == *value),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId};
 
-use crate::{Owner, Revision, room::MAX_RECORD_BYTES};
+use crate::{Mirror, Owner, Revision, room::MAX_RECORD_BYTES};
 
 /// What callers are told to wait before they try an unreachable directory again: long enough for etcd to elect a leader.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(2);
@@ -82,6 +82,22 @@ pub enum Error {
         /// Who owns it now.
         owner: Owner,
     },
+    /// Another node mirrors the room.
+    #[error("room {room} is mirrored by {}", mirror.node)]
+    Mirrored {
+        /// The room.
+        room: RoomId,
+        /// Who mirrors it.
+        mirror: Mirror,
+    },
+    /// The room's owner cannot mirror it too.
+    #[error("node {node} owns room {room} and cannot mirror it too")]
+    OwnMirror {
+        /// The room.
+        room: RoomId,
+        /// The node that owns it.
+        node: NodeId,
+    },
     /// The ownership that a write relies on has ended: the room was claimed by another or the lease has ended.
     #[error("epoch {epoch} no longer owns room {room}")]
     Fenced {
@@ -133,7 +149,7 @@ impl Error {
             Self::NodeExists { .. } => Code::NodeExists,
             Self::RoomExists { .. } => Code::RoomExists,
             Self::UnknownRoom { .. } => Code::UnknownRoom,
-            Self::Changed { .. } => Code::WrongState,
+            Self::Changed { .. } | Self::Mirrored { .. } | Self::OwnMirror { .. } => Code::WrongState,
             Self::Owned { .. } | Self::Lost { .. } | Self::Fenced { .. } => Code::NotOwner,
             Self::Unreadable { .. } => Code::Internal,
         }
@@ -142,9 +158,11 @@ impl Error {
     const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { .. } | Self::LeaseGone => Some(UNAVAILABLE_RETRY),
-            Self::Changed { .. } | Self::Owned { .. } | Self::Lost { .. } | Self::Fenced { .. } => {
-                Some(RACE_RETRY)
-            }
+            Self::Changed { .. }
+            | Self::Owned { .. }
+            | Self::Lost { .. }
+            | Self::Mirrored { .. }
+            | Self::Fenced { .. } => Some(RACE_RETRY),
             _ => None,
         }
     }

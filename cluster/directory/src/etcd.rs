@@ -49,6 +49,7 @@ impl Etcd {
             Check::Unchanged(key, Revision(revision)) => {
                 Compare::mod_revision(self.key(&key), CompareOp::Equal, revision.cast_signed())
             }
+            Check::Holds(key, value) => Compare::value(self.key(&key), CompareOp::Equal, value),
         }
     }
 

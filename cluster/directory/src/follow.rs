@@ -1,7 +1,8 @@
 //! The task behind the view: lists at a revision, watches from the next, and starts again when the watch breaks.
 //!
 //! It resumes after the last *event* it saw, handing that event to the store as a witness that the history is still the
-//! same one. Where there is no such event, or the store has lost the history, it lists anew.
+//! same one. Where there is no such event, or the store has lost the history, it lists anew, and counts another history if
+//! the store says so or its revision went back.
 
 use std::{future, sync::Arc, time::Duration};
 
@@ -23,13 +24,15 @@ const BATCHES_AT_ONCE: usize = 64;
 
 pub(crate) fn start(store: Arc<dyn Store>) -> ViewHandle {
     let (views, reader) = watch::channel(Arc::default());
-    let follower = Follower { store, views, backoff: Backoff::new(RETRY_BASE, RETRY_CAP) };
+    let follower = Follower { store, views, replaced: false, backoff: Backoff::new(RETRY_BASE, RETRY_CAP) };
     ViewHandle::new(reader, AbortOnDropHandle::new(tokio::spawn(follower.run())))
 }
 
 struct Follower {
     store: Arc<dyn Store>,
     views: watch::Sender<Arc<View>>,
+    /// The store was found to have another history, and has not been listed since.
+    replaced: bool,
     backoff: Backoff,
 }
 
@@ -43,9 +46,10 @@ impl Follower {
         }
     }
 
-    async fn list(&self) -> Result<Resume, Error> {
+    async fn list(&mut self) -> Result<Resume, Error> {
         let snapshot = self.store.read("").await?;
-        self.views.send_modify(|view| *view = Arc::new(View::listed(&snapshot, view.unreadable)));
+        let replaced = std::mem::take(&mut self.replaced);
+        self.views.send_modify(|view| *view = Arc::new(View::listed(&snapshot, view, replaced)));
         Ok(Resume { after: snapshot.revision, witness: None })
     }
 
@@ -58,6 +62,10 @@ impl Follower {
             };
             match interrupted {
                 Interrupted::HistoryGone(why) => return self.interrupted(why).await,
+                Interrupted::HistoryReplaced(why) => {
+                    self.replaced = true;
+                    return self.interrupted(why).await;
+                }
                 Interrupted::Broken(error) => self.interrupted(&error.to_string()).await,
             }
             if resume.witness.is_none() {

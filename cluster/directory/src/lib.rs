@@ -1,4 +1,4 @@
-//! The directory: which nodes live, which rooms there are, and who owns each.
+//! The directory: which nodes live, which rooms there are, and who owns and mirrors each.
 //!
 //! One small strongly consistent store behind one trait: etcd in a cluster, embedded in one process. On it stand the
 //! node's [`Session`] (membership under a lease), the room operations of [`Directory`] (create, claim, commit, all fenced
@@ -8,7 +8,8 @@
 //! Nothing on the way of audio calls it.
 //!
 //! Invariants: `OneWriter` (a record is only ever committed by the holder of the owner key, and no claim lowers the
-//! record's epoch); a key on a lease never outlives it; no method waits without a bound.
+//! record's epoch, nor an epoch that this process has seen); nobody owns and mirrors a room at once; a key on a lease never
+//! outlives it; no method waits without a bound.
 
 mod config;
 mod embedded;
@@ -18,6 +19,7 @@ mod follow;
 mod keys;
 #[cfg(test)]
 mod lost_answers;
+mod mirror;
 mod node;
 mod ownership;
 mod room;
@@ -35,11 +37,12 @@ use std::{
 pub use config::{EtcdConfig, EtcdTls};
 pub use error::Error;
 pub use node::{InvalidNodeRole, NodeRecord, NodeRole, Roles};
-pub use room::{MAX_RECORD_BYTES, Owner, Ownership, Room};
+pub use room::{MAX_RECORD_BYTES, Mirror, MirrorKey, Owner, Ownership, Room, Written};
 pub use session::{Session, SessionState};
 pub use store::{LeaseId, Revision};
 pub use view::{View, ViewHandle};
 
+use stentor_ids::{Epoch, RoomId};
 use stentor_telemetry::{Call, NodeMetrics};
 
 use embedded::Embedded;
@@ -108,6 +111,16 @@ impl Directory {
     #[must_use]
     pub fn view(&self) -> ViewHandle {
         self.view.get_or_init(|| follow::start(self.store.clone())).clone()
+    }
+
+    /// Which history of the directory this process has seen, for whoever writes a key now.
+    fn history(&self) -> u64 {
+        self.view.get().map_or(0, |view| view.snapshot().history)
+    }
+
+    /// The highest epoch at which this process has seen the room claimed.
+    fn highest_seen(&self, room: &RoomId) -> Epoch {
+        self.view.get().map_or(Epoch(0), |view| view.snapshot().highest_epoch(room))
     }
 
     async fn read(&self, prefix: &str) -> Result<Snapshot, Error> {

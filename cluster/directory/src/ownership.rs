@@ -1,23 +1,24 @@
 //! Owning a room: claim, commit, reassert, release.
 //!
-//! Invariants: a claim raises the epoch above every epoch that the record or the claimant knows of; a commit takes effect
-//! only while the owner key is the one that its claim wrote (`OneWriter`), and commits of one owner in the order in which
-//! they were asked for.
+//! Invariants: a claim raises the epoch above every epoch that the record or the claimant knows of, also from before the
+//! directory lost its data or went back; a commit takes effect only while the owner key is the one that its claim wrote
+//! (`OneWriter`), and commits of one owner in the order in which they were asked for.
 
 use bytes::Bytes;
-use stentor_ids::{Epoch, RoomId, Slot};
+use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 
 use crate::{
     Directory, Error, LeaseId, Owner, Ownership, Revision, Session, keys,
     room::{decode_record, encode_owner, encode_record},
     rooms::{Step, Stored, Transaction, checked_value, recorded},
-    store::{Check, Entry, Op},
+    store::{Check, Op},
 };
 
 impl Directory {
     /// Makes the session's node the owner of a room that nobody owns, or whose owner key is still at the revision
-    /// `preempt`. The new epoch is one more than the highest of the record's and `seen`, which is the highest that the
-    /// claimant or any of its children has seen; it is written to the owner key and to the record in one transaction.
+    /// `preempt`. The new epoch is one more than the highest of the record's, of all that the view ever showed, and of
+    /// `seen`, which is the highest that the claimant or any of its children has seen; it is written to the owner key and
+    /// to the record in one transaction. If the node was the room's mirror, it is that no longer by the same transaction.
     ///
     /// When this fails with [`Error::Unavailable`], the claim may still take effect; then the view shows the node itself
     /// as the owner, and the node claims again, naming that revision.
@@ -33,29 +34,27 @@ impl Directory {
         preempt: Option<Revision>,
         from_slot: Slot,
     ) -> Result<Ownership, Error> {
-        let lease = session.lease()?;
+        let (lease, history) = (session.lease()?, self.history());
+        let seen = seen.max(self.highest_seen(room));
         let owned = |epoch| encode_owner(session.node(), epoch, from_slot);
         let decide = |found: &Stored, doubt: bool| {
             let (_, epoch, record) = recorded(room, found)?;
             match &found.owner {
                 Some((_, entry)) if preempt == Some(entry.revision) => {}
-                Some((_, entry)) if doubt && written_as(entry, &owned(epoch), lease) => {
+                Some((_, entry)) if doubt && entry.written_as(&owned(epoch), lease) => {
                     return Ok(Step::Done(entry.revision, epoch));
                 }
                 Some((owner, _)) => return Err(Error::Lost { room: room.clone(), owner: owner.clone() }),
                 None => {}
             }
-            let epoch = epoch.max(seen).next();
-            let then = vec![
-                Op::put(keys::record(room), encode_record(epoch, &record)),
-                Op::put_leased(keys::owner(room), owned(epoch), lease),
-            ];
-            let checks = vec![found.record_stays(room), found.owner_stays(room)];
-            Ok(Step::Try(Transaction { checks, then }, epoch))
+            let owners = found.owner.as_ref().map_or(Epoch(0), |(owner, _)| owner.epoch);
+            let epoch = epoch.max(owners).max(seen).next();
+            let record = encode_record(epoch, &record);
+            Ok(Step::Try(take(session.node(), room, found, record, owned(epoch), lease), epoch))
         };
         let (revision, epoch) = self.settle(room, None, decide).await?;
         let owner = Owner { node: session.node().clone(), epoch, from_slot, revision };
-        Ok(Ownership::new(room.clone(), owner, revision))
+        Ok(Ownership::new(room.clone(), owner, history))
     }
 
     /// Writes an owned room's record.
@@ -68,8 +67,9 @@ impl Directory {
         let value = checked_value(room, epoch, &record.into())?;
         let transaction = |record: Check| {
             let owner = Check::Unchanged(keys::owner(room), ownership.owner.revision);
+            let same = Check::Holds(keys::owner(room), ownership.value());
             Transaction {
-                checks: vec![owner, record],
+                checks: vec![owner, same, record],
                 then: vec![Op::put(keys::record(room), value.clone())],
             }
         };
@@ -101,10 +101,10 @@ impl Directory {
         ownership: &Ownership,
         record: impl Into<Bytes>,
     ) -> Result<Ownership, Error> {
-        let lease = session.lease()?;
+        let (lease, history) = (session.lease()?, self.history());
         let (room, own) = (&ownership.room, &ownership.owner);
         let value = checked_value(room, own.epoch, &record.into())?;
-        let owned = encode_owner(&own.node, own.epoch, own.from_slot);
+        let owned = ownership.value();
         let decide = |found: &Stored, doubt: bool| {
             // A record that cannot be read counts as lost: this writes it anew.
             let readable = found.record.as_ref().and_then(|entry| decode_record(&entry.value).ok());
@@ -117,20 +117,15 @@ impl Directory {
             }
             let recorded = found.record.as_ref().is_some_and(|entry| entry.value == value);
             match &found.owner {
-                Some((_, entry)) if doubt && recorded && written_as(entry, &owned, lease) => {
+                Some((_, entry)) if doubt && recorded && entry.written_as(&owned, lease) => {
                     return Ok(Step::Done(entry.revision, ()));
                 }
                 _ => {}
             }
-            let then = vec![
-                Op::put(keys::record(room), value.clone()),
-                Op::put_leased(keys::owner(room), owned.clone(), lease),
-            ];
-            let checks = vec![found.record_stays(room), found.owner_stays(room)];
-            Ok(Step::Try(Transaction { checks, then }, ()))
+            Ok(Step::Try(take(&own.node, room, found, value.clone(), owned.clone(), lease), ()))
         };
         let (revision, ()) = self.settle(room, None, decide).await?;
-        Ok(Ownership::new(room.clone(), Owner { revision, ..own.clone() }, revision))
+        Ok(Ownership::new(room.clone(), Owner { revision, ..own.clone() }, history))
     }
 
     /// Gives a room up: nobody owns it then. No error if the ownership has ended already.
@@ -150,7 +145,20 @@ impl Directory {
     }
 }
 
-/// Whether an owner's key is what a try, whose answer was lost, would have written.
-fn written_as(entry: &Entry, owned: &Bytes, lease: LeaseId) -> bool {
-    entry.value == owned && entry.lease == Some(lease)
+/// Writes record and owner key, if the room is as it was found. The mirror key goes if it names the new owner, and must not
+/// come to name it in the meantime.
+fn take(
+    node: &NodeId,
+    room: &RoomId,
+    found: &Stored,
+    record: Bytes,
+    owned: Bytes,
+    lease: LeaseId,
+) -> Transaction {
+    let checks = vec![found.record_stays(room), found.owner_stays(room), found.mirror_stays(room)];
+    let mut then = vec![Op::put(keys::record(room), record), Op::put_leased(keys::owner(room), owned, lease)];
+    if found.mirror().is_some_and(|mirror| mirror.node == *node) {
+        then.push(Op::Delete(keys::mirror(room)));
+    }
+    Transaction { checks, then }
 }

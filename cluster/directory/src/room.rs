@@ -30,6 +30,8 @@ pub struct Room {
     pub revision: Revision,
     /// Who owns the room, if anyone.
     pub owner: Option<Owner>,
+    /// Who mirrors it, if anyone. Never the owner.
+    pub mirror: Option<Mirror>,
 }
 
 /// Who owns a room.
@@ -45,20 +47,68 @@ pub struct Owner {
     pub revision: Revision,
 }
 
+/// Who mirrors a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// The node.
+    pub node: NodeId,
+    /// When the mirror key was last written: what a claim of the seat that means to pre-empt this mirror names.
+    pub revision: Revision,
+}
+
+/// The seat of a room's mirror, for as long as the mirror key stays as this claim wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorKey {
+    pub(crate) room: RoomId,
+    pub(crate) mirror: Mirror,
+    pub(crate) history: u64,
+}
+
+impl MirrorKey {
+    /// The room that is mirrored.
+    #[must_use]
+    pub const fn room(&self) -> &RoomId {
+        &self.room
+    }
+
+    /// The mirror key as this claim wrote it. Still the mirror while a view shows the same.
+    #[must_use]
+    pub const fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// When the key was written.
+    #[must_use]
+    pub const fn written(&self) -> Written {
+        Written { history: self.history, revision: self.mirror.revision }
+    }
+}
+
+/// A moment in the directory's history by which a key was written, as [`View::shows`](crate::View::shows) compares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Which of the histories that this process has seen: one that lost its data, or went back, begins another.
+    pub(crate) history: u64,
+    pub(crate) revision: Revision,
+}
+
 /// The right to commit a room's record, for as long as the owner key stays as this claim wrote it. Clones are the same
 /// ownership.
 #[derive(Debug, Clone)]
 pub struct Ownership {
     pub(crate) room: RoomId,
     pub(crate) owner: Owner,
+    pub(crate) history: u64,
     /// When this owner last wrote the record. A commit holds the lock, so that commits take effect in the order in which
     /// they were asked for.
     pub(crate) record_revision: Arc<Mutex<Revision>>,
 }
 
 impl Ownership {
-    pub(crate) fn new(room: RoomId, owner: Owner, record_revision: Revision) -> Self {
-        Self { room, owner, record_revision: Arc::new(Mutex::new(record_revision)) }
+    pub(crate) fn new(room: RoomId, owner: Owner, history: u64) -> Self {
+        // Owner key and record are written together.
+        let record_revision = Arc::new(Mutex::new(owner.revision));
+        Self { room, owner, history, record_revision }
     }
 
     /// The room that is owned.
@@ -84,6 +134,17 @@ impl Ownership {
     pub const fn owner(&self) -> &Owner {
         &self.owner
     }
+
+    /// When the key was written.
+    #[must_use]
+    pub const fn written(&self) -> Written {
+        Written { history: self.history, revision: self.owner.revision }
+    }
+
+    /// The value of the owner key.
+    pub(crate) fn value(&self) -> Bytes {
+        encode_owner(&self.owner.node, self.owner.epoch, self.owner.from_slot)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +157,11 @@ struct OwnerValue {
     node: NodeId,
     epoch: Epoch,
     from_slot: Slot,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MirrorValue {
+    node: NodeId,
 }
 
 /// The value of a record's key.
@@ -126,11 +192,28 @@ pub(crate) fn decode_owner(entry: &Entry) -> Result<Owner, String> {
     Ok(Owner { node, epoch, from_slot, revision: entry.revision })
 }
 
-/// A room from the entries of its two keys.
-pub(crate) fn decode_room(id: RoomId, record: &Entry, owner: Option<Owner>) -> Result<Room, String> {
+/// The value of a mirror's key.
+pub(crate) fn encode_mirror(node: &NodeId) -> Bytes {
+    let value = MirrorValue { node: node.clone() };
+    serde_json::to_vec(&value).expect("names are JSON").into()
+}
+
+/// The mirror that a mirror's key names.
+pub(crate) fn decode_mirror(entry: &Entry) -> Result<Mirror, String> {
+    let value: MirrorValue = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
+    Ok(Mirror { node: value.node, revision: entry.revision })
+}
+
+/// A room from the entry of its record and who holds its seats.
+pub(crate) fn decode_room(
+    id: RoomId,
+    record: &Entry,
+    owner: Option<Owner>,
+    mirror: Option<Mirror>,
+) -> Result<Room, String> {
     debug_assert_eq!(record.key, keys::record(&id));
     let (epoch, bytes) = decode_record(&record.value)?;
-    Ok(Room { id, record: bytes, epoch, revision: record.revision, owner })
+    Ok(Room { id, record: bytes, epoch, revision: record.revision, owner, mirror })
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use stentor_pace::Backoff;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Directory, Error, Owner, Revision, Room, View, keys,
-    room::{MAX_RECORD_BYTES, decode_owner, decode_record, decode_room, encode_record},
+    Directory, Error, Mirror, Owner, Revision, Room, View, keys,
+    room::{MAX_RECORD_BYTES, decode_mirror, decode_owner, decode_record, decode_room, encode_record},
     store::{Check, Entry, Op, Outcome},
 };
 
@@ -27,16 +27,27 @@ const DOUBT: Duration = Duration::from_secs(1);
 /// Around how long the first pause between those readings is.
 const DOUBT_RETRY: Duration = Duration::from_millis(50);
 
-/// A room's two keys as they stood together.
+/// A room's keys as they stood together.
 pub(crate) struct Stored {
     pub(crate) revision: Revision,
     pub(crate) record: Option<Entry>,
     pub(crate) owner: Option<(Owner, Entry)>,
+    pub(crate) mirror: Option<Entry>,
 }
 
 impl Stored {
     pub(crate) fn owner(&self) -> Option<Owner> {
         self.owner.as_ref().map(|(owner, _)| owner.clone())
+    }
+
+    /// Who mirrors the room. A key that cannot be read counts as absent: a mirror's seat may be claimed over it.
+    pub(crate) fn mirror(&self) -> Option<Mirror> {
+        self.mirror.as_ref().and_then(|entry| decode_mirror(entry).ok())
+    }
+
+    /// The check that the mirror key stays as it was read.
+    pub(crate) fn mirror_stays(&self, room: &RoomId) -> Check {
+        stays(keys::mirror(room), self.mirror.as_ref())
     }
 
     /// The check that the owner key stays as it was read.
@@ -95,7 +106,7 @@ impl Directory {
     pub async fn get(&self, room: &RoomId) -> Result<Option<Room>, Error> {
         let found = self.stored(room).await?;
         let Some(record) = &found.record else { return Ok(None) };
-        let room = decode_room(room.clone(), record, found.owner());
+        let room = decode_room(room.clone(), record, found.owner(), found.mirror());
         room.map(Some).map_err(|reason| Error::Unreadable { key: record.key.clone(), reason })
     }
 
@@ -104,7 +115,7 @@ impl Directory {
     /// # Errors
     /// What the directory answers.
     pub async fn list(&self) -> Result<Vec<Room>, Error> {
-        let view = View::listed(&self.read(keys::ROOMS).await?, 0);
+        let view = View::listed(&self.read(keys::ROOMS).await?, &View::default(), false);
         Ok(view.rooms.into_values().map(Arc::unwrap_or_clone).collect())
     }
 
@@ -143,7 +154,8 @@ impl Directory {
             }
             let (entry, ..) = unowned(room, found)?;
             let checks = unowned_checks(room, entry, expected, found)?;
-            Ok(Step::Try(Transaction { checks, then: vec![Op::Delete(keys::record(room))] }, ()))
+            let then = vec![Op::Delete(keys::record(room)), Op::Delete(keys::mirror(room))];
+            Ok(Step::Try(Transaction { checks, then }, ()))
         };
         self.settle(room, None, decide).await.map(drop)
     }
@@ -161,6 +173,7 @@ impl Directory {
             revision: snapshot.revision,
             record: snapshot.entry(&keys::record(room)).cloned(),
             owner,
+            mirror: snapshot.entry(&keys::mirror(room)).cloned(),
         })
     }
 

@@ -54,6 +54,13 @@ pub(crate) struct Entry {
     pub(crate) lease: Option<LeaseId>,
 }
 
+impl Entry {
+    /// Whether this is what a try, whose answer was lost, would have written.
+    pub(crate) fn written_as(&self, value: &Bytes, lease: LeaseId) -> bool {
+        self.value == *value && self.lease == Some(lease)
+    }
+}
+
 /// Some keys as they stood together at one revision.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
@@ -73,6 +80,9 @@ impl Snapshot {
 pub(crate) enum Check {
     Absent(String),
     Unchanged(String, Revision),
+    /// The key holds this value. Beside a revision it tells a key from another one of that revision in a directory that
+    /// lost its data and started over.
+    Holds(String, Bytes),
 }
 
 /// What a transaction does when its checks hold. No transaction names a key twice.
@@ -127,8 +137,10 @@ pub(crate) struct Resume {
 /// Why a watch ended.
 #[derive(Debug)]
 pub(crate) enum Interrupted {
-    /// The store no longer has the events from the starting point on, or has another history than it had: list again.
+    /// The store no longer has the events from the starting point on: list again.
     HistoryGone(&'static str),
+    /// The store has another history than it had: list again.
+    HistoryReplaced(&'static str),
     /// The connection broke or fell silent: start again after the last event seen.
     Broken(Error),
 }

@@ -3,45 +3,83 @@
 //! It applies events and knows no store, no task and no time. A value that cannot be read counts as absent, with a
 //! warning and a count: one broken key must not blind the node to all others.
 //!
-//! Invariant: applying the events since a listing gives the same view as a new listing.
+//! A directory that lost its data, or came back with an older state, begins another history, in which revisions start over.
+//! The view then shows what is there now, and remembers what it has seen of rooms before.
+//!
+//! Invariants: applying the events since a listing gives the same view as a new listing; the highest epoch that was seen of
+//! a room never falls, until the room is deleted.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use stentor_ids::{NodeId, RoomId};
+use stentor_ids::{Epoch, NodeId, RoomId};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    NodeRecord, Owner, Revision, Room, keys,
+    Mirror, NodeRecord, Owner, Revision, Room, keys,
     keys::Key,
-    room::{decode_owner, decode_room},
+    room::{Written, decode_mirror, decode_owner, decode_room},
     store::{Change, Entry, Event, Snapshot},
 };
 
-/// The nodes, rooms and owners as of one revision.
+/// The nodes, rooms, owners and mirrors as of one revision.
 #[derive(Debug, Clone, Default)]
 pub struct View {
     /// The living nodes.
     pub nodes: BTreeMap<NodeId, Arc<NodeRecord>>,
-    /// All rooms, with their owners.
+    /// All rooms, with their owners and mirrors.
     pub rooms: BTreeMap<RoomId, Arc<Room>>,
     /// The last change that is in the view.
     pub revision: Revision,
+    /// How many times the directory was found to have another history than before. Revisions of different histories
+    /// have nothing to do with each other.
+    pub history: u64,
     /// Whether the watch stands. While it is false the view shows what was last known, and the absence of a node or an
     /// owner means nothing.
     pub current: bool,
     /// How many values could not be read since the watch began.
     pub unreadable: u64,
-    /// Owners of rooms whose record is not there or not readable.
-    orphans: BTreeMap<RoomId, Owner>,
+    /// Who holds the seats of rooms whose record is not there or not readable.
+    orphans: BTreeMap<RoomId, Seats>,
+    /// What was seen of rooms, also in histories that are gone. No more than the rooms that were ever there together in
+    /// each of them.
+    seen: BTreeMap<RoomId, Seen>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Seats {
+    owner: Option<Owner>,
+    mirror: Option<Mirror>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Seen {
+    /// The highest epoch of the record or an owner.
+    epoch: Epoch,
+    /// The owner of the highest epoch.
+    owner: Option<Owner>,
 }
 
 impl View {
-    /// A view that holds what was listed, and counts on from `unreadable`.
-    pub(crate) fn listed(snapshot: &Snapshot, unreadable: u64) -> Self {
-        let mut view = Self { revision: snapshot.revision, current: true, unreadable, ..Self::default() };
+    /// A view that holds what was listed, and what `before` remembers. `replaced` says that the history is known to be
+    /// another one; that revisions went back says so too.
+    pub(crate) fn listed(snapshot: &Snapshot, before: &Self, replaced: bool) -> Self {
+        let replaced = replaced || snapshot.revision < before.revision;
+        let mut view = Self {
+            revision: snapshot.revision,
+            history: before.history + u64::from(replaced),
+            current: true,
+            unreadable: before.unreadable,
+            seen: before.seen.clone(),
+            ..Self::default()
+        };
         for entry in &snapshot.entries {
             view.put(entry);
+        }
+        if !replaced {
+            // What is gone within one history was deleted.
+            let Self { seen, rooms, orphans, .. } = &mut view;
+            seen.retain(|room, _| rooms.contains_key(room) || orphans.contains_key(room));
         }
         view
     }
@@ -52,11 +90,41 @@ impl View {
         self.rooms.get(room)?.owner.as_ref()
     }
 
+    /// Who mirrors a room, if it is there and anyone does.
+    #[must_use]
+    pub fn mirror(&self, room: &RoomId) -> Option<&Mirror> {
+        self.rooms.get(room)?.mirror.as_ref()
+    }
+
+    /// The owner of the highest epoch that was seen of a room: who is to be asked before the room is claimed. It may be
+    /// gone, and is not who the view shows if the directory came back with an older state.
+    #[must_use]
+    pub fn last_owner(&self, room: &RoomId) -> Option<&Owner> {
+        self.seen.get(room)?.owner.as_ref()
+    }
+
+    /// The highest epoch that was seen of a room, 0 if none was. Every claim of this process rises above it.
+    #[must_use]
+    pub fn highest_epoch(&self, room: &RoomId) -> Epoch {
+        self.seen.get(room).map_or(Epoch(0), |seen| seen.epoch)
+    }
+
+    /// Whether the view is from after a key was written, so that its absence means that it is gone.
+    #[must_use]
+    pub fn is_after(&self, written: Written) -> bool {
+        (self.history, self.revision) >= (written.history, written.revision)
+    }
+
     /// Takes one event in.
     pub(crate) fn apply(&mut self, event: &Event) {
         match &event.change {
             Change::Put(entry) => self.put(entry),
-            Change::Delete(key) => self.remove(key),
+            Change::Delete(key) => {
+                self.remove(key);
+                if let Some(Key::Record(room)) = keys::parse(key) {
+                    self.seen.remove(&room);
+                }
+            }
         }
         self.revision = event.revision;
     }
@@ -65,7 +133,13 @@ impl View {
         let read = match keys::parse(&entry.key) {
             Some(Key::Node(id)) => self.put_node(id, entry),
             Some(Key::Record(id)) => self.put_record(id, entry),
-            Some(Key::Owner(id)) => decode_owner(entry).map(|owner| self.set_owner(&id, Some(owner))),
+            Some(Key::Owner(id)) => decode_owner(entry).map(|owner| {
+                self.saw(&id, owner.epoch, Some(&owner));
+                self.seat(&id, |seats| seats.owner = Some(owner));
+            }),
+            Some(Key::Mirror(id)) => {
+                decode_mirror(entry).map(|mirror| self.seat(&id, |seats| seats.mirror = Some(mirror)))
+            }
             None => Ok(()),
         };
         if let Err(reason) = read {
@@ -89,9 +163,9 @@ impl View {
     }
 
     fn put_record(&mut self, id: RoomId, entry: &Entry) -> Result<(), String> {
-        let known = self.rooms.get(&id).and_then(|room| room.owner.clone());
-        let owner = known.or_else(|| self.orphans.get(&id).cloned());
-        let room = decode_room(id.clone(), entry, owner)?;
+        let Seats { owner, mirror } = self.seats(&id);
+        let room = decode_room(id.clone(), entry, owner, mirror)?;
+        self.saw(&id, room.epoch, None);
         self.orphans.remove(&id);
         self.rooms.insert(id, Arc::new(room));
         Ok(())
@@ -101,20 +175,46 @@ impl View {
         match keys::parse(key) {
             Some(Key::Node(id)) => drop(self.nodes.remove(&id)),
             Some(Key::Record(id)) => {
-                if let Some(owner) = self.rooms.remove(&id).and_then(|room| room.owner.clone()) {
-                    self.set_owner(&id, Some(owner));
-                }
+                let seats = self.seats(&id);
+                self.rooms.remove(&id);
+                self.seat(&id, |empty| *empty = seats);
             }
-            Some(Key::Owner(id)) => self.set_owner(&id, None),
+            Some(Key::Owner(id)) => self.seat(&id, |seats| seats.owner = None),
+            Some(Key::Mirror(id)) => self.seat(&id, |seats| seats.mirror = None),
             None => {}
         }
     }
 
-    fn set_owner(&mut self, id: &RoomId, owner: Option<Owner>) {
-        match (self.rooms.get_mut(id), owner) {
-            (Some(room), owner) => Arc::make_mut(room).owner = owner,
-            (None, Some(owner)) => drop(self.orphans.insert(id.clone(), owner)),
-            (None, None) => drop(self.orphans.remove(id)),
+    fn seats(&self, id: &RoomId) -> Seats {
+        match self.rooms.get(id) {
+            Some(room) => Seats { owner: room.owner.clone(), mirror: room.mirror.clone() },
+            None => self.orphans.get(id).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Changes who holds the seats of a room, which may not be there.
+    fn seat(&mut self, id: &RoomId, change: impl FnOnce(&mut Seats)) {
+        let mut seats = self.seats(id);
+        change(&mut seats);
+        if let Some(room) = self.rooms.get_mut(id) {
+            let room = Arc::make_mut(room);
+            (room.owner, room.mirror) = (seats.owner, seats.mirror);
+        } else if seats == Seats::default() {
+            self.orphans.remove(id);
+        } else {
+            self.orphans.insert(id.clone(), seats);
+        }
+    }
+
+    fn saw(&mut self, id: &RoomId, epoch: Epoch, owner: Option<&Owner>) {
+        let known = self.seen.get(id).map_or(Epoch(0), |seen| seen.epoch);
+        if epoch < known || (epoch == known && owner.is_none()) {
+            return;
+        }
+        let seen = self.seen.entry(id.clone()).or_default();
+        seen.epoch = epoch;
+        if let Some(owner) = owner {
+            seen.owner = Some(owner.clone());
         }
     }
 }
@@ -167,10 +267,10 @@ async fn ended() -> Arc<View> {
 mod tests {
     use bytes::Bytes;
     use proptest::{collection::vec, prelude::*, sample::select};
-    use stentor_ids::{Epoch, Slot};
+    use stentor_ids::Slot;
 
     use super::*;
-    use crate::room::{encode_owner, encode_record};
+    use crate::room::{encode_mirror, encode_owner, encode_record};
 
     fn put(revision: u64, key: &str, value: impl Into<Bytes>) -> Event {
         let (key, value, revision) = (key.to_owned(), value.into(), Revision(revision));
@@ -222,30 +322,33 @@ mod tests {
         for (key, garbage) in [
             ("rooms/a/record", &b"\xff\xfe"[..]),
             ("rooms/a/owner", b"[]"),
+            ("rooms/a/mirror", br#"{"node":"no name"}"#),
             ("nodes/n", b"{}"),
             ("nodes/n", br#"{"id":"m","instance":1}"#),
         ] {
             view.apply(&put(2, key, Bytes::from_static(garbage)));
         }
-        assert_eq!(view.unreadable, 4);
+        assert_eq!(view.unreadable, 5);
         assert!(view.rooms.is_empty() && view.nodes.is_empty());
-        view.apply(&put(3, "rooms/a/mirror", Bytes::from_static(b"of a newer build")));
-        assert_eq!(view.unreadable, 4);
+        view.apply(&put(3, "rooms/a/chapters", Bytes::from_static(b"of a newer build")));
+        assert_eq!(view.unreadable, 5);
     }
 
     /// Any change of a few keys that depend on each other, garbage among the values.
-    fn any_change() -> impl Strategy<Value = (&'static str, Option<Bytes>)> {
+    fn any_change() -> impl Strategy<Value = (String, Option<Bytes>)> {
         let node = NodeId::new("n").expect("it is a name");
         let values = vec![
             Some(encode_record(Epoch(3), b"x")),
             Some(encode_owner(&node, Epoch(3), Slot(0))),
+            Some(encode_mirror(&node)),
             Some(Bytes::from_static(br#"{"id":"n","instance":1}"#)),
             Some(Bytes::from_static(b"garbage")),
             None,
         ];
-        let keys =
-            vec!["rooms/a/record", "rooms/a/owner", "rooms/b/record", "rooms/b/owner", "nodes/n", "else"];
-        (select(keys), select(values))
+        let leaves = ["rooms/a/", "rooms/b/"]
+            .map(|room| ["record", "owner", "mirror"].map(|leaf| [room, leaf].concat()));
+        let keys = leaves.into_iter().flatten().chain(["nodes/n".to_owned(), "else".to_owned()]);
+        (select(keys.collect::<Vec<_>>()), select(values))
     }
 
     proptest! {
@@ -256,7 +359,8 @@ mod tests {
         ) {
             let (mut stored, mut view, mut revision) = (BTreeMap::new(), None, 0);
             let listed = |stored: &BTreeMap<String, Entry>, revision| {
-                View::listed(&Snapshot { revision: Revision(revision), entries: stored.values().cloned().collect() }, 0)
+                let entries = stored.values().cloned().collect();
+                View::listed(&Snapshot { revision: Revision(revision), entries }, &View::default(), false)
             };
             for (place, (key, value)) in before.iter().chain(&after).enumerate() {
                 if place == before.len() {

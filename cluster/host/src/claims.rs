@@ -98,7 +98,7 @@ mod tests {
     }
 
     fn candidates(nodes: &[NodeId]) -> Vec<Candidate<'_>> {
-        nodes.iter().map(|id| Candidate { id, draining: false }).collect()
+        nodes.iter().map(Candidate::new).collect()
     }
 
     const fn at(millis: u64) -> Time {

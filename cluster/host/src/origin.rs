@@ -12,6 +12,7 @@ use ractor::ActorRef;
 use stentor_directory::{Directory, NodeRole, Ownership, Session, View, ViewHandle};
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_link::{Topology, control};
+use stentor_placement::Candidate;
 use stentor_room::Record;
 use stentor_telemetry::NodeMetrics;
 
@@ -120,9 +121,9 @@ impl Drop for Claiming {
 }
 
 /// The origins of a view.
-pub(crate) fn origins(view: &View) -> Vec<stentor_placement::Candidate<'_>> {
+pub(crate) fn origins(view: &View) -> Vec<Candidate<'_>> {
     let origins = view.nodes.values().filter(|node| node.roles.has(NodeRole::Origin));
-    origins.map(|node| stentor_placement::Candidate { id: &node.id, draining: node.draining }).collect()
+    origins.map(|node| Candidate { draining: node.draining, ..Candidate::new(&node.id) }).collect()
 }
 
 /// The room is between two lives of its actor.

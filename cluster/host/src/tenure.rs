@@ -1,30 +1,25 @@
-//! A room's owner staying the owner, and ceasing to be: it puts its key back when that went with a lease, hands the room to
-//! another node, or gives way to one that claimed it.
+//! A room's owner staying the owner, and ceasing to be: it puts its key back when that went with a lease, gives way to one
+//! that claimed the room, or ends it.
 //!
 //! A claim takes effect at a slot. The old owner goes on up to it, tells the edges a little before it, and closes its feed
 //! when the last of its slots is out. It never commits again once it knows of the claim.
 
 use std::time::Duration;
 
-use ractor::{ActorProcessingErr, RpcReplyPort};
+use ractor::ActorProcessingErr;
 use stentor_directory::{Error, Owner, Ownership};
-use stentor_ids::{Code, Epoch, Fault, NodeId, SLOT_DURATION, Slot};
-use stentor_link::{Closed, Peer};
-use stentor_placement::Candidate;
-use stentor_proto::v1;
-use stentor_room::Lifecycle;
-use stentor_telemetry::Call;
+use stentor_ids::{Epoch, Fault, NodeId, SLOT_DURATION, Slot};
+use stentor_link::Closed;
 
 use crate::{
     actor::{Message, State},
+    heir::{Heir, Leaving, response},
+    hosted::Seat,
     media::Outcome,
     origin::{moved, restarting},
     supervisor::release,
 };
 
-/// How far ahead a move takes effect, in slots: a second, in which the other node claims the room in the directory and
-/// starts it. Nothing is heard of the wait.
-const MOVE_AHEAD: u64 = 50;
 /// Furthest ahead that an old owner goes on to a claim's first slot. A slot further away is of a clock gone wrong, and
 /// waiting for it would leave the room with two owners.
 const LONGEST_RETIREMENT: u64 = 250;
@@ -46,68 +41,12 @@ impl From<Owner> for Successor {
     }
 }
 
-/// Whom to answer about a hand-off.
-pub(crate) type HandOffReply = RpcReplyPort<Result<v1::TakeOverResponse, Fault>>;
-
-/// How far the room is on its way to another node.
-pub(crate) enum Leaving {
-    /// It stays.
-    No,
-    /// It goes when all commits are settled.
-    Settling { to: NodeId, link_addr: String, reply: HandOffReply },
-    /// The other node was asked to take it over.
-    Asked { to: NodeId, reply: HandOffReply },
-    /// It goes at the successor's first slot.
-    Retiring(Successor),
-}
-
 impl State {
-    /// Begins to hand the room to `to`, or to the best other origin.
-    pub(crate) fn hand_off(&mut self, to: Option<&NodeId>, reply: HandOffReply) {
-        match self.heir(to) {
-            Ok((to, link_addr)) => {
-                self.ledger.close(moved(&self.hosted.id, &to));
-                self.leaving = Leaving::Settling { to, link_addr, reply };
-                self.hand_off_when_settled();
-            }
-            Err(fault) => self.answer_hand_off(reply, Err(fault)),
-        }
-    }
-
-    /// Asks the other node once nothing is left to commit; gives the plan up if the directory is away.
-    pub(crate) fn hand_off_when_settled(&mut self) {
-        match std::mem::replace(&mut self.leaving, Leaving::No) {
-            Leaving::Settling { to, link_addr, reply } if self.ledger.is_settled() => {
-                self.ask(&to, link_addr);
-                self.leaving = Leaving::Asked { to, reply };
-            }
-            Leaving::Settling { reply, .. } if self.ledger.away().is_some() => {
-                let fault = self.ledger.away().cloned();
-                self.ledger.reopen();
-                self.answer_hand_off(reply, Err(fault.unwrap_or_else(|| restarting(&self.hosted.id))));
-            }
-            other => self.leaving = other,
-        }
-    }
-
-    /// The other node answered.
-    pub(crate) fn taken_over(&mut self, outcome: Result<Successor, Fault>) {
-        match (std::mem::replace(&mut self.leaving, Leaving::No), outcome) {
-            (Leaving::Asked { reply, .. }, Ok(successor)) => {
-                self.answer_hand_off(reply, Ok(response(&successor)));
-                self.retire(successor);
-            }
-            (Leaving::Asked { reply, .. }, Err(fault)) => {
-                self.ledger.reopen();
-                self.answer_hand_off(reply, Err(fault));
-            }
-            // The view was faster than the answer.
-            (other, _) => self.leaving = other,
-        }
-    }
-
     /// Another node owns the room.
     pub(crate) fn claimed(&mut self, successor: Successor) {
+        if !self.hosted.is_owned() || successor.epoch <= self.hosted.epoch() {
+            return;
+        }
         match std::mem::replace(&mut self.leaving, Leaving::No) {
             Leaving::Retiring(known) if known.epoch >= successor.epoch => {
                 self.leaving = Leaving::Retiring(known);
@@ -116,7 +55,9 @@ impl State {
             Leaving::Asked { to, reply } if to == successor.node => {
                 self.answer_hand_off(reply, Ok(response(&successor)));
             }
-            Leaving::Asked { reply, .. } | Leaving::Settling { reply, .. } => {
+            Leaving::Asked { reply, .. }
+            | Leaving::Settling(Heir { reply, .. })
+            | Leaving::Preparing(Heir { reply, .. }, _) => {
                 self.answer_hand_off(reply, Err(moved(&self.hosted.id, &successor.node)));
             }
             Leaving::No | Leaving::Retiring(_) => {}
@@ -139,20 +80,27 @@ impl State {
                 self.leave(&successor);
                 Ok(())
             }
-            (_, Outcome::Done) => Ok(()),
+            (_, Outcome::Done) => {
+                self.stepped_aside();
+                Ok(())
+            }
             (_, Outcome::Failed(error)) => Err(format!("the media loop failed: {error}").into()),
         }
     }
 
-    /// The owner key is gone with its lease: puts it back, unless somebody claimed the room.
+    /// The key is gone with its lease: puts it back, unless somebody claimed the room.
     pub(crate) fn reassert(&mut self) {
+        if !self.hosted.is_owned() {
+            return self.mirror_again();
+        }
         self.unowned = true;
         let Ok(session) = self.origin.session() else { return };
         if self.reasserting || !matches!(self.leaving, Leaving::No) {
             return;
         }
         self.reasserting = true;
-        let (origin, ownership) = (self.origin.clone(), self.hosted.ownership());
+        let Some(ownership) = self.hosted.ownership() else { return };
+        let origin = self.origin.clone();
         let (record, myself) = (self.ledger.room().record().encode(), self.myself.clone());
         tokio::spawn(async move {
             let outcome = origin.directory.reassert(&session, &ownership, record).await;
@@ -161,21 +109,20 @@ impl State {
         });
     }
 
-    pub(crate) fn reasserted(&mut self, outcome: Result<Ownership, Error>) -> Result<(), ActorProcessingErr> {
+    pub(crate) fn reasserted(&mut self, outcome: Result<Ownership, Error>) {
         self.reasserting = false;
         match outcome {
             Ok(ownership) => {
                 tracing::info!(room = %self.hosted.id, epoch = %ownership.epoch(), "the owner key is back");
-                self.hosted.keep(|kept| kept.ownership = ownership);
+                self.hosted.keep(|kept| kept.seat = Seat::Owner(ownership));
                 self.unowned = false;
                 let steps = self.ledger.retry();
-                self.carry_out(steps)?;
+                self.carry_out(steps);
             }
             Err(Error::Fenced { owner: Some(owner), .. }) => self.claimed(owner.into()),
             Err(Error::Fenced { owner: None, .. }) => self.stop(),
             Err(error) => tracing::warn!(room = %self.hosted.id, %error, "the owner key is not back yet"),
         }
-        Ok(())
     }
 
     /// The room is over.
@@ -222,97 +169,16 @@ impl State {
     }
 
     /// Stops the audio, lets everyone go, and stops the actor.
-    fn close(&mut self, closed: Closed) {
-        self.media = None;
+    pub(crate) fn close(&mut self, closed: Closed) {
+        (self.media, self.vigil) = (None, None);
         self.origin.rooms.remove(&self.hosted);
         self.hosted.close(closed);
         self.myself.stop(None);
     }
 
-    fn abandon(&mut self, fault: &Fault) {
+    pub(crate) fn abandon(&mut self, fault: &Fault) {
         for (to, outcome) in self.ledger.abandon(fault) {
             self.answer(to, outcome);
         }
-    }
-
-    /// Who is to take the room.
-    fn heir(&self, to: Option<&NodeId>) -> Result<(NodeId, String), Fault> {
-        let room = &self.hosted.id;
-        if !matches!(self.leaving, Leaving::No) {
-            return Err(Fault::new(Code::WrongState, format!("room {room} is being handed over already")));
-        }
-        if self.unowned {
-            return Err(Error::LeaseGone.into());
-        }
-        if let Some(fault) = self.ledger.away() {
-            return Err(fault.clone());
-        }
-        let peers = self.origin.topology.peers();
-        let origins: Vec<_> = peers.iter().filter(|peer| peer.origin).map(candidate).collect();
-        let ranked = stentor_placement::rank(room, &origins);
-        let mut others = ranked.into_iter().filter(|node| *node != self.origin.me);
-        let heir = match to {
-            None => others.next().ok_or_else(|| {
-                let detail = format!("no other origin can take room {room}; add one, or undrain one");
-                Fault::new(Code::NodeUnavailable, detail)
-            }),
-            Some(to) => others.find(|node| node == to).ok_or_else(|| {
-                let detail =
-                    format!("{to} is not another origin that takes rooms; list the nodes to see which are");
-                Fault::new(Code::UnknownNode, detail)
-            }),
-        }?;
-        let link_addr = peers.iter().find(|peer| peer.id == heir).map(|peer| peer.link_addr.clone());
-        Ok((heir, link_addr.unwrap_or_default()))
-    }
-
-    fn ask(&self, to: &NodeId, link_addr: String) {
-        let (origin, hosted) = (self.origin.clone(), self.hosted.clone());
-        let (ownership, to, myself) = (hosted.ownership(), to.clone(), self.myself.clone());
-        let live = matches!(self.ledger.room().record().lifecycle(), Lifecycle::Live { .. });
-        let from_slot = if live { hosted.newest().unwrap_or_default().plus(MOVE_AHEAD) } else { Slot(0) };
-        let request = v1::TakeOverRequest {
-            room: hosted.id.to_string(),
-            epoch: ownership.epoch().0,
-            owner_revision: i64::try_from(ownership.owner().revision.0).unwrap_or(i64::MAX),
-            from_slot: from_slot.0,
-        };
-        tokio::spawn(async move {
-            let outcome = match origin.control.take_over(&link_addr, request).await {
-                Ok(taken) => {
-                    let (epoch, from_slot) = (Epoch(taken.epoch), Slot(taken.from_slot));
-                    Ok(Successor { node: to, epoch, from_slot })
-                }
-                // It may have claimed the room all the same.
-                Err(fault) => match origin.directory.get(&hosted.id).await {
-                    Ok(Some(room)) => match room.owner {
-                        Some(owner) if owner.node != origin.me => Ok(owner.into()),
-                        _ => Err(fault),
-                    },
-                    _ => Err(fault),
-                },
-            };
-            // The actor is gone: then it has learned of the claim in another way.
-            drop(myself.cast(Message::TakenOver(outcome)));
-        });
-    }
-
-    fn answer_hand_off(&self, reply: HandOffReply, outcome: Result<v1::TakeOverResponse, Fault>) {
-        let call = if outcome.is_ok() { Call::Ok } else { Call::Fault };
-        self.origin.metrics.hand_offs(call).inc();
-        // Whoever asked has gone.
-        drop(reply.send(outcome));
-    }
-}
-
-fn candidate(peer: &Peer) -> Candidate<'_> {
-    Candidate { id: &peer.id, draining: peer.draining }
-}
-
-fn response(successor: &Successor) -> v1::TakeOverResponse {
-    v1::TakeOverResponse {
-        node: successor.node.to_string(),
-        epoch: successor.epoch.0,
-        from_slot: successor.from_slot.0,
     }
 }

@@ -1,16 +1,30 @@
-//! Which node should own which room, and which relays carry it to which edge: pure functions of a view of the cluster. Any
-//! node that sees the same nodes finds the same answer, so nobody has to be asked. The crate knows no directory, and does
-//! not know who owns what now: running rooms stay where they are.
+//! Which node should own which room, which should mirror it, which relays carry it to which edge, and when a node claims
+//! a seat that is empty or whose holder seems dead. Pure: any node that sees the same nodes finds the same answer, so nobody
+//! has to be asked. The crate knows no directory and no link; running rooms stay where they are.
 //!
-//! The method is rendezvous hashing, also called highest random weight (D. Thaler, C. Ravishankar, "Using Name-Based
-//! Mappings to Increase Hit Rates", IEEE/ACM Transactions on Networking 6(1), 1998): each node's score is a hash of the
-//! key and the node, and nodes rank by score.
+//! | module | says |
+//! |---|---|
+//! | `rank` | the nodes for a room, best first |
+//! | `tree` | the relays of a room, the two parents of an edge, where a leaving edge's listeners go |
+//! | `claims` | which empty seats this node claims, and when |
+//! | `vigil` | when a mirror takes control over from an owner that it no longer hears |
 //!
-//! Invariants: a ranking depends neither on the order of the view nor on anything but the names in it; a node that comes
-//! or goes changes the place of no two others relative to each other; a draining node is in no ranking.
+//! The method is weighted rendezvous hashing, also called highest random weight (D. Thaler, C. Ravishankar, "Using
+//! Name-Based Mappings to Increase Hit Rates", IEEE/ACM Transactions on Networking 6(1), 1998; with weights: C. Schindelhauer,
+//! G. Schomaker, "Weighted Distributed Hash Tables", SPAA 2005): each node's score is a hash of the key and the node, bent by
+//! the node's weight, and nodes rank by score. Load is bounded as in V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent
+//! Hashing with Bounded Loads", SODA 2018.
+//!
+//! Invariants: no answer depends on the order of the view; a node that comes or goes changes the place of no two others
+//! relative to each other, unless it brings one of them over or under its bound of load; a draining node, or one of weight
+//! 0, is given nothing; the tree does not depend on load, so that rooms that come and go move no edge.
 
+mod claims;
 mod rank;
 mod tree;
+mod vigil;
 
-pub use rank::{CLAIM_STEP, Candidate, claim_delay, rank};
-pub use tree::{FANOUT, PARENTS, carriers, parents};
+pub use claims::{CLAIM_STEP, Claim, Claims, Seat, SeatKind, Vacancy, claim_delay};
+pub use rank::{Candidate, rank, rank_apart};
+pub use tree::{FANOUT, PARENTS, carriers, parents, refuge};
+pub use vigil::{Act, Answer, Vigil, Wake};

@@ -65,7 +65,7 @@ impl EtcdWatch {
         let opened = self.response().await?;
         let now = opened.header().map_or(0, etcd_client::ResponseHeader::revision);
         if now < from.after.0.cast_signed() {
-            return Err(Interrupted::HistoryGone(OTHER_HISTORY));
+            return Err(Interrupted::HistoryReplaced(OTHER_HISTORY));
         }
         let Some(witness) = from.witness else { return Ok(()) };
         let mut events = Vec::new();
@@ -75,7 +75,7 @@ impl EtcdWatch {
         }
         let known = events.iter().take_while(|event| event.revision == from.after).count();
         if !events[..known].contains(&witness) {
-            return Err(Interrupted::HistoryGone(OTHER_HISTORY));
+            return Err(Interrupted::HistoryReplaced(OTHER_HISTORY));
         }
         self.ready = events.split_off(known);
         Ok(())

@@ -1,0 +1,232 @@
+//! When a mirror takes control over: whether the owner of its room is dead, silent only to this node, or paused. Pure.
+//!
+//! | phase | it ends |
+//! |---|---|
+//! | hearing | when the stream has been lost for a moment or silent for long, or the view shows no owner: then it asks |
+//! | asking | by the answer, or when that has not come in its time: then it asks again |
+//! | resting | after a pause: then it asks again; or when the owner is heard |
+//! | decided | at once: it claims |
+//! | claiming | when the claim was refused; won, the vigil is over |
+//!
+//! An owner that says that it runs the room, or that some relay has heard a moment ago, is left alone, however long this
+//! node hears nothing of it. Only one whose key is gone and stays gone is claimed over all the same, so that the room can
+//! be moderated again: its lease has ended, and it has had the time to put the key back.
+//!
+//! It does not know how the owner is asked; whoever asks answers with one answer to each question, and drops an answer to an
+//! earlier one.
+//!
+//! Invariants: every claim follows an answer to a question asked since this node last was paused; questions are
+//! [`ASK_APART`] apart.
+
+use std::time::Duration;
+
+use stentor_pace::{Backoff, Deadline, Time, soonest};
+
+/// How long the owner's stream may bring nothing. Its state comes twice a second.
+const SILENT: Duration = Duration::from_secs(1);
+/// How long after its stream broke an owner is asked about: a stream that only lost its connection is back by then.
+const RECONNECT: Duration = Duration::from_millis(100);
+/// How recently a relay must have heard the owner for it to be alive: longer than any jitter of a link, as frames come every
+/// 20 ms, and short, as the whole of a take-over has three seconds.
+const HEARD: Duration = Duration::from_millis(500);
+/// How long an owner that was found alive is left alone before it is asked about again.
+const REST: Duration = Duration::from_secs(1);
+/// How long an answer is waited for. Whoever asks has a shorter time-out of its own.
+const ANSWER: Duration = Duration::from_secs(1);
+/// Least time between two questions, whatever the stream does.
+const ASK_APART: Duration = Duration::from_millis(500);
+/// How long a living owner whose key is gone is left to put it back.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much later than due this node wakes up when it is only busy. Beyond that it was itself paused, and has not heard
+/// what it did not listen to.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Pauses after claims that came to nothing double from here on,
+const REFUSED: Duration = Duration::from_millis(500);
+/// up to this long.
+const REFUSED_CAP: Duration = Duration::from_secs(5);
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Ask the owner and the relays, and tell by [`Vigil::answered`].
+    Ask,
+    /// Claim the room; tell by [`Vigil::refused`] if it came to nothing.
+    Claim,
+}
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The owner itself says that it runs the room.
+    pub runs: bool,
+    /// How long ago the owner was last heard, by whichever relay heard it last.
+    pub heard: Option<Duration>,
+}
+
+/// Why the vigil wakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// The owner's stream has brought nothing for too long.
+    Silent,
+    /// The owner's stream broke and did not come back.
+    Lost,
+    /// The view shows no owner.
+    Unowned,
+    /// The pause is over.
+    Rested,
+    /// No answer came.
+    Unanswered,
+    /// The owner is given up.
+    Decided,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Hearing,
+    Asking,
+    Resting { until: Time },
+    Decided { at: Time },
+    Claiming,
+}
+
+/// A mirror's watch over its room's owner. A room whose owner changes gets a new one.
+#[derive(Debug, Clone)]
+pub struct Vigil {
+    phase: Phase,
+    /// When the owner was last heard, or when the vigil began.
+    heard: Time,
+    /// Since when its stream is broken.
+    lost: Option<Time>,
+    /// Since when the view shows no owner.
+    unowned: Option<Time>,
+    /// When the last question was asked.
+    asked: Option<Time>,
+    since: Option<Time>,
+    refusals: Backoff,
+}
+
+impl Vigil {
+    /// Begins as if the owner had just been heard.
+    #[must_use]
+    pub fn new(now: Time) -> Self {
+        Self {
+            phase: Phase::Hearing,
+            heard: now,
+            lost: None,
+            unowned: None,
+            asked: None,
+            since: None,
+            refusals: Backoff::new(REFUSED, REFUSED_CAP),
+        }
+    }
+
+    /// Something came on the owner's stream.
+    pub fn heard(&mut self, now: Time) {
+        self.heard = now;
+        self.lost = None;
+        // A claim under way cannot be called back, and a room without an owner key is in doubt whatever its owner says.
+        if self.unowned.is_none() && self.phase != Phase::Claiming {
+            self.phase = Phase::Hearing;
+            self.since = None;
+            self.refusals.reset();
+        }
+    }
+
+    /// The owner's stream broke, or could not be made.
+    pub fn lost(&mut self, now: Time) {
+        self.notice_pause(now);
+        self.lost.get_or_insert(now);
+    }
+
+    /// A current view shows that nobody owns the room.
+    pub fn unowned(&mut self, now: Time) {
+        self.notice_pause(now);
+        self.unowned.get_or_insert(now);
+    }
+
+    /// A current view shows the owner. One that has put its key back lives.
+    pub fn owned(&mut self, now: Time) {
+        self.notice_pause(now);
+        if self.unowned.take().is_some() {
+            self.heard(now);
+        }
+    }
+
+    /// What came of the last question.
+    pub fn answered(&mut self, now: Time, answer: Answer) {
+        self.notice_pause(now);
+        if self.phase != Phase::Asking {
+            return;
+        }
+        let alive = answer.runs || answer.heard.is_some_and(|ago| ago < HEARD) || self.hears(now);
+        let waited = self.unowned.is_some_and(|since| now.since(since) >= PATIENCE);
+        self.phase =
+            if alive && !waited { Phase::Resting { until: now + REST } } else { Phase::Decided { at: now } };
+    }
+
+    /// The claim was lost, or is not possible now.
+    pub fn refused(&mut self, now: Time) {
+        if self.phase == Phase::Claiming {
+            // Nobody else claims by this clock, so there is nothing to jitter.
+            self.phase = Phase::Resting { until: now + self.refusals.next(u64::MAX) };
+        }
+    }
+
+    /// What is due now. To be called again until there is nothing, and then at [`next_deadline`](Self::next_deadline).
+    pub fn poll(&mut self, now: Time) -> Option<Act> {
+        self.notice_pause(now);
+        let due = self.next_deadline().filter(|deadline| deadline.is_due(now))?;
+        if due.why == Wake::Decided {
+            self.phase = Phase::Claiming;
+            return Some(Act::Claim);
+        }
+        let silent = (due.why == Wake::Silent).then_some(self.heard);
+        let signs = [self.since, self.lost, self.unowned, silent];
+        self.since = signs.into_iter().flatten().min();
+        self.asked = Some(now);
+        self.phase = Phase::Asking;
+        Some(Act::Ask)
+    }
+
+    /// When to poll next, and why; `None` while a claim is under way.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Deadline<Wake>> {
+        let free = self.asked.map_or(Time::default(), |asked| asked + ASK_APART);
+        let ask = |at: Time, why| Some(Deadline::new(at.max(free), why));
+        match self.phase {
+            Phase::Hearing => soonest([
+                self.unowned.and_then(|since| ask(since, Wake::Unowned)),
+                self.lost.and_then(|since| ask(since + RECONNECT, Wake::Lost)),
+                ask(self.heard + SILENT, Wake::Silent),
+            ]),
+            Phase::Asking => self.asked.map(|asked| Deadline::new(asked + ANSWER, Wake::Unanswered)),
+            Phase::Resting { until } => ask(until, Wake::Rested),
+            Phase::Decided { at } => Some(Deadline::new(at, Wake::Decided)),
+            Phase::Claiming => None,
+        }
+    }
+
+    /// The first sign that led to the question or claim under way: when the stream broke, fell silent, or the owner key
+    /// went. `None` while nothing is in doubt.
+    #[must_use]
+    pub const fn since(&self) -> Option<Time> {
+        self.since
+    }
+
+    /// Whether the owner's stream stands and has not fallen silent.
+    fn hears(&self, now: Time) -> bool {
+        self.lost.is_none() && now.since(self.heard) < SILENT
+    }
+
+    /// If this node has been paused, what it did not hear proves nothing: everything begins anew.
+    fn notice_pause(&mut self, now: Time) {
+        let paused = self.next_deadline().is_some_and(|deadline| now.since(deadline.at) > PAUSE);
+        if paused {
+            self.phase = Phase::Hearing;
+            self.heard = now;
+            self.lost = self.lost.map(|_| now);
+            self.unowned = self.unowned.map(|_| now);
+            self.since = None;
+        }
+    }
+}
