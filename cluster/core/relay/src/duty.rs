@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | keeping | a slot has not come [`GRACE`] after it was due | leads from that slot, under the next lineage of its side |
 //! | keeping | to lead from a slot, and that is due | leads, without a grace |
-//! | keeping | it was asleep itself | waits a grace anew: its own pause says nothing of the other |
+//! | keeping | it was asleep itself | waits a grace anew: its own pause says nothing of the other, nor of when slots are due |
 //! | leading | a slot of a higher lineage | keeps |
 //! | leading | to yield at a slot, and has come to it | keeps |
 //!
@@ -123,6 +123,8 @@ enum Role {
 struct Keep {
     /// Arrival of a slot less its place on the grid, in microseconds; the newest last.
     arrivals: VecDeque<i64>,
+    /// Where the grid was led before, until there are arrivals.
+    led: Option<i64>,
     /// The first slot that has not come; `None` before any came.
     next: Option<Slot>,
     /// The stream of the other has ended.
@@ -221,11 +223,15 @@ impl Duty {
             return Heard::Behind;
         }
         self.highest = lineage;
-        if leads {
-            self.role = Role::Keep(Keep::default());
+        // What is read after a pause of one's own came at some time during it.
+        let asleep = self.deadline().is_some_and(|deadline| now.since(deadline.at) > ASLEEP);
+        if let Role::Lead { grid, .. } = &self.role {
+            let led = Some(micros(grid.at()) - place(grid.next()));
+            self.role = Role::Keep(Keep { led, ..Keep::default() });
         }
         if let Role::Keep(keep) = &mut self.role {
-            keep.heard(now, slot);
+            let came = Some(now).filter(|_| !asleep && now >= keep.awake);
+            keep.heard(came, slot);
         }
         if leads { Heard::StepDown } else { Heard::Follow }
     }
@@ -300,7 +306,7 @@ impl Duty {
     fn due(&self, slot: Slot) -> Time {
         let base = match &self.role {
             Role::Lead { grid, .. } => micros(grid.at()) - place(grid.next()),
-            Role::Keep(keep) => keep.arrivals.iter().copied().min().unwrap_or(self.anchor),
+            Role::Keep(keep) => keep.arrivals.iter().copied().min().or(keep.led).unwrap_or(self.anchor),
         };
         let base = self.anchor.clamp(base - PULL_MICROS, base);
         Time::from_micros(u64::try_from(base + place(slot)).unwrap_or_default())
@@ -310,20 +316,21 @@ impl Duty {
 impl Keep {
     /// One that has led up to `next`, which is due `at`.
     fn after(next: Slot, at: Time) -> Self {
-        let arrivals = VecDeque::from([micros(at) - place(next)]);
-        Self { arrivals, next: Some(next), ..Self::default() }
+        Self { led: Some(micros(at) - place(next)), next: Some(next), ..Self::default() }
     }
 
-    fn heard(&mut self, now: Time, slot: Slot) {
+    /// A slot came, if one knows when.
+    fn heard(&mut self, came: Option<Time>, slot: Slot) {
         if self.next.is_some_and(|next| slot < next) {
             return;
         }
         self.next = Some(slot.next());
         self.lost = false;
+        let Some(came) = came else { return };
         if self.arrivals.len() == ARRIVALS {
             self.arrivals.pop_front();
         }
-        self.arrivals.push_back(micros(now) - place(slot));
+        self.arrivals.push_back(micros(came) - place(slot));
     }
 }
 
@@ -407,6 +414,20 @@ mod tests {
         }
         assert_eq!(acts(&mut duty, 5_002), "");
         assert_eq!(acts(&mut duty, 5_060), "T251 E251:3 E252:3 E253:3");
+    }
+
+    #[test]
+    fn what_is_read_after_a_pause_of_ones_own_does_not_shift_the_grid() {
+        let mut duty = Duty::leading(Side::Owner, Lineage(2), Grid::resumed(Slot(0), at(0)));
+        assert_eq!(acts(&mut duty, 20), "E0:2 E1:2");
+        // Paused for two seconds, of which the first half has come; then the link breaks too.
+        assert_eq!(duty.heard(at(2_020), Slot(2), Lineage(3)), Heard::StepDown);
+        for slot in 3..50 {
+            assert_eq!(duty.heard(at(2_020), Slot(slot), Lineage(3)), Heard::Follow);
+        }
+        assert_eq!(acts(&mut duty, 2_020), "");
+        assert_eq!(duty.heard(at(2_025), Slot(50), Lineage(3)), Heard::Follow);
+        assert_eq!(acts(&mut duty, 2_050), "T51 E102:4");
     }
 
     #[test]

@@ -1,0 +1,81 @@
+//! The two origins of one room, two relays below them and an edge below these, in virtual time: links are late, lose,
+//! reorder and break one way, either origin pauses or dies, rooms are handed over and taken over. There are no codecs: a
+//! frame is its numbers.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod world;
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use world::{Fault, LINKS, World};
+
+/// From when every fault is over until exactly one leads: a state of the other, and then its slots.
+const HEALED_MS: u64 = 2_000;
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let ms = || prop_oneof![1_u64..120, 120_u64..2_500];
+    let link = || 0..LINKS.len();
+    prop_oneof![
+        3 => (0_usize..2, ms()).prop_map(|(who, ms)| Fault::Pause(who, ms)),
+        2 => (0_usize..2, any::<bool>(), 1_600_u64..2_500)
+            .prop_map(|(who, told, ms)| Fault::Kill { who, told, ms }),
+        2 => (link(), ms()).prop_map(|(link, ms)| Fault::Cut(link, ms)),
+        1 => ms().prop_map(Fault::Part),
+        2 => (link(), ms()).prop_map(|(link, ms)| Fault::Slow(link, ms)),
+        1 => Just(Fault::HandOver),
+        1 => select(vec![1_u64, 30, 90, 150, 400]).prop_map(Fault::TakeOver),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_single_failure_of_an_origin_or_a_link_is_heard(
+        faults in vec((fault(), 0_u64..20), 1..5), random: u64,
+    ) {
+        let mut world = World::new(random);
+        world.run(500)?;
+        for (fault, phase) in &faults {
+            world.run(*phase)?;
+            world.strike(*fault);
+            world.run(4_000)?;
+            prop_assert_eq!(&world.gaps, &[], "after {:?}", fault);
+            prop_assert_eq!(world.leaders(), 1, "after {:?}", fault);
+        }
+    }
+
+    #[test]
+    fn whatever_fails_at_once_slots_come_once_and_in_the_end_one_leads(
+        faults in vec((fault(), 0_u64..1_500), 1..8), random: u64,
+    ) {
+        let mut world = World::new(random);
+        world.run(500)?;
+        for (fault, after) in &faults {
+            world.strike(*fault);
+            world.run(*after)?;
+        }
+        world.run(2_600 + HEALED_MS)?;
+        prop_assert_eq!(world.leaders(), 1);
+        let played = world.played;
+        world.run(1_000)?;
+        prop_assert!(world.played - played >= 49, "the edge plays again");
+    }
+
+    #[test]
+    fn a_fault_changes_the_lineage_a_bounded_number_of_times(
+        faults in vec(fault(), 1..5), random: u64,
+    ) {
+        let mut world = World::new(random);
+        world.run(500)?;
+        for fault in &faults {
+            let before = world.begun.len();
+            world.strike(*fault);
+            world.run(4_000)?;
+            // A link that is slow for as long as this is a fault a slot.
+            let most = if matches!(fault, Fault::Slow(..)) { usize::MAX } else { 3 };
+            prop_assert!(world.begun.len() - before <= most, "{:?}: {:?}", fault, world.begun);
+        }
+    }
+}
