@@ -55,11 +55,11 @@ pub fn rank(room: &RoomId, nodes: &[Candidate<'_>]) -> Vec<NodeId> {
 }
 
 /// The same, with the nodes of other zones than `zone` first: who should hold the second seat of a room whose first is
-/// there. A node whose zone is not known counts as one of the same zone, and so does every node if `zone` is empty.
+/// there. Nodes of no zone count as of one zone.
 #[must_use]
 pub fn rank_apart(room: &RoomId, nodes: &[Candidate<'_>], zone: &str) -> Vec<NodeId> {
     let mut ranked = bounded(room, nodes);
-    ranked.sort_by_key(|node| !apart(node.zone, zone));
+    ranked.sort_by_key(|node| node.zone == zone);
     ids(&ranked)
 }
 
@@ -69,11 +69,6 @@ fn once<'a>(nodes: &[Candidate<'a>]) -> Vec<Candidate<'a>> {
     nodes.sort_by_key(|node| node.id);
     nodes.dedup_by_key(|node| node.id);
     nodes
-}
-
-/// Whether two zones are known to be different.
-pub(crate) fn apart(one: &str, other: &str) -> bool {
-    !one.is_empty() && !other.is_empty() && one != other
 }
 
 pub(crate) fn ids(nodes: &[Candidate<'_>]) -> Vec<NodeId> {

@@ -5,7 +5,7 @@ use stentor_ids::{NodeId, RoomId};
 
 use crate::{
     Candidate,
-    rank::{apart, ids, ranked},
+    rank::{ids, ranked},
 };
 
 /// Children a relay is meant to have for one room. It bounds the mean, not each relay: hashing deals unevenly.
@@ -34,7 +34,7 @@ pub fn parents(
 ) -> Vec<NodeId> {
     let carriers = carrying(room, relays, edges);
     let mut parents = ranked(&[room.as_str(), edge.as_str()], &carriers);
-    to_front(&mut parents, 0, |relay| !edge_zone.is_empty() && relay.zone == edge_zone);
+    to_front(&mut parents, 0, |relay| relay.zone == edge_zone);
     second_apart(&mut parents);
     parents.truncate(PARENTS);
     ids(&parents)
@@ -57,7 +57,7 @@ fn carrying<'a>(room: &RoomId, relays: &[Candidate<'a>], edges: usize) -> Vec<Ca
 /// Makes the best one of another zone than the first the second, if there is one.
 fn second_apart(nodes: &mut [Candidate<'_>]) {
     let Some(first) = nodes.first().map(|first| first.zone) else { return };
-    to_front(nodes, 1, |node| apart(node.zone, first));
+    to_front(nodes, 1, |node| node.zone != first);
 }
 
 /// Moves the first node from `place` on that is `wanted` to `place`, the others keeping their order.
