@@ -124,11 +124,17 @@ impl Vigil {
     pub fn heard(&mut self, now: Time) {
         self.heard = now;
         self.lost = None;
-        // A claim under way cannot be called back, and a room without an owner key is in doubt whatever its owner says.
-        if self.unowned.is_none() && self.phase != Phase::Claiming {
-            self.phase = Phase::Hearing;
-            self.since = None;
-            self.refusals.reset();
+        match self.phase {
+            // A claim under way cannot be called back.
+            Phase::Claiming => {}
+            _ if self.unowned.is_none() => {
+                self.phase = Phase::Hearing;
+                self.since = None;
+                self.refusals.reset();
+            }
+            // It lives, but a room without an owner key stays in doubt.
+            Phase::Decided { .. } if !self.has_waited(now) => self.rest(now),
+            _ => {}
         }
     }
 
@@ -159,9 +165,11 @@ impl Vigil {
             return;
         }
         let alive = answer.runs || answer.heard.is_some_and(|ago| ago < HEARD) || self.hears(now);
-        let waited = self.unowned.is_some_and(|since| now.since(since) >= PATIENCE);
-        self.phase =
-            if alive && !waited { Phase::Resting { until: now + REST } } else { Phase::Decided { at: now } };
+        if alive && !self.has_waited(now) {
+            self.rest(now);
+        } else {
+            self.phase = Phase::Decided { at: now };
+        }
     }
 
     /// The claim was lost, or is not possible now.
@@ -211,6 +219,15 @@ impl Vigil {
     #[must_use]
     pub const fn since(&self) -> Option<Time> {
         self.since
+    }
+
+    fn rest(&mut self, now: Time) {
+        self.phase = Phase::Resting { until: now + REST };
+    }
+
+    /// Whether the owner has had its time to put its key back.
+    fn has_waited(&self, now: Time) -> bool {
+        self.unowned.is_some_and(|since| now.since(since) >= PATIENCE)
     }
 
     /// Whether the owner's stream stands and has not fallen silent.

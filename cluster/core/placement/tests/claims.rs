@@ -1,0 +1,187 @@
+//! Which node claims which empty seat, and when.
+
+#![expect(clippy::unwrap_used, reason = "a name made here that is refused is a bug of the test")]
+
+use proptest::{collection::vec, prelude::*};
+use stentor_ids::{NodeId, RoomId};
+use stentor_pace::Time;
+use stentor_placement::{Candidate, Claim, Claims, Seat, SeatKind, Vacancy, claim_delay, rank, rank_apart};
+
+type Revision = u64;
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+fn rooms(count: usize) -> Vec<RoomId> {
+    (0..count).map(|i| RoomId::new(format!("room-{i}")).unwrap()).collect()
+}
+
+const fn unowned(room: &RoomId) -> Vacancy<'_, Revision> {
+    Vacancy { room, seat: Seat::Owner { mirror: None }, stale: None }
+}
+
+fn candidates(nodes: &[NodeId]) -> Vec<Candidate<'_>> {
+    nodes.iter().map(Candidate::new).collect()
+}
+
+const fn at(millis: u64) -> Time {
+    Time::from_millis(millis)
+}
+
+/// When each of the nodes claims the seat, if nothing else happens.
+fn turns(nodes: &[Candidate<'_>], vacancy: Vacancy<'_, Revision>) -> Vec<(u64, String)> {
+    let turn = |node: &Candidate<'_>| {
+        let (due, next) = Claims::default().due(at(0), node.id, nodes, &[vacancy]);
+        let at = if due.is_empty() { next?.as_millis() } else { 0 };
+        Some((at, node.id.to_string()))
+    };
+    let mut turns: Vec<_> = nodes.iter().filter_map(turn).collect();
+    turns.sort();
+    turns
+}
+
+#[test]
+fn the_node_at_each_place_claims_one_step_after_the_one_before() {
+    let nodes = [node("a"), node("b"), node("c")];
+    let rooms = rooms(1);
+    let ranking = rank(&rooms[0], &candidates(&nodes));
+    for (place, me) in ranking.iter().enumerate() {
+        let mut claims = Claims::default();
+        let due = at(1_000) + claim_delay(place);
+        let mut ask = |now| claims.due(now, me, &candidates(&nodes), &[unowned(&rooms[0])]);
+        if place > 0 {
+            assert_eq!(ask(at(1_000)), (vec![], Some(due)));
+            assert_eq!(ask(at(1_000 + 300 * place as u64 - 1)), (vec![], Some(due)));
+        } else {
+            assert_eq!(ask(at(1_000)).0.len(), 1);
+        }
+        let claim = Claim { room: rooms[0].clone(), seat: SeatKind::Owner, preempt: None, since: at(1_000) };
+        assert_eq!(ask(due), (vec![claim], None));
+    }
+    assert_eq!([0, 1, 7].map(|place| claim_delay(place).as_millis()), [0, 300, 2100]);
+    assert!(claim_delay(usize::MAX).as_secs() > 60);
+}
+
+#[test]
+fn the_mirror_claims_the_owners_seat_first_and_all_others_one_step_later() {
+    let nodes = [node("a"), node("b"), node("c"), node("d")];
+    let rooms = rooms(10);
+    for room in &rooms {
+        let ranking = rank(room, &candidates(&nodes));
+        for mirror in &ranking {
+            let vacancy = Vacancy { seat: Seat::Owner { mirror: Some(mirror) }, ..unowned(room) };
+            let others = ranking.iter().filter(|other| *other != mirror);
+            let expected = std::iter::once(mirror).chain(others).map(ToString::to_string);
+            let expected: Vec<_> = (0..).map(|place| place * 300).zip(expected).collect();
+            assert_eq!(turns(&candidates(&nodes), vacancy), expected);
+
+            let mut leaving = candidates(&nodes);
+            leaving.iter_mut().filter(|node| node.id == mirror).for_each(|node| node.draining = true);
+            assert_eq!(turns(&leaving, vacancy), turns(&leaving, unowned(room)), "it leaves");
+        }
+        let gone = node("gone");
+        let vacancy = Vacancy { seat: Seat::Owner { mirror: Some(&gone) }, ..unowned(room) };
+        assert_eq!(turns(&candidates(&nodes), vacancy), turns(&candidates(&nodes), unowned(room)));
+    }
+}
+
+#[test]
+fn the_mirrors_seat_is_claimed_in_another_zone_first_and_never_by_the_owner() {
+    let ids = ["a1", "a2", "b1", "b2", "c1"].map(node);
+    let nodes: Vec<_> =
+        ids.iter().map(|id| Candidate { zone: &id.as_str()[..1], ..Candidate::new(id) }).collect();
+    for room in &rooms(10) {
+        for owner in &nodes {
+            let vacancy = Vacancy { seat: Seat::Mirror { owner: owner.id }, ..unowned(room) };
+            let turns = turns(&nodes, vacancy);
+            let mut expected = rank_apart(room, &nodes, owner.zone);
+            expected.retain(|id| id != owner.id);
+            let names: Vec<_> = turns.iter().map(|(_, name)| name.clone()).collect();
+            assert_eq!(names, expected.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let last = turns.last().unwrap();
+            assert_eq!(last.1.starts_with(owner.zone), owner.zone != "c", "its own zone comes last");
+            assert_eq!(last.0, 900);
+        }
+    }
+    let (alone, rooms) = ([node("a")], rooms(1));
+    let vacancy = Vacancy { seat: Seat::Mirror { owner: &alone[0] }, ..unowned(&rooms[0]) };
+    assert_eq!(turns(&candidates(&alone), vacancy), []);
+}
+
+#[test]
+fn a_seat_that_was_filled_in_the_meantime_starts_over_and_the_other_one_does_not() {
+    let nodes = [node("a"), node("b"), node("c")];
+    let rooms = rooms(1);
+    let owner = node("gone");
+    let mirror = Vacancy { seat: Seat::Mirror { owner: &owner }, ..unowned(&rooms[0]) };
+    let third = rank(&rooms[0], &candidates(&nodes)).remove(2);
+    let mut claims = Claims::default();
+    let mut ask = |now, vacancies: &[_]| claims.due(now, &third, &candidates(&nodes), vacancies);
+    assert_eq!(ask(at(0), &[unowned(&rooms[0])]), (vec![], Some(at(600))));
+    assert_eq!(ask(at(200), &[mirror]), (vec![], Some(at(800))));
+    assert_eq!(ask(at(400), &[mirror, unowned(&rooms[0])]), (vec![], Some(at(800))));
+    let (due, next) = ask(at(800), &[mirror, unowned(&rooms[0])]);
+    assert_eq!((due[0].seat, due[0].since, next), (SeatKind::Mirror, at(200), Some(at(1_000))));
+    claims.restart(&rooms[0], SeatKind::Mirror, at(800));
+    let again = claims.due(at(900), &third, &candidates(&nodes), &[mirror]);
+    assert_eq!(again, (vec![], Some(at(1_400))));
+}
+
+#[test]
+fn a_draining_node_and_a_node_that_is_no_origin_claim_nothing() {
+    let nodes = [node("a"), node("b")];
+    let rooms = rooms(20);
+    let vacancies: Vec<_> = rooms.iter().map(unowned).collect();
+    let mut draining = candidates(&nodes);
+    draining[0].draining = true;
+    for me in [node("a"), node("edge")] {
+        assert_eq!(Claims::default().due(at(60_000), &me, &draining, &vacancies), (vec![], None));
+    }
+    assert_eq!(Claims::default().due(at(0), &node("b"), &draining, &vacancies).0.len(), 20);
+}
+
+#[test]
+fn a_seat_that_was_given_up_is_left_to_others_for_its_time() {
+    let nodes = [node("a")];
+    let (rooms, owner) = (rooms(1), node("gone"));
+    let mut claims = Claims::default();
+    claims.shun(rooms[0].clone(), SeatKind::Owner, at(60_000));
+    let mirror = Vacancy { seat: Seat::Mirror { owner: &owner }, ..unowned(&rooms[0]) };
+    let mut ask = |now, vacancy| claims.due(now, &nodes[0], &candidates(&nodes), &[vacancy]);
+    assert_eq!(ask(at(0), unowned(&rooms[0])), (vec![], Some(at(60_000))));
+    assert_eq!(ask(at(0), mirror).0.len(), 1, "the other seat is not shunned");
+    assert_eq!(ask(at(60_000), unowned(&rooms[0])).0.len(), 1);
+}
+
+#[test]
+fn a_key_that_names_this_node_and_is_not_its_doing_is_claimed_over() {
+    let nodes = [node("a"), node("b")];
+    let (rooms, owner) = (rooms(1), node("gone"));
+    for seat in [Seat::Owner { mirror: None }, Seat::Mirror { owner: &owner }] {
+        let stale = [Vacancy { room: &rooms[0], seat, stale: Some(7) }];
+        let mut claims = Claims::default();
+        assert_eq!(claims.due(at(0), &nodes[0], &candidates(&nodes), &stale), (vec![], Some(at(300))));
+        let claim = Claim { room: rooms[0].clone(), seat: seat.kind(), preempt: Some(7), since: at(0) };
+        assert_eq!(claims.due(at(300), &nodes[0], &candidates(&nodes), &stale).0, [claim]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn asked_at_any_times_a_node_claims_from_its_turn_on_and_never_before(
+        count in 1_usize..6, me in 0_usize..6, mut times in vec(0_u64..4_000, 1..20),
+    ) {
+        let nodes: Vec<_> = (0..count).map(|i| node(&format!("n{i}"))).collect();
+        let (rooms, me) = (rooms(1), &nodes[me % count]);
+        times.sort_unstable();
+        let place = rank(&rooms[0], &candidates(&nodes)).iter().position(|id| id == me).unwrap();
+        let turn = at(times[0]) + claim_delay(place);
+        let mut claims = Claims::default();
+        for now in times.into_iter().map(at) {
+            let (due, next) = claims.due(now, me, &candidates(&nodes), &[unowned(&rooms[0])]);
+            prop_assert_eq!(due.len(), usize::from(now >= turn));
+            prop_assert_eq!(next, (now < turn).then_some(turn));
+        }
+    }
+}

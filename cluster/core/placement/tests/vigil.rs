@@ -1,0 +1,388 @@
+//! When a mirror takes control over, and when it does not: told as stories, then under any course of events.
+
+use std::time::Duration;
+
+use proptest::{collection::vec, prelude::*};
+use stentor_pace::{Deadline, Time};
+use stentor_placement::{Act, Answer, Vigil, Wake};
+
+const fn at(millis: u64) -> Time {
+    Time::from_millis(millis)
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// The owner does not answer, and no relay has heard it.
+const DEAD: Answer = Answer { runs: false, heard: None };
+const RUNS: Answer = Answer { runs: true, heard: None };
+
+const fn heard_ago(millis: u64) -> Answer {
+    Answer { runs: false, heard: Some(ms(millis)) }
+}
+
+/// A vigil that is polled whenever it wants to be.
+struct Story {
+    vigil: Vigil,
+    now: Time,
+}
+
+impl Story {
+    fn begin() -> Self {
+        Self { vigil: Vigil::new(at(0)), now: at(0) }
+    }
+
+    /// Goes on to this moment, in which nothing is to be done.
+    fn quiet_until(&mut self, millis: u64) {
+        let next = self.next(millis);
+        assert_eq!(next, None);
+    }
+
+    /// The first thing to be done up to this moment, and when.
+    fn next(&mut self, millis: u64) -> Option<(u64, Act)> {
+        while let Some(deadline) = self.vigil.next_deadline().filter(|deadline| deadline.at <= at(millis)) {
+            self.now = self.now.max(deadline.at);
+            if let Some(act) = self.vigil.poll(self.now) {
+                return Some((self.now.as_millis(), act));
+            }
+        }
+        self.now = self.now.max(at(millis));
+        None
+    }
+
+    /// The same, with all questions answered so after 10 ms.
+    fn next_claim(&mut self, answer: Answer, millis: u64) -> Option<u64> {
+        while let Some((when, act)) = self.next(millis) {
+            match act {
+                Act::Claim => return Some(when),
+                Act::Ask => {
+                    self.now = at(when + 10);
+                    self.vigil.answered(self.now, answer);
+                }
+            }
+        }
+        None
+    }
+}
+
+#[test]
+fn an_owner_that_is_heard_is_not_asked_about() {
+    let mut story = Story::begin();
+    for millis in (0..20_000).step_by(990) {
+        story.quiet_until(millis);
+        story.vigil.heard(at(millis));
+    }
+    assert_eq!(story.vigil.since(), None);
+}
+
+#[test]
+fn an_owner_that_died_is_asked_about_at_once_and_claimed_from() {
+    let mut story = Story::begin();
+    story.vigil.lost(at(300));
+    assert_eq!(story.next(5_000), Some((400, Act::Ask)));
+    story.vigil.answered(at(410), heard_ago(110));
+    assert_eq!(story.next(5_000), Some((1_410, Act::Ask)), "the relays have heard it a moment ago");
+    story.vigil.answered(at(1_420), heard_ago(1_120));
+    assert_eq!(story.next(5_000), Some((1_420, Act::Claim)));
+    assert_eq!(story.vigil.since(), Some(at(300)));
+    story.quiet_until(60_000);
+}
+
+#[test]
+fn an_owner_that_fell_silent_is_asked_about_after_a_second() {
+    let mut story = Story::begin();
+    story.vigil.heard(at(500));
+    assert_eq!(story.vigil.next_deadline(), Some(Deadline::new(at(1_500), Wake::Silent)));
+    assert_eq!(story.next(5_000), Some((1_500, Act::Ask)));
+    story.vigil.answered(at(1_700), DEAD);
+    assert_eq!(story.next(5_000), Some((1_700, Act::Claim)));
+    assert_eq!(story.vigil.since(), Some(at(500)), "the silence began when it was last heard");
+}
+
+#[test]
+fn a_stream_that_is_back_in_a_moment_was_not_lost() {
+    let mut story = Story::begin();
+    for millis in (0..10_000).step_by(200) {
+        story.vigil.lost(at(millis));
+        story.quiet_until(millis + 90);
+        story.vigil.heard(at(millis + 90));
+    }
+}
+
+#[test]
+fn an_owner_that_lives_is_left_alone_for_ever_and_asked_about_once_a_second() {
+    for answer in [RUNS, heard_ago(499), Answer { runs: true, heard: Some(ms(9_000)) }] {
+        let mut story = Story::begin();
+        story.vigil.lost(at(0));
+        let mut asked = 0;
+        while let Some((when, act)) = story.next(60_000) {
+            assert_eq!(act, Act::Ask);
+            asked += 1;
+            story.now = at(when + 10);
+            story.vigil.answered(story.now, answer);
+        }
+        assert!((55..=61).contains(&asked), "{asked}");
+    }
+}
+
+#[test]
+fn an_owner_that_is_heard_while_it_is_asked_about_is_left_alone() {
+    let mut story = Story::begin();
+    assert_eq!(story.next(1_000), Some((1_000, Act::Ask)));
+    story.vigil.heard(at(1_010));
+    story.vigil.answered(at(1_020), DEAD);
+    story.quiet_until(2_000);
+    assert_eq!(story.vigil.since(), None);
+}
+
+#[test]
+fn a_living_owner_whose_key_is_gone_has_ten_seconds_to_put_it_back() {
+    let mut story = Story::begin();
+    let keep = |story: &mut Story, until| {
+        // Its stream stands all the time.
+        while story.now < at(until) {
+            let now = story.now;
+            story.vigil.heard(now);
+            if let Some(claim) = story.next_claim(RUNS, now.as_millis() + 400) {
+                return Some(claim);
+            }
+        }
+        None
+    };
+    story.vigil.unowned(at(0));
+    assert_eq!(keep(&mut story, 9_500), None);
+    story.vigil.owned(story.now);
+    assert_eq!(keep(&mut story, 30_000), None, "it has put it back");
+    let gone = story.now;
+    story.vigil.unowned(gone);
+    let claim = keep(&mut story, 60_000).map(|claim| at(claim).since(gone));
+    assert!(claim.is_some_and(|after| (ms(10_000)..ms(11_500)).contains(&after)), "{claim:?}");
+    assert_eq!(story.vigil.since(), Some(gone));
+}
+
+#[test]
+fn an_owner_whose_key_is_gone_and_who_is_heard_at_the_last_moment_is_left_alone() {
+    let mut story = Story::begin();
+    story.vigil.unowned(at(0));
+    assert_eq!(story.next(1_000), Some((0, Act::Ask)));
+    story.vigil.lost(at(900));
+    story.vigil.answered(at(950), DEAD);
+    story.vigil.heard(at(950));
+    assert_eq!(story.next(5_000), Some((1_950, Act::Ask)));
+}
+
+#[test]
+fn a_dead_owner_whose_key_is_gone_is_claimed_from_at_once() {
+    let mut story = Story::begin();
+    story.vigil.lost(at(2));
+    story.vigil.unowned(at(3));
+    assert_eq!(story.next_claim(DEAD, 5_000), Some(13));
+    assert_eq!(story.vigil.since(), Some(at(2)));
+}
+
+#[test]
+fn a_claim_that_was_refused_is_tried_again_after_longer_and_longer_pauses_with_a_new_question() {
+    let mut story = Story::begin();
+    story.vigil.lost(at(0));
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        let claim = story.next_claim(DEAD, 100_000).expect("it claims again");
+        story.vigil.refused(at(claim));
+        pauses.push(story.vigil.next_deadline().map(|deadline| deadline.at.as_millis() - claim));
+    }
+    assert_eq!(pauses, [500, 1000, 2000, 4000, 5000, 5000].map(Some));
+    story.vigil.heard(story.now);
+    story.vigil.lost(story.now);
+    let claim = story.next_claim(DEAD, 100_000).expect("it claims");
+    story.vigil.refused(at(claim));
+    assert_eq!(
+        story.vigil.next_deadline().map(|deadline| deadline.at),
+        Some(at(claim + 500)),
+        "it was heard"
+    );
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_asked_for_again() {
+    let mut story = Story::begin();
+    story.vigil.lost(at(0));
+    assert_eq!(story.next(500), Some((100, Act::Ask)));
+    assert_eq!(story.vigil.next_deadline(), Some(Deadline::new(at(1_100), Wake::Unanswered)));
+    assert_eq!(story.next(5_000), Some((1_100, Act::Ask)));
+}
+
+#[test]
+fn a_pause_of_this_node_proves_nothing() {
+    // Asleep while listening, while an answer is on its way, and with the decision made.
+    for asleep_in in ["hearing", "asking", "decided"] {
+        let mut vigil = Vigil::new(at(0));
+        if asleep_in != "hearing" {
+            vigil.lost(at(0));
+            assert_eq!(vigil.poll(at(100)), Some(Act::Ask));
+        }
+        if asleep_in == "decided" {
+            vigil.answered(at(110), DEAD);
+        }
+        vigil.answered(at(10_000), DEAD);
+        assert_eq!(vigil.poll(at(10_000)), None, "{asleep_in}");
+        assert_eq!(vigil.since(), None);
+        let mut story = Story { vigil, now: at(10_000) };
+        let (when, act) = story.next(20_000).expect("it asks");
+        assert_eq!(act, Act::Ask);
+        assert!(when >= 10_100, "{asleep_in}: {when}");
+    }
+}
+
+/// What happens to a mirror.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Heard,
+    Lost,
+    Unowned,
+    Owned,
+    /// What comes of the question, if one is open.
+    Answer(bool, Option<u16>),
+    /// What comes of the claim, if one is under way.
+    Refused,
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => Just(Event::Heard),
+        2 => Just(Event::Lost),
+        1 => Just(Event::Unowned),
+        1 => Just(Event::Owned),
+        4 => (any::<bool>(), proptest::option::of(0_u16..2_000)).prop_map(|(runs, heard)| Event::Answer(runs, heard)),
+        4 => Just(Event::Answer(false, None)),
+        1 => Just(Event::Refused),
+    ]
+}
+
+/// What the rules of a vigil rest on, kept beside it.
+#[derive(Default)]
+struct Witness {
+    heard: Time,
+    broken: bool,
+    unowned: Option<Time>,
+    asks: Vec<Time>,
+    /// The last question, and its answer once it has come.
+    open: bool,
+    answer: Option<(Time, Answer)>,
+    claiming: bool,
+}
+
+impl Witness {
+    fn check(&mut self, now: Time, act: Act) -> Result<(), TestCaseError> {
+        match act {
+            Act::Ask => {
+                if let Some(last) = self.asks.last() {
+                    prop_assert!(now.since(*last) >= ms(500), "asked at {last:?} and {now:?}");
+                }
+                self.asks.push(now);
+                (self.open, self.answer) = (true, None);
+            }
+            Act::Claim => {
+                let (asked, (answered, answer)) =
+                    (*self.asks.last().expect("it has asked"), self.answer.expect("it was answered"));
+                prop_assert!(answered.since(asked) <= ms(1_200) && now.since(answered) <= ms(200));
+                let waited = self.unowned.is_some_and(|since| now.since(since) >= ms(10_000));
+                let alive = answer.runs || answer.heard.is_some_and(|ago| ago < ms(500));
+                let hears = !self.broken && now.since(self.heard) < ms(1_000);
+                prop_assert!(
+                    waited || !(alive || hears),
+                    "alive {alive}, heard {:?}, now {now:?}",
+                    self.heard
+                );
+                prop_assert!(!self.claiming, "one claim at a time");
+                (self.claiming, self.answer) = (true, None);
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    /// Whatever happens, with the node awake or pausing: no claim without a fresh question, none from an owner that lives.
+    #[test]
+    fn no_claim_without_a_fresh_answer_that_the_owner_is_dead(
+        events in vec((0_u64..1_500, any_event()), 1..60), sleeps in any::<u64>(),
+    ) {
+        let (mut vigil, mut seen, mut now) = (Vigil::new(at(0)), Witness::default(), at(0));
+        for (number, (wait, event)) in events.into_iter().enumerate() {
+            let until = now + ms(wait);
+            let asleep = sleeps >> (number % 64) & 1 == 1;
+            while let Some(deadline) = vigil.next_deadline().filter(|deadline| !asleep && deadline.at <= until) {
+                now = now.max(deadline.at);
+                if let Some(act) = vigil.poll(now) {
+                    seen.check(now, act)?;
+                }
+            }
+            now = until;
+            match event {
+                Event::Heard => {
+                    vigil.heard(now);
+                    (seen.heard, seen.broken) = (now, false);
+                }
+                Event::Lost => {
+                    vigil.lost(now);
+                    seen.broken = true;
+                }
+                Event::Unowned => {
+                    vigil.unowned(now);
+                    seen.unowned.get_or_insert(now);
+                }
+                Event::Owned => {
+                    vigil.owned(now);
+                    seen.unowned = None;
+                }
+                Event::Answer(runs, heard) => if std::mem::take(&mut seen.open) {
+                    let answer = Answer { runs, heard: heard.map(|ago| ms(ago.into())) };
+                    vigil.answered(now, answer);
+                    seen.answer = Some((now, answer));
+                },
+                Event::Refused => if std::mem::take(&mut seen.claiming) {
+                    vigil.refused(now);
+                },
+            }
+        }
+    }
+
+    /// The owner dies at some moment after any course of hearing and losing it. Every question is answered within half a
+    /// second, by relays that heard it last when it died.
+    #[test]
+    fn a_real_death_is_claimed_within_three_seconds(
+        before in vec((1_u64..700, any::<bool>()), 0..20), latency in 1_u64..500, breaks in any::<bool>(),
+    ) {
+        let (mut story, mut answer) = (Story::begin(), None);
+        let mut claim = None;
+        let mut run = |story: &mut Story, until: Time, died: Option<Time>| {
+            while story.now < until && claim.is_none() {
+                let step: Time = answer.unwrap_or(until).min(until);
+                match story.next(step.as_millis()) {
+                    Some((_, Act::Claim)) => claim = Some(story.now),
+                    Some((_, Act::Ask)) => answer = Some(story.now + ms(latency)),
+                    None if answer == Some(step) => {
+                        answer = None;
+                        let heard = died.map_or(ms(0), |died| step.since(died));
+                        story.vigil.answered(step, Answer { runs: died.is_none(), heard: Some(heard) });
+                    }
+                    None => {}
+                }
+            }
+            claim
+        };
+        for (wait, heard) in before {
+            let until = story.now + ms(wait);
+            prop_assert_eq!(run(&mut story, until, None), None, "it lives");
+            if heard { story.vigil.heard(until) } else { story.vigil.lost(until) }
+        }
+        let died = story.now;
+        if breaks {
+            story.vigil.lost(died);
+        }
+        let claim = run(&mut story, died + ms(3_000), Some(died));
+        prop_assert!(claim.is_some());
+        prop_assert!(story.vigil.since().is_some_and(|since| since <= died + ms(1_000)));
+    }
+}
