@@ -1,4 +1,4 @@
-//! The edge's side: one stream to the owner of each room that has speakers here, which follows the owner by itself.
+//! The edge's side: speakers take seats here, and their packets go to both origins of their room, wherever these are.
 
 use std::{
     collections::HashMap,
@@ -15,24 +15,19 @@ use stentor_ids::{Code, Fault, NodeId, ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
 use stentor_telemetry::{NodeMetrics, Packet, Tier};
-use tokio::sync::{mpsc, oneshot};
-use tracing::Span;
+use tokio::sync::mpsc;
 
 use super::{
     Attached, Speaker, SpeakerEvent,
-    lane::{Lane, MAX_SEATS},
+    lane::Lane,
     link::Link,
+    queue::MAX_SEATS,
+    seat::{Seat, SessionSide},
 };
 use crate::{Locator, Pool, Topology};
 
-/// How long the owner may take to give a seat; a room whose owner is being replaced has a new one within that.
+/// How long it may take to be given a seat; a room whose owner is being replaced has a new one within that.
 const ATTACH_WITHIN: Duration = Duration::from_secs(5);
-/// Events that a session may leave lying: over a second of monitor frames. Beyond [`EVENTS`]` - `[`EVENTS_KEPT`] monitor
-/// frames are let go, so that the rest has a place.
-const EVENTS: usize = 96;
-/// Places that monitor frames do not take.
-pub(super) const EVENTS_KEPT: usize = 32;
-
 /// The uplinks of an edge. Clones share them.
 #[derive(Clone)]
 pub struct Uplinks(pub(super) Arc<Inner>);
@@ -46,17 +41,6 @@ pub(super) struct Inner {
     /// One for each room with speakers here, so bounded by the edge's bound on speakers.
     pub(super) rooms: Mutex<HashMap<RoomId, Arc<Lane>>>,
     seats: AtomicU64,
-}
-
-/// A speaker's seat as its room's task holds it.
-pub(super) struct Seat {
-    pub(super) id: u64,
-    pub(super) speaker: Speaker,
-    /// What the owner gave; 0 until it did.
-    pub(super) stream: u64,
-    /// Who waits for the seat.
-    pub(super) waiting: Option<oneshot::Sender<Result<Attached, Fault>>>,
-    pub(super) events: mpsc::Sender<SpeakerEvent>,
 }
 
 impl Uplinks {
@@ -74,10 +58,11 @@ impl Uplinks {
     }
 
     /// Takes a speaker's seat with the room's owner. A seat that the participant has at this edge already is lost to the
-    /// new one.
+    /// new one. With a stream to `resume`, which must be higher than any that the participant spoke under, either origin may
+    /// give the seat, and packets go to the mirror before the owner has answered.
     ///
     /// # Errors
-    /// The owner's refusal, or `NoOwner` if none answered within 5 s.
+    /// The owner's refusal, or `NoOwner` if nobody answered within 5 s.
     pub async fn attach(
         &self,
         room: &RoomId,
@@ -86,23 +71,15 @@ impl Uplinks {
     ) -> Result<SpeakerSession, Fault> {
         let participant = speaker.participant.clone();
         let lane = self.lane(room)?;
-        let seat = Held { id: self.0.seats.fetch_add(1, Ordering::Relaxed), lane };
-        let (events_in, events) = mpsc::channel(EVENTS);
-        let (waiting, answer) = oneshot::channel();
-        let waiting = Some(waiting);
-        seat.lane.arrive(Seat {
-            id: seat.id,
-            speaker,
-            stream: resume.unwrap_or_default(),
-            waiting,
-            events: events_in,
-        });
+        let held = Held { id: self.0.seats.fetch_add(1, Ordering::Relaxed), lane };
+        let (seat, SessionSide { answer, events }) = Seat::new(held.id, speaker, resume);
+        held.lane.arrive(seat);
         let no_owner = || {
             let detail = format!("no owner of {room} has answered yet; try again");
             Fault::new(Code::NoOwner, detail).retry_after(Duration::from_secs(1))
         };
         match tokio::time::timeout(ATTACH_WITHIN, answer).await {
-            Ok(Ok(attached)) => Ok(SpeakerSession { participant, attached: attached?, seat, events }),
+            Ok(Ok(attached)) => Ok(SpeakerSession { participant, attached: attached?, seat: held, events }),
             Ok(Err(_)) | Err(_) => Err(no_owner()),
         }
     }
@@ -113,7 +90,7 @@ impl Uplinks {
         let lane = rooms.entry(room.clone()).or_insert_with(|| {
             let dropped = self.0.metrics.uplink_packets(Tier::Edge, Packet::Dropped).clone();
             let lane = Arc::new(Lane::new(dropped));
-            tokio::spawn(Link::new(self.0.clone(), room.clone(), lane.clone(), Span::current()).run());
+            Link::begin(self.0.clone(), room.clone(), lane.clone());
             lane
         });
         if lane.join() {
@@ -136,7 +113,7 @@ impl Drop for Held {
     }
 }
 
-/// A speaker's seat, kept over changes of the room's owner. Dropping it gives the seat up.
+/// A speaker's seat, kept over changes of the room's origins. Dropping it gives the seat up.
 pub struct SpeakerSession {
     participant: ParticipantId,
     attached: Attached,
@@ -145,7 +122,7 @@ pub struct SpeakerSession {
 }
 
 impl SpeakerSession {
-    /// The role that the owner gave.
+    /// The role that was given.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.attached.role
@@ -157,13 +134,13 @@ impl SpeakerSession {
         self.attached.muted
     }
 
-    /// The stream number that the connection was given first.
+    /// The stream number that the connection speaks under. Another connection resumes the seat under a higher one.
     #[must_use]
-    pub const fn stream(&self) -> u64 {
-        self.attached.stream
+    pub fn stream(&self) -> u64 {
+        self.seat.lane.stream(self.seat.id).max(self.attached.stream)
     }
 
-    /// Sends a packet on its way. Never waits: beyond 200 ms of packets the oldest go.
+    /// Sends a packet on its way to both origins. Never waits: beyond 200 ms of packets the oldest go.
     pub fn send(&self, seq: u64, opus: Bytes, captured: WallTime) {
         let participant = self.participant.to_string();
         let captured_us = captured.as_micros();

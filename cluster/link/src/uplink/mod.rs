@@ -1,9 +1,22 @@
-//! Speakers up to the owner of their room: one stream for each edge and room.
+//! Speakers up to the origins of their room: one stream to the owner and one to the mirror, for each edge and room.
+//!
+//! | module | has |
+//! |---|---|
+//! | `client` | what an edge's sessions hold |
+//! | `seat`, `queue`, `lane` | what is shared for one room: its seats, and what is on its way to each origin |
+//! | `link`, `to_owner`, `to_mirror` | the task that holds both ways |
+//! | `connection` | one stream to one origin |
+//! | `server` | an origin's side |
 
 mod client;
+mod connection;
 mod lane;
 mod link;
+mod queue;
+mod seat;
 mod server;
+mod to_mirror;
+mod to_owner;
 
 use bytes::Bytes;
 use stentor_ids::{Fault, ParticipantId, Role, Slot};

@@ -1,4 +1,4 @@
-//! The owner's side: an edge brings its speakers, one stream a room. What they say goes to an [`Ingest`], round every
+//! An origin's side: an edge brings its speakers, one stream a room. What they say goes to an [`Ingest`], round every
 //! mailbox; what the room says goes back through a bounded queue.
 
 use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, Span, field, info_span};
 
-use super::{Packet, Speaker, lane::MAX_SEATS};
+use super::{Packet, Speaker, queue::MAX_SEATS};
 use crate::{Counted, bad_name};
 
 /// Longest Opus packet taken, in bytes: one Ethernet frame, over three times what 60 ms at the highest bit rate need.
