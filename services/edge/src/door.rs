@@ -1,15 +1,18 @@
-//! Who comes in: the ticket that a caller shows, checked against the room it asks for. Without any call to anyone.
+//! Who comes in: the ticket that a caller shows, checked against the room it asks for; the resume token of a speaker that
+//! comes back. Without any call to anyone.
 //!
-//! It does not know how the caller came, by HTTP or gRPC, and never keeps or logs a ticket.
+//! It does not know how the caller came, by HTTP or gRPC, and never keeps or logs a ticket or a token.
 
 use std::time::Duration;
 
-use stentor_admission::{Claims, KeySet, bearer};
+use stentor_admission::{Claims, KeySet, Resume, bearer};
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
 use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
+
+use crate::farewell::Leaving;
 
 /// When to try elsewhere after an edge that leaves: at once, but not all in the same moment.
 const ELSEWHERE: Duration = Duration::from_secs(1);
@@ -18,13 +21,13 @@ const ELSEWHERE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     keys: KeySet,
-    moving: watch::Receiver<Option<v1::Move>>,
+    leaving: watch::Receiver<Option<Leaving>>,
 }
 
 impl Door {
-    /// `moving` turns to where people are to go when the edge leaves; newcomers are refused from then on.
-    pub(crate) const fn new(keys: KeySet, moving: watch::Receiver<Option<v1::Move>>) -> Self {
-        Self { keys, moving }
+    /// `leaving` turns when the edge leaves; newcomers are refused from then on.
+    pub(crate) const fn new(keys: KeySet, leaving: watch::Receiver<Option<Leaving>>) -> Self {
+        Self { keys, leaving }
     }
 
     /// Whether newcomers are taken at all.
@@ -32,7 +35,7 @@ impl Door {
     /// # Errors
     /// `Draining`: the edge is leaving.
     pub(crate) fn check_open(&self) -> Result<(), Fault> {
-        if self.moving.borrow().is_none() {
+        if self.leaving.borrow().is_none() {
             return Ok(());
         }
         Err(Fault::new(Code::Draining, "this edge is leaving; connect to another").retry_after(ELSEWHERE))
@@ -72,6 +75,34 @@ impl Door {
             return Ok(None);
         }
         self.participant(ticket, room, now).map(Some)
+    }
+
+    /// The stream that the holder of a ticket goes on under after the one in its resume token: the next one, so that a
+    /// connection that is half dead cannot speak over it. `None` without a token.
+    ///
+    /// # Errors
+    /// Why the token is worth nothing: forged, over, or someone else's.
+    pub(crate) fn resumed(&self, token: &str, ticket: &Claims, now: WallTime) -> Result<Option<u64>, Fault> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let resume = self.keys.verify_resume(token, now)?;
+        resume.check(ticket)?;
+        Ok(Some(resume.stream.saturating_add(1)))
+    }
+
+    /// A token with which the holder of this ticket goes on after this stream, elsewhere or here.
+    ///
+    /// # Errors
+    /// None is to be expected: what could not be signed was not read either.
+    pub(crate) fn resume_token(&self, ticket: &Claims, stream: u64) -> Result<String, Fault> {
+        let resume = Resume {
+            room: ticket.room.clone(),
+            participant: ticket.participant.clone(),
+            stream,
+            expires_at: ticket.expires_at,
+        };
+        self.keys.sign_resume(&resume).map_err(|error| Fault::new(Code::Internal, error.to_string()))
     }
 }
 
@@ -133,6 +164,25 @@ mod tests {
         assert_eq!(enter("else", NOW), Err(Code::WrongRoom));
         assert_eq!(enter("talk", NOW + Duration::from_secs(61)), Err(Code::TicketExpired));
         assert_eq!(door.participant(None, &room("talk"), NOW).unwrap_err().code, Code::Unauthenticated);
+    }
+
+    #[test]
+    fn who_comes_back_goes_on_under_the_next_stream_and_nobody_else_does() {
+        let (door, ticket) = door_and_ticket();
+        let ann = door.participant(Some(&ticket), &room("talk"), NOW).unwrap();
+        let token = door.resume_token(&ann, 41).unwrap();
+        assert_eq!(door.resumed(&token, &ann, NOW), Ok(Some(42)));
+        assert_eq!(door.resumed("", &ann, NOW), Ok(None));
+        let eve = Claims { participant: ParticipantId::new("eve").unwrap(), ..ann.clone() };
+        for (token, holder, now) in [
+            (token.as_str(), &eve, NOW),
+            (&token, &ann, NOW + Duration::from_secs(60)),
+            (&ticket, &ann, NOW),
+            ("garbage", &ann, NOW),
+        ] {
+            let fault = door.resumed(token, holder, now).unwrap_err();
+            assert!(fault.code == Code::InvalidTicket && fault.detail.contains("resume token"), "{fault}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread, time::Duration};
 
 use stentor_admission::KeySet;
-use stentor_link::{Carrier, Locator, control, uplink::Uplinks};
-use stentor_proto::v1;
+use stentor_ids::NodeId;
+use stentor_link::{Carrier, Locator, Topology, control, uplink::Uplinks};
 use stentor_telemetry::NodeMetrics;
 use tokio::{
     sync::{mpsc, watch},
@@ -13,12 +13,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config,
+    Config, clock,
     count::Count,
     door::Door,
     fanout::Fanout,
+    farewell::{Farewell, Leaving},
     grpc,
-    http::Http,
+    http::{self, Http},
     port::{Port, Service, acceptor, raise_open_files},
     rooms::{self, Rooms},
 };
@@ -68,28 +69,43 @@ impl std::fmt::Debug for Edge {
     }
 }
 
+impl std::fmt::Debug for Ways {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ways({})", self.me)
+    }
+}
+
 /// The way to a running edge. Clones share it.
 #[derive(Debug, Clone)]
 pub struct EdgeHandle {
     connections: Count,
-    moving: Arc<watch::Sender<Option<v1::Move>>>,
+    leaving: Arc<watch::Sender<Option<Leaving>>>,
+}
+
+/// The ways from an edge to other nodes.
+pub struct Ways {
+    /// The edge's own node.
+    pub me: NodeId,
+    /// Who else there is: where people are sent when the edge leaves.
+    pub topology: Arc<dyn Topology>,
+    /// Brings rooms.
+    pub carrier: Carrier,
+    /// Finds them.
+    pub locator: Locator,
+    /// Takes speakers to the origins.
+    pub uplinks: Uplinks,
+    /// Takes commands to owners.
+    pub owners: control::Client,
 }
 
 impl Edge {
-    /// Binds the port and starts the shards. `keys` verify tickets; the rest are the ways to other nodes.
+    /// Binds the port and starts the shards. `keys` verify tickets, and sign what lets a speaker resume.
     ///
     /// # Errors
     /// A setting, the certificate or the port is not usable.
-    pub fn new(
-        config: &Config,
-        keys: KeySet,
-        carrier: Carrier,
-        locator: Locator,
-        uplinks: Uplinks,
-        owners: control::Client,
-        metrics: NodeMetrics,
-    ) -> Result<Self, Error> {
+    pub fn new(config: &Config, keys: KeySet, ways: Ways, metrics: NodeMetrics) -> Result<Self, Error> {
         config.validate().map_err(Error::Config)?;
+        let Ways { me, topology, carrier, locator, uplinks, owners } = ways;
         let tls = config.tls.as_ref().map(|tls| acceptor(&tls.cert_pem, &tls.key_pem));
         let tls = tls.transpose().map_err(Error::Tls)?;
         let bind = |reason| Error::Bind { addr: config.listen, reason };
@@ -98,13 +114,15 @@ impl Edge {
             0 => thread::available_parallelism().map_or(1, NonZero::get),
             shards => shards,
         };
-        let fanout = Fanout::start(shards, Duration::from_millis(config.patience_ms), &metrics)?;
+        let patience = Duration::from_millis(config.patience_ms);
+        let fanout = Fanout::start(shards, patience, &metrics)?;
         let files = raise_open_files();
         let max_connections = if config.max_connections == 0 { files } else { config.max_connections };
 
-        let (moving, moves) = watch::channel(None);
-        let handle = EdgeHandle { connections: Count::default(), moving: Arc::new(moving) };
-        let door = Arc::new(Door::new(keys, moves.clone()));
+        let (tell, leaving) = watch::channel(None);
+        let handle = EdgeHandle { connections: Count::default(), leaving: Arc::new(tell) };
+        let door = Arc::new(Door::new(keys, leaving.clone()));
+        let farewell = Farewell::new(leaving, me, topology);
         let rooms = Rooms::new(rooms::Parts {
             door: door.clone(),
             carrier,
@@ -115,7 +133,13 @@ impl Edge {
         });
         let (to_grpc, incoming) = mpsc::channel(HANDED_OVER);
         let service = Service {
-            http: Arc::new(Http::new(rooms.clone(), &config.advertise, metrics.clone())),
+            http: Arc::new(Http::new(http::Parts {
+                rooms: rooms.clone(),
+                base: config.advertise.clone(),
+                farewell: farewell.clone(),
+                patience,
+                metrics: metrics.clone(),
+            })),
             rooms: rooms.clone(),
             tls,
             grpc: to_grpc,
@@ -123,7 +147,7 @@ impl Edge {
             max_connections,
             stop: CancellationToken::new(),
         };
-        let grpc = grpc::Parts { door, rooms, locator, uplinks, owners, metrics, moving: moves };
+        let grpc = grpc::Parts { door, rooms, locator, uplinks, owners, metrics, farewell };
         Ok(Self { port, service, grpc, incoming, handle })
     }
 
@@ -165,12 +189,11 @@ impl Edge {
 }
 
 impl EdgeHandle {
-    /// Sends people elsewhere: newcomers are refused, native clients are told to move, and everyone is served until they
-    /// have gone or the time is over. Says whether everyone went.
+    /// Sends people elsewhere: newcomers are refused, native clients and who follows a room's events are told where to go
+    /// and by when, and everyone is served until they have gone or the time is over. Says whether everyone went.
     pub async fn drain(&self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
-        let deadline_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-        self.moving.send_replace(Some(v1::Move { url: String::new(), deadline_ms }));
+        self.leaving.send_replace(Some(Leaving { since: clock::now(), within }));
         let mut look = interval(LOOK);
         while self.connections() > 0 && Instant::now() < deadline {
             look.tick().await;
@@ -180,7 +203,7 @@ impl EdgeHandle {
 
     /// Takes newcomers again.
     pub fn undrain(&self) {
-        self.moving.send_replace(None);
+        self.leaving.send_replace(None);
     }
 
     /// How many connections there are: listeners, speakers, and those who have not said yet.
@@ -192,6 +215,6 @@ impl EdgeHandle {
     /// Whether newcomers are taken.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.moving.borrow().is_none()
+        self.leaving.borrow().is_none()
     }
 }

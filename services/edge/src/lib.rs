@@ -13,12 +13,14 @@
 //! | `fanout` | the shards |
 //! | `ogg` | Ogg/Opus pages |
 //! | `door` | tickets |
+//! | `farewell` | where people go when the edge leaves |
 
 mod config;
 mod count;
 mod door;
 mod edge;
 mod fanout;
+mod farewell;
 mod grpc;
 mod http;
 mod ogg;
@@ -28,4 +30,4 @@ mod rooms;
 use stentor_link::clock;
 
 pub use config::{Config, Tls};
-pub use edge::{Edge, EdgeHandle, Error};
+pub use edge::{Edge, EdgeHandle, Error, Ways};

@@ -28,7 +28,7 @@ mod speaker;
 pub use error::Error;
 pub use line::{Patience, Target};
 pub use listener::{ListenConfig, ListenEnd, ListenHandle, Listener};
-pub use record::{Gap, Heard, Latency, Recorder, Report, Verdict};
+pub use record::{Change, Gap, Heard, Latency, Recorder, Report, Verdict};
 pub use sink::{OggSink, Pcm, Sink};
 pub use source::{Source, SourceError};
 pub use speaker::{SpeakConfig, SpeakEnd, SpeakHandle, SpeakReport, Speaker};

@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::Backoff;
-use stentor_proto::v1::{RoomRequest, participant_service_client::ParticipantServiceClient};
+use stentor_proto::v1::{Move, RoomRequest, participant_service_client::ParticipantServiceClient};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{
     Request,
@@ -24,6 +24,8 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// How often the connection is tried for life, and how long it may take to answer: an edge that hangs is left after
 /// six seconds.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(3));
+/// How long there is to go elsewhere where an edge names no deadline.
+const MOVE: Duration = Duration::from_secs(10);
 /// First and longest wait between two tries.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 
@@ -88,6 +90,7 @@ impl Default for Patience {
 }
 
 /// The way to one of the target's edges.
+#[derive(Clone)]
 pub(crate) struct Line {
     target: Target,
     patience: Duration,
@@ -164,10 +167,22 @@ impl Line {
         self.without_since = Instant::now();
     }
 
-    /// An edge said where to go; an empty address means any other edge.
-    pub(crate) fn move_to(&mut self, url: &str) {
-        self.turn += 1;
-        self.sent_to = Some(url).filter(|url| !url.is_empty()).map(str::to_owned);
+    /// The way to where an edge that leaves says to go, to be tried beside this one: first the edge that it names, if it
+    /// names any, then the target's own, until its deadline. With it comes how long to wait before: up to half of the time,
+    /// so that a crowd does not go all at once and each has the other half to be taken in.
+    pub(crate) fn elsewhere(&self, to: &Move) -> (Self, Duration) {
+        let named = Duration::from_millis(to.deadline_ms.into());
+        let within = if named.is_zero() { MOVE } else { named };
+        let line = Self {
+            target: self.target.clone(),
+            patience: within,
+            later: self.later,
+            turn: self.turn + 1,
+            sent_to: Some(&to.url).filter(|url| !url.is_empty()).cloned(),
+            backoff: Backoff::new(BACKOFF.0, BACKOFF.1),
+            without_since: Instant::now(),
+        };
+        (line, (within / 2).mul_f64(rand::random()))
     }
 
     /// Waits until the next try, at the next edge.
@@ -288,6 +303,22 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_secs(7));
         line.without_since = Instant::now() - Duration::from_secs(15);
         assert!(line.wait(Error::Refused(fault)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_edge_that_leaves_is_left_for_the_one_it_names_then_for_ours_until_its_deadline() {
+        let line = line(&["http://a:1", "http://b:1"], Duration::from_secs(20));
+        let to = Move { url: "http://c:1".into(), deadline_ms: 4_000 };
+        let (mut there, wait) = line.elsewhere(&to);
+        assert!(wait <= Duration::from_secs(2), "{wait:?}");
+        assert_eq!(there.sent_to.as_deref(), Some("http://c:1"));
+        let start = Instant::now();
+        while there.wait(refused(Code::Draining)).await.is_ok() {
+            assert_eq!(there.sent_to, None);
+        }
+        assert!(start.elapsed() <= Duration::from_secs(4), "{:?}", start.elapsed());
+        let nowhere = line.elsewhere(&Move { url: String::new(), deadline_ms: 0 });
+        assert_eq!((nowhere.0.sent_to, nowhere.0.patience), (None, MOVE));
     }
 
     #[test]

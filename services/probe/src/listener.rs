@@ -1,7 +1,7 @@
 //! The `Listen` call: a room's audio into a record and a sink, over one connection after another.
 //!
 //! When an edge sends the listener elsewhere, the old stream is heard until the new one has what follows, so that a move
-//! misses nothing that both edges had.
+//! misses nothing that both edges had, and slots tell what of it has been heard.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -13,7 +13,7 @@ use stentor_proto::v1::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
@@ -24,8 +24,8 @@ use crate::{
     record::Heard,
 };
 
-/// Longest that an old edge is listened to after it has sent the listener elsewhere, whatever deadline it names.
-const HAND_OVER: Duration = Duration::from_secs(10);
+/// Longest that an old edge is listened to after the new one has begun: both play a room within a second of each other.
+const OVERLAP: Duration = Duration::from_secs(5);
 /// Messages of a new stream that are kept until its first frame comes. Before it there are only the room and gaps.
 const AHEAD: usize = 16;
 
@@ -87,6 +87,12 @@ impl<S: Sink> Listener<S> {
     #[must_use]
     pub fn new(config: ListenConfig, sink: S) -> Self {
         Self { config, sink, record: watch::Sender::default() }
+    }
+
+    /// Keeps so many frames one by one instead of two hours of them; 56 bytes each.
+    #[must_use]
+    pub fn keeping(self, frames: usize) -> Self {
+        Self { record: watch::Sender::new(Recorder::keeping(frames)), ..self }
     }
 
     /// A handle that stays of use after the listener is done.
@@ -155,23 +161,42 @@ async fn follow<S: Sink>(
     mut stream: Stream,
 ) -> Result<(), Error> {
     while let Next::Elsewhere(to) = ears.hear(&mut stream).await? {
-        line.move_to(&to.url);
-        let named = Duration::from_millis(to.deadline_ms.into());
-        let deadline = Instant::now() + if named.is_zero() { HAND_OVER } else { named.min(HAND_OVER) };
-        let opened = {
-            let opening = timeout_at(deadline, open_to_first_frame(config, line));
-            tokio::pin!(opening);
-            ears.hear_during(&mut stream, opening).await?
+        let found = {
+            let finding = find(config, line, &to);
+            tokio::pin!(finding);
+            ears.hear_during(&mut stream, finding).await?
         };
-        // An edge that cannot be reached leaves the old stream to be heard to its end.
-        let Ok(Ok((mut next, first))) = opened else { continue };
+        // Where nobody takes the listener in, the old stream is heard to its end.
+        let Some(Found { line: way, stream: mut next, first }) = found else { continue };
+        *line = way;
         line.is_up();
         ears.record.send_modify(Recorder::moved);
-        let _ = timeout_at(deadline, ears.hear_up_to(&mut stream, first)).await;
+        // What the old stream does not have by then, nobody has.
+        let _ = timeout(OVERLAP, ears.hear_up_to(&mut stream, first)).await;
         next.from = ears.record.borrow().next_slot();
         stream = next;
     }
     Ok(())
+}
+
+/// Another edge that plays the room.
+struct Found {
+    line: Line,
+    stream: Stream,
+    /// Its first slot.
+    first: Slot,
+}
+
+/// Looks for the edge that a leaving one names, or any other, until the deadline.
+async fn find(config: &ListenConfig, line: &Line, to: &Move) -> Option<Found> {
+    let (mut line, wait) = line.elsewhere(to);
+    sleep(wait).await;
+    loop {
+        match open_to_first_frame(config, &line).await {
+            Ok((stream, first)) => return Some(Found { line, stream, first }),
+            Err(error) => line.wait(error).await.ok()?,
+        }
+    }
 }
 
 async fn open(config: &ListenConfig, line: &Line) -> Result<Stream, Error> {
@@ -192,8 +217,10 @@ async fn open(config: &ListenConfig, line: &Line) -> Result<Stream, Error> {
 async fn open_to_first_frame(config: &ListenConfig, line: &Line) -> Result<(Stream, Slot), Error> {
     let mut stream = open(config, line).await?;
     let mut ahead = VecDeque::new();
+    let none = |url: &str| Error::Broken { url: url.to_owned(), reason: "no frame came".to_owned() };
     while ahead.len() < AHEAD {
-        let Some(message) = stream.next().await? else { break };
+        let next = timeout(ANSWER, stream.next()).await.map_err(|_| none(&stream.url))?;
+        let Some(message) = next? else { break };
         let first = match &message.message {
             Some(Message::Frame(frame)) => Some(Slot(frame.slot)),
             _ => None,
@@ -203,7 +230,7 @@ async fn open_to_first_frame(config: &ListenConfig, line: &Line) -> Result<(Stre
             return Ok((Stream { ahead, ..stream }, first));
         }
     }
-    Err(Error::Broken { url: stream.url, reason: "no frame came".to_owned() })
+    Err(none(&stream.url))
 }
 
 struct Stream {
@@ -247,19 +274,25 @@ impl<S: Sink> Ears<S> {
         Ok(Next::End)
     }
 
-    /// Hears a stream while something else is being done. Its end is left to be found again.
+    /// Hears a stream while something else is being looked for. A room that ends meanwhile is left to be found ended; a
+    /// stream that breaks is an error only if nothing is found.
     async fn hear_during<T>(
         &mut self,
         stream: &mut Stream,
-        mut other: impl Future<Output = T> + Unpin,
-    ) -> Result<T, Error> {
+        mut other: impl Future<Output = Option<T>> + Unpin,
+    ) -> Result<Option<T>, Error> {
         loop {
             tokio::select! {
                 biased;
                 done = &mut other => return Ok(done),
                 message = stream.next() => match message {
-                    Ok(Some(message)) => drop(self.take(message, stream.from)?),
-                    Ok(None) | Err(_) => return Ok(other.await),
+                    Ok(Some(message)) => {
+                        if let Some(Next::End) = self.take(message, stream.from)? {
+                            return Ok(None);
+                        }
+                    }
+                    Ok(None) => return Ok(None),
+                    Err(error) => return other.await.map_or(Err(error), |found| Ok(Some(found))),
                 },
             }
         }

@@ -15,7 +15,7 @@ use stentor_pace::{Time, WallTime};
 const KEPT_FRAMES: usize = 360_000;
 /// Gaps that are kept one by one. Beyond it they are counted and not told, and what fills one late counts as repeated.
 const KEPT_GAPS: usize = 10_000;
-/// Epochs and lineages that are kept; a room changes either seldom. Beyond it further ones are not told.
+/// Epochs, lineages and their changes that are kept; a room changes seldom. Beyond it further ones are not told.
 const KEPT_CHANGES: usize = 1_000;
 
 /// One frame as it was given.
@@ -55,6 +55,19 @@ pub struct Gap {
     pub count: u64,
 }
 
+/// That a room's audio went on from another encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The first slot of it that was given.
+    pub slot: Slot,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its lineage.
+    pub lineage: Lineage,
+    /// When that slot came, since the listener was started.
+    pub arrived: Time,
+}
+
 /// Times from being spoken to being heard, of the frames in which someone spoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latency {
@@ -81,6 +94,8 @@ pub struct Report {
     pub skipped: u64,
     /// Frames of slots that had been given before.
     pub repeated: u64,
+    /// Which those are, in the order they came.
+    pub repeats: Vec<Slot>,
     /// Frames that came after a later one.
     pub out_of_order: u64,
     /// What is missing, by slot.
@@ -93,8 +108,14 @@ pub struct Report {
     pub epochs: Vec<Epoch>,
     /// Lineages, in the order they came.
     pub lineages: Vec<Lineage>,
+    /// Where the lineage changed, the first one left out.
+    pub changes: Vec<Change>,
+    /// How often it changed to a lower one.
+    pub lineages_back: u64,
     /// The longest time between two frames, one connection after another included.
     pub longest_interval: Duration,
+    /// The slot that came after it.
+    pub longest_before: Option<Slot>,
     /// How long it took from mouth to ear; none if nobody spoke.
     pub latency: Option<Latency>,
     /// Connections after the first that replaced a broken one.
@@ -104,19 +125,40 @@ pub struct Report {
 }
 
 /// Keeps what a listener is given.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Recorder {
+    /// At most `kept`, the newest.
     heard: VecDeque<Heard>,
+    kept: usize,
     /// Missing slots: first and count. Gaps do not touch.
     gaps: BTreeMap<Slot, u64>,
     /// The slot that should come next; none before the first frame.
     next: Option<Slot>,
-    last_arrival: Option<Time>,
+    last: Option<Heard>,
     /// Everything that is counted as it comes; gaps and latency are filled in by [`Recorder::report`].
     counts: Report,
 }
 
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::keeping(KEPT_FRAMES)
+    }
+}
+
 impl Recorder {
+    /// A record that keeps so many frames one by one; of 0, counts and gaps alone, without latency.
+    #[must_use]
+    pub fn keeping(frames: usize) -> Self {
+        Self {
+            heard: VecDeque::new(),
+            kept: frames,
+            gaps: BTreeMap::new(),
+            next: None,
+            last: None,
+            counts: Report::default(),
+        }
+    }
+
     /// Takes a frame.
     pub fn frame(&mut self, heard: Heard) -> Verdict {
         self.note(&heard);
@@ -136,6 +178,9 @@ impl Recorder {
             return Verdict::OutOfOrder;
         }
         self.counts.repeated += 1;
+        if self.counts.repeats.len() < KEPT_GAPS {
+            self.counts.repeats.push(heard.slot);
+        }
         Verdict::Repeated
     }
 
@@ -162,7 +207,7 @@ impl Recorder {
         self.counts.moves += 1;
     }
 
-    /// The frames of the last two hours, in the order they came.
+    /// The frames that are kept, in the order they came: those of the last two hours, unless it was told otherwise.
     #[must_use]
     pub fn heard(&self) -> &VecDeque<Heard> {
         &self.heard
@@ -193,16 +238,42 @@ impl Recorder {
         Report { gaps, latency: latency(&self.heard), ..self.counts.clone() }
     }
 
+    /// The same for the slots from this one on alone, as far as their frames are kept, and without connections: for what
+    /// one fault did. The first interval is that from the frame before.
+    #[must_use]
+    pub fn report_from(&self, slot: Slot) -> Report {
+        let mut part = Self::keeping(self.kept);
+        part.last = self.heard.iter().rfind(|heard| heard.slot < slot).copied();
+        part.next = part.last.map(|_| slot);
+        part.counts.first_slot = part.next;
+        for heard in self.heard.iter().filter(|heard| heard.slot >= slot) {
+            part.frame(*heard);
+        }
+        if let Some(next) = self.next {
+            part.gap(next, 0, false);
+        }
+        part.report()
+    }
+
     fn note(&mut self, heard: &Heard) {
-        if let Some(before) = self.last_arrival.replace(heard.arrived) {
-            self.counts.longest_interval = self.counts.longest_interval.max(heard.arrived.since(before));
+        if let Some(before) = self.last.replace(*heard) {
+            let interval = heard.arrived.since(before.arrived);
+            if interval > self.counts.longest_interval {
+                self.counts.longest_interval = interval;
+                self.counts.longest_before = Some(heard.slot);
+            }
+            if heard.lineage != before.lineage && self.counts.changes.len() < KEPT_CHANGES {
+                let Heard { slot, epoch, lineage, arrived, .. } = *heard;
+                self.counts.changes.push(Change { slot, epoch, lineage, arrived });
+            }
+            self.counts.lineages_back += u64::from(heard.lineage < before.lineage);
         }
         add_change(&mut self.counts.epochs, heard.epoch);
         add_change(&mut self.counts.lineages, heard.lineage);
-        if self.heard.len() == KEPT_FRAMES {
+        self.heard.push_back(*heard);
+        if self.heard.len() > self.kept {
             self.heard.pop_front();
         }
-        self.heard.push_back(*heard);
     }
 
     fn miss_until(&mut self, end: Slot) {
@@ -341,6 +412,56 @@ mod tests {
         let frame = at(0, 20);
         recorder.frame(Heard { captured: Some(frame.at - Duration::from_millis(7)), ..frame });
         assert_eq!(recorder.report().latency.unwrap().p50, Duration::from_millis(7));
+    }
+
+    #[test]
+    fn lineages_are_told_where_they_change_and_repeats_by_slot() {
+        let mut recorder = recorded(&[0, 1]);
+        let on = |lineage, slot| Heard { lineage: Lineage(lineage), ..at(slot, slot * 20) };
+        for (lineage, slot) in [(3, 2), (3, 3), (3, 3), (2, 4)] {
+            recorder.frame(on(lineage, slot));
+        }
+        let report = recorder.report();
+        let change = |slot: u64, lineage| Change {
+            slot: Slot(slot),
+            epoch: Epoch(1),
+            lineage: Lineage(lineage),
+            arrived: Time::from_millis(slot * 20),
+        };
+        assert_eq!(report.changes, [change(2, 3), change(4, 2)]);
+        assert_eq!((report.lineages_back, report.repeats), (1, vec![Slot(3)]));
+    }
+
+    #[test]
+    fn what_came_from_a_slot_on_is_told_alone() {
+        let mut recorder = recorded(&[0, 3, 4, 5]);
+        recorder.frame(at(9, 500));
+        recorder.gap(Slot(10), 2, false);
+        let all = recorder.report();
+        assert_eq!((all.missed, all.longest_before), (7, Some(Slot(9))));
+        assert_eq!(recorder.report_from(Slot(0)), Report { latency: None, ..all });
+        let part = recorder.report_from(Slot(7));
+        assert_eq!(
+            (part.got, part.missed, part.first_slot, part.last_slot),
+            (1, 4, Some(Slot(7)), Some(Slot(11)))
+        );
+        assert_eq!(part.gaps, [Gap { slot: Slot(7), count: 2 }, Gap { slot: Slot(10), count: 2 }]);
+        assert_eq!(part.longest_interval, Duration::from_millis(440));
+        let none = recorder.report_from(Slot(50));
+        assert_eq!((none.got, none.missed, none.last_slot), (0, 0, None));
+    }
+
+    #[test]
+    fn a_record_keeps_no_more_frames_than_it_is_told_to() {
+        let mut recorder = Recorder::keeping(10);
+        for slot in 0..100 {
+            recorder.frame(at(slot, slot * 20));
+        }
+        assert_eq!((recorder.heard().len(), recorder.heard()[0].slot, recorder.got()), (10, Slot(90), 100));
+        let mut counts = Recorder::keeping(0);
+        counts.frame(at(1, 0));
+        counts.frame(at(3, 40));
+        assert_eq!((counts.heard().len(), counts.report().missed), (0, 1));
     }
 
     proptest! {

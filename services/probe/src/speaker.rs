@@ -1,23 +1,26 @@
 //! The `Speak` call: a source in real time into a room, over one connection after another.
 //!
 //! The source's clock starts when the room first takes the speaker, and does not stop while a connection is being
-//! replaced: what would have been said meanwhile is dropped, as a live voice is.
+//! replaced: what would have been said meanwhile is dropped, as a live voice is. When an edge sends the speaker elsewhere,
+//! it speaks on there until the new edge has taken it in, and not a packet is dropped.
+//!
+//! Each connection after the first shows the resume token of the one before it, and packets are numbered over all of them.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
-use stentor_ids::{ParticipantId, Role, RoomId};
+use stentor_ids::{Code, ParticipantId, Role, RoomId};
 use stentor_mix::Packet;
 use stentor_proto::{
     role_from_wire,
     v1::{
-        ParticipantEvent, SpeakHello, SpeakPacket, SpeakRequest, SpeakResponse, SpeakWelcome,
+        Move, ParticipantEvent, SpeakHello, SpeakPacket, SpeakRequest, SpeakResponse, SpeakWelcome,
         participant_event::What, speak_request, speak_response::Message,
         speak_service_client::SpeakServiceClient,
     },
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -135,26 +138,32 @@ impl Speaker {
         let Self { config, source, report } = self;
         let line = Line::new(config.target, config.patience);
         let voice = Voice::Waiting(Box::new(source));
-        let (room, monitor, resume_token) = (config.room, config.monitor, String::new());
-        let mut run =
-            Run { room, monitor, line, voice, seq: 0, unsent: 0, resume_token, broke: false, report };
+        let call = Call { room: config.room, monitor: config.monitor, resume_token: String::new() };
+        let mut run = Run { line, call, voice, seq: 0, unsent: 0, broke: false, report };
         let stopped = shutdown.cancelled();
         tokio::pin!(stopped);
+        let mut moved = None;
         loop {
-            let session = tokio::select! {
-                biased;
-                () = &mut stopped => return Ok(run.done(SpeakEnd::Stopped)),
-                session = run.connect() => session,
+            let session = match moved.take() {
+                Some(session) => Ok(session),
+                None => tokio::select! {
+                    biased;
+                    () = &mut stopped => return Ok(run.done(SpeakEnd::Stopped)),
+                    session = run.connect() => session,
+                },
             };
-            let end = match session {
+            let next = match session {
                 Ok(session) => run.speak(session, &shutdown).await,
                 Err(error) => Err(error),
             };
-            run.report.send_modify(|report| report.edge = None);
-            match end {
-                Ok(Some(end)) => return Ok(run.done(end)),
-                Ok(None) => run.report.send_modify(|report| report.moves += 1),
+            match next {
+                Ok(Next::End(end)) => {
+                    run.report.send_modify(|report| report.edge = None);
+                    return Ok(run.done(end));
+                }
+                Ok(Next::Elsewhere(found)) => moved = Some(run.arrive(*found)),
                 Err(error) => {
+                    run.report.send_modify(|report| report.edge = None);
                     tokio::select! {
                         biased;
                         () = &mut stopped => return Ok(run.done(SpeakEnd::Stopped)),
@@ -200,17 +209,23 @@ impl Voice {
 }
 
 struct Run {
-    room: RoomId,
-    monitor: bool,
     line: Line,
+    call: Call,
     voice: Voice,
     seq: u64,
     /// Packets that the connection did not take.
     unsent: u64,
-    resume_token: String,
     /// Whether the next connection replaces a broken one.
     broke: bool,
     report: watch::Sender<SpeakReport>,
+}
+
+/// What is asked of an edge.
+#[derive(Clone)]
+struct Call {
+    room: RoomId,
+    monitor: bool,
+    resume_token: String,
 }
 
 struct Session {
@@ -220,23 +235,53 @@ struct Session {
     participant: String,
 }
 
-impl Run {
-    fn done(self, end: SpeakEnd) -> SpeakReport {
-        self.report.send_modify(|report| report.end = Some(end));
-        self.report.borrow().clone()
+/// Another edge that has taken the speaker in.
+struct Found {
+    line: Line,
+    session: Session,
+    welcome: SpeakWelcome,
+}
+
+/// What comes after a session.
+enum Next {
+    End(SpeakEnd),
+    Elsewhere(Box<Found>),
+}
+
+/// What an answer leads to.
+enum Told {
+    Nothing,
+    End(SpeakEnd),
+    Move(Move),
+}
+
+/// A search for another edge, beside the session with the one that leaves.
+type Search = Pin<Box<dyn Future<Output = Option<Found>> + Send>>;
+
+impl Call {
+    /// Takes the speaker's seat at the edge that is next. A resume token that the edge has no use for is done without.
+    async fn open(&self, line: &Line) -> Result<(Session, SpeakWelcome), Error> {
+        match self.open_with(line, &self.resume_token).await {
+            Err(Error::Refused(fault))
+                if fault.code == Code::InvalidTicket && !self.resume_token.is_empty() =>
+            {
+                self.open_with(line, "").await
+            }
+            opened => opened,
+        }
     }
 
-    async fn connect(&mut self) -> Result<Session, Error> {
-        let Connection { url, channel } = self.line.dial().await?;
+    async fn open_with(&self, line: &Line, resume_token: &str) -> Result<(Session, SpeakWelcome), Error> {
+        let Connection { url, channel } = line.dial().await?;
         let (to_edge, outgoing) = mpsc::channel(OUTGOING);
         let hello = SpeakHello {
             room: self.room.to_string(),
             monitor: self.monitor,
-            resume_token: self.resume_token.clone(),
+            resume_token: resume_token.to_owned(),
         };
         // The channel is empty, and its other end is at hand.
         let _ = to_edge.try_send(SpeakRequest { message: Some(speak_request::Message::Hello(hello)) });
-        let request = self.line.request(ReceiverStream::new(outgoing))?;
+        let request = line.request(ReceiverStream::new(outgoing))?;
         let mut client = SpeakServiceClient::new(channel);
         let welcome = timeout(ANSWER, async {
             let mut answers = client.speak(request).await?.into_inner();
@@ -251,60 +296,99 @@ impl Run {
         let Some(Message::Welcome(welcome)) = first.and_then(|answer| answer.message) else {
             return Err(broken("the edge answered without a welcome"));
         };
-        self.welcomed(&url, &welcome);
-        Ok(Session { url, to_edge, answers, participant: welcome.participant })
+        Ok((Session { url, to_edge, answers, participant: welcome.participant.clone() }, welcome))
     }
 
-    fn welcomed(&mut self, url: &str, welcome: &SpeakWelcome) {
-        self.line.is_up();
+    /// Looks for the edge that a leaving one names, or any other, until the deadline.
+    async fn find(self, mut line: Line, wait: Duration) -> Option<Found> {
+        sleep(wait).await;
+        loop {
+            match self.open(&line).await {
+                Ok((session, welcome)) => return Some(Found { line, session, welcome }),
+                Err(error) => line.wait(error).await.ok()?,
+            }
+        }
+    }
+}
+
+impl Run {
+    fn done(self, end: SpeakEnd) -> SpeakReport {
+        self.report.send_modify(|report| report.end = Some(end));
+        self.report.borrow().clone()
+    }
+
+    async fn connect(&mut self) -> Result<Session, Error> {
+        let (session, welcome) = self.call.open(&self.line).await?;
         let again = std::mem::take(&mut self.broke) && matches!(self.voice, Voice::Speaking(_));
-        self.resume_token.clone_from(&welcome.resume_token);
+        self.report.send_modify(|report| report.reconnects += u64::from(again));
+        self.welcomed(&session.url, welcome);
+        Ok(session)
+    }
+
+    /// Goes on with the edge that was found.
+    fn arrive(&mut self, Found { line, session, welcome }: Found) -> Session {
+        self.line = line;
+        self.report.send_modify(|report| report.moves += 1);
+        self.welcomed(&session.url, welcome);
+        session
+    }
+
+    fn welcomed(&mut self, url: &str, welcome: SpeakWelcome) {
+        self.line.is_up();
         self.report.send_modify(|report| {
-            report.reconnects += u64::from(again);
             report.edge = Some(url.to_owned());
             report.participant = ParticipantId::new(&welcome.participant).ok();
             report.role = role_from_wire(welcome.role).ok().flatten();
             report.muted = welcome.muted;
         });
+        self.call.resume_token = welcome.resume_token;
     }
 
-    /// Speaks over one connection. Gives the end; none if the edge sends the speaker elsewhere.
-    async fn speak(
-        &mut self,
-        mut session: Session,
-        shutdown: &CancellationToken,
-    ) -> Result<Option<SpeakEnd>, Error> {
+    /// Speaks over one connection, until the end or until another edge has taken the speaker in.
+    async fn speak(&mut self, mut session: Session, shutdown: &CancellationToken) -> Result<Next, Error> {
+        let mut search: Option<Search> = None;
         loop {
             let microphone = self.voice.start();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {
                     session.say_goodbye().await;
-                    return Ok(Some(SpeakEnd::Stopped));
+                    return Ok(Next::End(SpeakEnd::Stopped));
                 }
-                answer = session.answers.message() => match answer {
-                    Ok(Some(answer)) => {
-                        if let Some(next) = self.take(&session, answer) {
-                            // What is still on its way to this edge may arrive while the next one is sought.
-                            tokio::spawn(session.say_goodbye());
-                            return Ok(next);
-                        }
+                found = searched(&mut search) => {
+                    search = None;
+                    if let Some(found) = found {
+                        // What is still on its way to this edge may arrive meanwhile.
+                        tokio::spawn(session.say_goodbye());
+                        return Ok(Next::Elsewhere(Box::new(found)));
                     }
-                    Ok(None) => {
-                        self.line.is_lost();
-                        let reason = "the edge closed the call without a reason".to_owned();
-                        return Err(Error::Broken { url: session.url, reason });
+                }
+                answer = session.answers.message() => match self.take(&session, answer) {
+                    Ok(Told::Nothing) => {}
+                    Ok(Told::End(end)) => {
+                        tokio::spawn(session.say_goodbye());
+                        return Ok(Next::End(end));
                     }
-                    Err(status) => {
+                    // Told anew, it goes on looking.
+                    Ok(Told::Move(_)) if search.is_some() => {}
+                    Ok(Told::Move(to)) => {
+                        let (line, wait) = self.line.elsewhere(&to);
+                        search = Some(Box::pin(self.call.clone().find(line, wait)));
+                    }
+                    Err(error) => {
                         self.line.is_lost();
-                        return Err(Error::of_status(&session.url, &status));
+                        let found = match search {
+                            Some(search) => shutdown.run_until_cancelled(search).await.flatten(),
+                            None => None,
+                        };
+                        return found.map_or(Err(error), |found| Ok(Next::Elsewhere(Box::new(found))));
                     }
                 },
                 packet = microphone.next() => match packet {
                     Some(packet) => self.send(&session.to_edge, &packet?),
                     None => {
                         session.say_goodbye().await;
-                        return Ok(Some(SpeakEnd::Finished));
+                        return Ok(Next::End(SpeakEnd::Finished));
                     }
                 },
             }
@@ -326,21 +410,27 @@ impl Run {
         });
     }
 
-    /// What an answer leads to: nothing, the end, or (`Some(None)`) another edge.
-    fn take(&mut self, session: &Session, answer: SpeakResponse) -> Option<Option<SpeakEnd>> {
-        match answer.message? {
-            Message::Monitor(_) => self.report.send_modify(|report| report.monitored += 1),
-            Message::Event(event) if event.participant == session.participant => {
-                return self.happened(event).map(Some);
+    fn take(
+        &self,
+        session: &Session,
+        answer: Result<Option<SpeakResponse>, tonic::Status>,
+    ) -> Result<Told, Error> {
+        let answer = answer.map_err(|status| Error::of_status(&session.url, &status))?.ok_or_else(|| {
+            let reason = "the edge closed the call without a reason".to_owned();
+            Error::Broken { url: session.url.clone(), reason }
+        })?;
+        Ok(match answer.message {
+            Some(Message::Monitor(_)) => {
+                self.report.send_modify(|report| report.monitored += 1);
+                Told::Nothing
             }
-            Message::Ended(_) => return Some(Some(SpeakEnd::RoomEnded)),
-            Message::Move(to) => {
-                self.line.move_to(&to.url);
-                return Some(None);
+            Some(Message::Event(event)) if event.participant == session.participant => {
+                self.happened(event).map_or(Told::Nothing, Told::End)
             }
-            Message::Event(_) | Message::Welcome(_) => {}
-        }
-        None
+            Some(Message::Ended(_)) => Told::End(SpeakEnd::RoomEnded),
+            Some(Message::Move(to)) => Told::Move(to),
+            Some(Message::Event(_) | Message::Welcome(_)) | None => Told::Nothing,
+        })
     }
 
     fn happened(&self, event: ParticipantEvent) -> Option<SpeakEnd> {
@@ -355,6 +445,14 @@ impl Run {
             What::Invited(_) => {}
         }
         None
+    }
+}
+
+/// What a search comes to; never, if there is none.
+async fn searched(search: &mut Option<Search>) -> Option<Found> {
+    match search {
+        Some(search) => search.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -15,19 +15,18 @@ use stentor_proto::{
 use stentor_relay::{Frame, Output};
 use stentor_telemetry::{Frames, Leave, NodeMetrics, Protocol, Tier, propagation};
 use tokio::{
-    sync::{
-        broadcast::{self, error::RecvError},
-        watch,
-    },
+    sync::broadcast::{self, error::RecvError},
     time::{Sleep, sleep},
 };
 use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument as _;
 
+use super::public;
 use crate::{
     clock,
     door::ticket_of,
-    rooms::{Audience, Heard, Rooms},
+    farewell::{Farewell, Hint},
+    rooms::{Audience, Heard, Part, Rooms, check_listed},
 };
 
 /// The service. Clones share everything.
@@ -35,24 +34,19 @@ use crate::{
 pub(super) struct Listen {
     rooms: Rooms,
     metrics: NodeMetrics,
-    moving: watch::Receiver<Option<v1::Move>>,
+    farewell: Farewell,
 }
 
 impl Listen {
-    /// `moving` turns to where listeners are to go when the edge leaves.
-    pub(super) const fn new(
-        rooms: Rooms,
-        metrics: NodeMetrics,
-        moving: watch::Receiver<Option<v1::Move>>,
-    ) -> Self {
-        Self { rooms, metrics, moving }
+    pub(super) const fn new(rooms: Rooms, metrics: NodeMetrics, farewell: Farewell) -> Self {
+        Self { rooms, metrics, farewell }
     }
 
     async fn admit(&self, request: &Request<v1::ListenRequest>) -> Result<Hearing, Fault> {
         let room = RoomId::new(&request.get_ref().room)
             .map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
         let since = clock::now();
-        let audience = self.rooms.admit(&room, ticket_of(request.metadata())?).await?;
+        let audience = self.rooms.admit(&room, ticket_of(request.metadata())?, Part::Listener).await?;
         let source = if request.get_ref().unbuffered {
             Source::Feed(Box::new(audience.on_air.follow_feed()))
         } else {
@@ -60,7 +54,8 @@ impl Listen {
         };
         self.metrics.joins(Protocol::Grpc).inc();
         self.metrics.join().observe(clock::now().since(since));
-        Ok(Hearing::new(audience, source, self.metrics.clone(), self.moving.clone()))
+        let hint = self.farewell.hint(audience.participant());
+        Ok(Hearing::new(audience, source, self.metrics.clone(), hint))
     }
 }
 
@@ -98,7 +93,7 @@ struct Hearing {
     audience: Audience,
     source: Source,
     metrics: NodeMetrics,
-    moving: watch::Receiver<Option<v1::Move>>,
+    hint: Hint,
     /// The end of its ticket.
     expiry: OptionFuture<Pin<Box<Sleep>>>,
     /// What is to be said next.
@@ -113,22 +108,15 @@ struct Hearing {
 }
 
 impl Hearing {
-    fn new(
-        audience: Audience,
-        source: Source,
-        metrics: NodeMetrics,
-        mut moving: watch::Receiver<Option<v1::Move>>,
-    ) -> Self {
+    fn new(audience: Audience, source: Source, metrics: NodeMetrics, hint: Hint) -> Self {
         metrics.listeners(Protocol::Grpc).inc();
-        // A listener who was let in just before the edge began to leave hears of it as well.
-        moving.mark_changed();
         let left = audience.claims.as_ref().map(|claims| claims.expires_at.since(clock::wall()));
         let status = audience.on_air.status();
         let mut hearing = Self {
             audience,
             source,
             metrics,
-            moving,
+            hint,
             expiry: left.map(|left| Box::pin(sleep(left))).into(),
             outbox: VecDeque::new(),
             next: None,
@@ -136,7 +124,7 @@ impl Hearing {
             told: None,
             over: None,
         };
-        hearing.status(&status.unwrap_or_default());
+        hearing.tell(&status.unwrap_or_default());
         hearing
     }
 
@@ -151,7 +139,10 @@ impl Hearing {
             }
             let heard = tokio::select! {
                 heard = heard(&mut self.source, &mut self.skipped) => self.hear(heard),
-                Ok(()) = self.moving.changed() => self.moved(),
+                to = self.hint.given() => {
+                    self.outbox.push_back(Message::Move(to));
+                    Ok(())
+                }
                 Some(()) = &mut self.expiry => {
                     Err(Fault::new(Code::TicketExpired, "the ticket has expired; connect again with a new one"))
                 }
@@ -168,7 +159,7 @@ impl Hearing {
         match heard {
             Heard::Output(Output::Play(frame)) => self.play(frame),
             Heard::Output(Output::Gap { slot, count }) => self.gap(slot.plus(count)),
-            Heard::Status(status) => self.status(&status),
+            Heard::Status(status) => return self.status(&status),
             Heard::Event(event) => return self.check_ban(&event),
             Heard::Closed(Closed::Ended) => {
                 self.over = Some(Leave::Ended);
@@ -214,16 +205,23 @@ impl Hearing {
         self.outbox.push_back(Message::Gap(v1::Gap { slot: next.0, count, skipped }));
     }
 
-    fn status(&mut self, status: &Arc<v1::RoomStatus>) {
+    fn status(&mut self, status: &Arc<v1::RoomStatus>) -> Result<(), Fault> {
+        // An event tells of a ban sooner, if it comes.
+        self.audience.participant().map_or(Ok(()), |me| check_listed(status, me))?;
+        self.tell(status);
+        Ok(())
+    }
+
+    fn tell(&mut self, status: &Arc<v1::RoomStatus>) {
         let seen = Some((status.lifecycle, status.stage_version));
         if self.told != seen {
             self.told = seen;
-            self.outbox.push_back(Message::Room(v1::RoomStatus::clone(status)));
+            self.outbox.push_back(Message::Room(public(v1::RoomStatus::clone(status))));
         }
     }
 
     fn check_ban(&self, event: &v1::ParticipantEvent) -> Result<(), Fault> {
-        let me = self.audience.claims.as_ref().map(|claims| claims.participant.as_str());
+        let me = self.audience.participant().map(stentor_ids::ParticipantId::as_str);
         match &event.what {
             Some(What::Banned(reason)) if me == Some(&event.participant) => {
                 let because = if reason.is_empty() { "no reason was given" } else { reason };
@@ -231,12 +229,6 @@ impl Hearing {
             }
             _ => Ok(()),
         }
-    }
-
-    fn moved(&mut self) -> Result<(), Fault> {
-        let to = self.moving.borrow_and_update().clone();
-        self.outbox.extend(to.map(Message::Move));
-        Ok(())
     }
 }
 

@@ -16,11 +16,11 @@ use stentor_proto::v1::{
     speak_service_server::SpeakServiceServer,
 };
 use stentor_telemetry::NodeMetrics;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{service::Routes, transport::Server};
 
-use crate::{door::Door, port::Rewound, rooms::Rooms};
+use crate::{door::Door, farewell::Farewell, port::Rewound, rooms::Rooms};
 
 /// Longest message taken: a packet of 1500 bytes, names and reasons, many times over.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
@@ -42,7 +42,7 @@ pub(crate) struct Parts {
     pub(crate) uplinks: Uplinks,
     pub(crate) owners: control::Client,
     pub(crate) metrics: NodeMetrics,
-    pub(crate) moving: watch::Receiver<Option<v1::Move>>,
+    pub(crate) farewell: Farewell,
 }
 
 /// Serves the connections that come in, until there are no more to come and those that came have ended.
@@ -63,9 +63,9 @@ pub(crate) async fn serve(
 }
 
 async fn routes(parts: Parts) -> Routes {
-    let Parts { door, rooms, locator, uplinks, owners, metrics, moving } = parts;
-    let listen = listen::Listen::new(rooms, metrics.clone(), moving.clone());
-    let speak = speak::Speak::new(door.clone(), uplinks, metrics.clone(), moving);
+    let Parts { door, rooms, locator, uplinks, owners, metrics, farewell } = parts;
+    let listen = listen::Listen::new(rooms.clone(), metrics.clone(), farewell.clone());
+    let speak = speak::Speak::new(door.clone(), rooms, uplinks, metrics.clone(), farewell);
     let participants = participant::Participants::new(door, locator, owners, metrics);
     let listen = ListenServiceServer::new(listen).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let speak = SpeakServiceServer::new(speak).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -86,4 +86,9 @@ async fn routes(parts: Parts) -> Routes {
             routes
         }
     }
+}
+
+/// A room as people are told of it: without what only nodes are told.
+fn public(status: v1::RoomStatus) -> v1::RoomStatus {
+    v1::RoomStatus { banned: Vec::new(), ..status }
 }

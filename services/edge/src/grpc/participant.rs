@@ -18,6 +18,7 @@ use stentor_telemetry::{NodeMetrics, propagation};
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 use tracing::Instrument as _;
 
+use super::public;
 use crate::{
     clock,
     door::{Door, ticket_of},
@@ -117,7 +118,7 @@ impl Inner {
 
     /// The room as it is; the role that the participant has in it; without a message to the owner.
     async fn look(&self, room: &RoomId, claims: &Claims) -> Result<v1::JoinResponse, Fault> {
-        let status = self.locator.status(room).await?.room.unwrap_or_default();
+        let status = public(self.locator.status(room).await?.room.unwrap_or_default());
         let seat = status.stage.iter().find(|seat| seat.id == claims.participant.as_str());
         let role = seat.map_or(role_to_wire(claims.role).into(), |seat| seat.role);
         Ok(v1::JoinResponse { room: Some(status), role })
@@ -147,7 +148,8 @@ impl Inner {
                 Err(fault) if tries < TRIES && matches!(fault.code, Code::NoOwner | Code::NotOwner) => {
                     tokio::time::sleep(BETWEEN).await;
                 }
-                answer => return answer,
+                Ok(reply) => return Ok(v1::CommandReply { room: reply.room.map(public), ..reply }),
+                Err(fault) => return Err(fault),
             }
         }
     }

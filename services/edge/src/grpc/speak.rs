@@ -1,7 +1,8 @@
 //! `SpeakService`: one speaker's connection, from its hello to its end.
 //!
 //! The ticket says who, the owner says whether, the [`Gate`] says which packets. The connection outlives changes of the
-//! owner (the uplink sees to that) and ends with the ticket, the seat or the room.
+//! owner (the uplink sees to that) and ends with the ticket, the seat or the room. The speaker outlives the connection:
+//! with the resume token of its welcome it goes on over another one, at any edge, under the next stream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +14,7 @@ use stentor_proto::{
     v1::{self, speak_request, speak_response::Message, speak_service_server::SpeakService},
 };
 use stentor_telemetry::{NodeMetrics, Packet as Outcome, Tier, propagation};
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::Instrument as _;
@@ -25,6 +23,8 @@ use super::gate::{Gate, Verdict};
 use crate::{
     clock,
     door::{Door, ticket_of},
+    farewell::{Farewell, Hint},
+    rooms::Rooms,
 };
 
 /// How long a client may take to say hello. It is the first thing on the stream; more than a few round trips is a hang.
@@ -39,20 +39,21 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Speak {
     door: Arc<Door>,
+    rooms: Rooms,
     uplinks: Uplinks,
     metrics: NodeMetrics,
-    moving: watch::Receiver<Option<v1::Move>>,
+    farewell: Farewell,
 }
 
 impl Speak {
-    /// `moving` turns to where speakers are to go when the edge leaves.
     pub(crate) const fn new(
         door: Arc<Door>,
+        rooms: Rooms,
         uplinks: Uplinks,
         metrics: NodeMetrics,
-        moving: watch::Receiver<Option<v1::Move>>,
+        farewell: Farewell,
     ) -> Self {
-        Self { door, uplinks, metrics, moving }
+        Self { door, rooms, uplinks, metrics, farewell }
     }
 
     async fn admit(
@@ -65,22 +66,26 @@ impl Speak {
         let room =
             RoomId::new(&hello.room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
         let claims = self.door.participant(ticket_of(&metadata)?, &room, clock::wall())?;
+        let resume = self.door.resumed(&hello.resume_token, &claims, clock::wall())?;
+        self.rooms.check_banned(&room, &claims.participant)?;
         let speaker = Speaker {
             participant: claims.participant.clone(),
             name: claims.name.clone(),
             role: claims.role,
             monitor: hello.monitor,
         };
-        let session = self.uplinks.attach(&room, speaker).await?;
+        let session = self.uplinks.attach(&room, speaker, resume).await?;
+        let resume_token = self.door.resume_token(&claims, session.stream())?;
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let connection = Connection {
             incoming,
             outbox,
             session,
+            hint: self.farewell.hint(Some(&claims.participant)),
             claims,
+            resume_token,
             gate: Gate::new(),
             metrics: self.metrics.clone(),
-            moving: self.moving.clone(),
         };
         Ok((connection, outgoing))
     }
@@ -124,9 +129,10 @@ struct Connection {
     outbox: mpsc::Sender<Result<v1::SpeakResponse, Status>>,
     session: SpeakerSession,
     claims: Claims,
+    resume_token: String,
     gate: Gate,
     metrics: NodeMetrics,
-    moving: watch::Receiver<Option<v1::Move>>,
+    hint: Hint,
 }
 
 /// How a connection goes on after something happened on it.
@@ -150,21 +156,24 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Result<(), Fault> {
+        let resume_token = std::mem::take(&mut self.resume_token);
         self.say(Message::Welcome(v1::SpeakWelcome {
             participant: self.claims.participant.to_string(),
             role: role_to_wire(self.session.role()).into(),
             muted: self.session.muted(),
-            resume_token: String::new(),
+            resume_token,
         }))?;
         let left = self.claims.expires_at.since(clock::wall());
         let expiry = tokio::time::sleep(left);
         tokio::pin!(expiry);
-        self.moving.mark_changed();
         loop {
             let next = tokio::select! {
                 request = self.incoming.message() => self.heard(request.ok().flatten())?,
                 event = self.session.events().recv() => self.told(event)?,
-                Ok(()) = self.moving.changed() => self.moved()?,
+                to = self.hint.given() => {
+                    self.say(Message::Move(to))?;
+                    Next::GoOn
+                }
                 () = self.outbox.closed() => Next::End,
                 () = &mut expiry => {
                     let detail = "the ticket has expired; connect again with a new one";
@@ -227,14 +236,6 @@ impl Connection {
             Some(SpeakerEvent::Lost(fault)) => Err(fault),
             None => Err(Fault::new(Code::NoOwner, "the room's owner is gone").retry_after(LAST_WORD)),
         }
-    }
-
-    fn moved(&mut self) -> Result<Next, Fault> {
-        let to = self.moving.borrow_and_update().clone();
-        if let Some(to) = to {
-            self.say(Message::Move(to))?;
-        }
-        Ok(Next::GoOn)
     }
 
     fn say(&self, message: Message) -> Result<(), Fault> {

@@ -60,7 +60,8 @@ fn whole_seconds(wait: Duration) -> u64 {
 pub(crate) fn encode(answer: &Answer, body: bool) -> Bytes {
     let mut out = head(answer);
     // A stream's length is not known, nor is one told for an answer that never has a body.
-    if !answer.headers().contains_key(TRANSFER_ENCODING) && answer.status() != StatusCode::NO_CONTENT {
+    let endless = answer.headers().contains_key(TRANSFER_ENCODING) || (!body && answer.body().is_empty());
+    if !endless && answer.status() != StatusCode::NO_CONTENT {
         put(&mut out, CONTENT_LENGTH.as_str(), answer.body().len().to_string().as_bytes());
     }
     out.extend_from_slice(b"\r\n");

@@ -1,6 +1,6 @@
 //! What is at which address, and who may have it.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -19,14 +19,16 @@ use tracing::Instrument as _;
 
 use super::{
     answer::{Answer, answer, encode_endless, problem},
+    events::Events,
     head::Request,
     room,
 };
 use crate::{
     clock,
     fanout::Framing,
+    farewell::Farewell,
     ogg::{Cut, Pad, PageTime},
-    rooms::{Audience, Rooms},
+    rooms::{Audience, Part, Rooms},
 };
 
 /// The methods of every address.
@@ -35,12 +37,17 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 const PREFLIGHT_AGE: &str = "86400";
 
 /// Answers requests. Knows addresses and rooms, and no sockets.
-#[derive(Debug)]
-pub(crate) struct Http {
-    rooms: Rooms,
-    /// This edge's URL as configured, without a slash at the end; empty to go by the request.
-    base: String,
-    metrics: NodeMetrics,
+pub(crate) struct Http(Parts);
+
+/// What they are answered with.
+pub(crate) struct Parts {
+    pub(crate) rooms: Rooms,
+    /// This edge's URL as configured; empty to go by the request.
+    pub(crate) base: String,
+    pub(crate) farewell: Farewell,
+    /// How long a client may take nothing of what waits for it.
+    pub(crate) patience: Duration,
+    pub(crate) metrics: NodeMetrics,
 }
 
 /// What comes of a request.
@@ -50,6 +57,8 @@ pub(crate) enum Outcome {
     Answer(Answer, bool),
     /// The connection becomes a listener's.
     Listen(Box<Seat>),
+    /// The connection becomes one that a room's events are told on.
+    Follow(Box<Events>),
 }
 
 /// A listener that was let in.
@@ -65,21 +74,22 @@ pub(crate) struct Seat {
 /// The addresses there are.
 enum Route<'a> {
     Live(&'a str),
+    Events(&'a str),
     Room(&'a str),
     Health,
     Ready,
 }
 
 impl Http {
-    pub(crate) fn new(rooms: Rooms, base: &str, metrics: NodeMetrics) -> Self {
-        Self { rooms, base: base.trim_end_matches('/').to_owned(), metrics }
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Parts { base: parts.base.trim_end_matches('/').to_owned(), ..parts })
     }
 
     /// Answers a request; `scheme` is what it came over.
     pub(crate) async fn answer(&self, request: &Request, scheme: &str) -> Outcome {
         let body = request.method() != Method::HEAD;
         let outcome = self.route(request, scheme).await.unwrap_or_else(|fault| {
-            self.metrics.refusal(fault.code);
+            self.0.metrics.refusal(fault.code);
             let mut answer = problem(&fault);
             if fault.code == Code::MethodNotAllowed {
                 answer.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
@@ -88,9 +98,9 @@ impl Http {
         });
         let status = match &outcome {
             Outcome::Answer(answer, _) => answer.status(),
-            Outcome::Listen(_) => StatusCode::OK,
+            Outcome::Listen(_) | Outcome::Follow(_) => StatusCode::OK,
         };
-        self.metrics.http_request(status.as_u16());
+        self.0.metrics.http_request(status.as_u16());
         outcome
     }
 
@@ -113,10 +123,11 @@ impl Http {
         };
         let answered = match route {
             Route::Live(name) => return self.live(name, request, body).await,
+            Route::Events(name) => return self.events(name, request, scheme, body).await,
             Route::Room(name) => self.room(name, request, scheme).await?,
             Route::Health => answer(StatusCode::OK, "text/plain", "ok\n"),
             Route::Ready => {
-                self.rooms.door().check_open()?;
+                self.0.rooms.door().check_open()?;
                 answer(StatusCode::OK, "text/plain", "ready\n")
             }
         };
@@ -135,17 +146,40 @@ impl Http {
             answer.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if !body {
-            self.rooms.door().check_open()?;
-            self.rooms.check(&room, ticket).instrument(span).await?;
+            self.0.rooms.door().check_open()?;
+            self.0.rooms.check(&room, ticket).instrument(span).await?;
             return Ok(Outcome::Answer(answer, false));
         }
-        let audience = self.rooms.admit(&room, ticket).instrument(span).await?;
+        let audience = self.0.rooms.admit(&room, ticket, Part::Listener).instrument(span).await?;
         let head = encode_endless(&answer);
         Ok(Outcome::Listen(Box::new(Seat { audience, cut, framing, head, since })))
     }
 
+    async fn events(
+        &self,
+        name: &str,
+        request: &Request,
+        scheme: &str,
+        body: bool,
+    ) -> Result<Outcome, Fault> {
+        let span = tracing::info_span!("events", room = name);
+        propagation::adopt_http(&span, request.headers());
+        let (room, ticket) = (room_id(name)?, ticket(request)?);
+        // The body ends with the connection (RFC 9112, section 6.3), in either version.
+        let answer = answer(StatusCode::OK, "text/event-stream", Bytes::new());
+        if !body {
+            self.0.rooms.door().check_open()?;
+            self.0.rooms.check(&room, ticket).instrument(span).await?;
+            return Ok(Outcome::Answer(answer, false));
+        }
+        let audience = self.0.rooms.admit(&room, ticket, Part::Watcher).instrument(span).await?;
+        let hint = self.0.farewell.hint(audience.participant());
+        let (head, base) = (encode_endless(&answer), self.base_of(request, scheme));
+        Ok(Outcome::Follow(Box::new(Events::new(audience, hint, head, base, self.0.patience))))
+    }
+
     async fn room(&self, name: &str, request: &Request, scheme: &str) -> Result<Answer, Fault> {
-        let status = self.rooms.look(&room_id(name)?, ticket(request)?).await?;
+        let status = self.0.rooms.look(&room_id(name)?, ticket(request)?).await?;
         let told = room::tell(&status, &self.base_of(request, scheme));
         let json = serde_json::to_string(&told).map_err(|error| {
             Fault::new(Code::Internal, format!("the room's state cannot be written as JSON: {error}"))
@@ -155,7 +189,7 @@ impl Http {
 
     /// This edge's URL as the client knows it; empty, which makes paths, for a client that does not say.
     fn base_of(&self, request: &Request, scheme: &str) -> String {
-        let mut base = self.base.clone();
+        let mut base = self.0.base.clone();
         let host = request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
         if base.is_empty()
             && let Some(host) = host
@@ -177,6 +211,7 @@ fn route(path: &str) -> Option<Route<'_>> {
     match rest.split_once('/') {
         None if !rest.is_empty() => Some(Route::Room(rest)),
         Some((room, "live.ogg")) => Some(Route::Live(room)),
+        Some((room, "events")) => Some(Route::Events(room)),
         _ => None,
     }
 }
@@ -244,6 +279,7 @@ mod tests {
     fn paths_lead_to_what_they_name_and_nowhere_else() {
         assert!(matches!(route("/v1/rooms/demo"), Some(Route::Room("demo"))));
         assert!(matches!(route("/v1/rooms/demo/live.ogg"), Some(Route::Live("demo"))));
+        assert!(matches!(route("/v1/rooms/demo/events"), Some(Route::Events("demo"))));
         assert!(matches!((route("/healthz"), route("/readyz")), (Some(Route::Health), Some(Route::Ready))));
         for path in
             ["/", "*", "/v1/rooms", "/v1/rooms/", "/v1/rooms/demo/", "/v1/rooms/demo/live.ogg/x", "/v2"]

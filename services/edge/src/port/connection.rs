@@ -39,6 +39,10 @@ pub(super) async fn serve(service: Service, socket: TcpStream, held: Held) {
         }
         Ok(Head::Request(request)) => match service.http.answer(&request, scheme).await {
             Outcome::Answer(answer, body) => say(&mut socket, &http::encode(&answer, body)).await,
+            Outcome::Follow(events) => {
+                events.serve(socket).await;
+                drop(held);
+            }
             Outcome::Listen(seat) => {
                 if let Err(error) = hand_over(&service, socket, *seat, held) {
                     tracing::warn!(%error, "a listener's socket could not be handed over");

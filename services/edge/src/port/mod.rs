@@ -5,6 +5,7 @@
 //! |---|---|
 //! | HTTP/2 preface | the gRPC server, with the bytes read so far put back |
 //! | HTTP/1.x request for a stream | a shard of the fan-out engine, socket and all |
+//! | HTTP/1.x request for a room's events | is told them here |
 //! | HTTP/1.x request for anything else | is answered here and closed |
 //! | anything else | a problem with status 400, and closed |
 //!

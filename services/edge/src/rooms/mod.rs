@@ -13,14 +13,14 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use stentor_admission::Claims;
-use stentor_ids::{Code, Fault, RoomId};
+use stentor_ids::{Code, Fault, ParticipantId, RoomId};
 use stentor_link::{Carrier, Carry, Closed, Feed, Locator};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
 use stentor_telemetry::NodeMetrics;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use on_air::{Audience, Heard, OnAir};
+pub(crate) use on_air::{Audience, Heard, OnAir, Part, check_listed};
 
 use crate::{
     clock,
@@ -99,26 +99,44 @@ impl Rooms {
     pub(crate) async fn check(&self, room: &RoomId, ticket: Option<&str>) -> Result<Option<Claims>, Fault> {
         let (status, claims) = self.enter(room, ticket).await?;
         on_the_air(&status, clock::wall())?;
-        let on_air = self.0.playing.lock().get(room).cloned();
-        if let (Some(claims), Some(on_air)) = (&claims, on_air) {
-            on_air.check_banned(&claims.participant)?;
+        if let Some(claims) = &claims {
+            check_listed(&status, &claims.participant)?;
+            self.check_banned(room, &claims.participant)?;
         }
         Ok(claims)
     }
 
-    /// Lets someone in to hear the room, which is played here from now on if it was not.
+    /// Whether a participant may come in, as far as this edge knows without asking anyone.
+    ///
+    /// # Errors
+    /// `Banned`.
+    pub(crate) fn check_banned(&self, room: &RoomId, participant: &ParticipantId) -> Result<(), Fault> {
+        let on_air = self.0.playing.lock().get(room).cloned();
+        on_air.map_or(Ok(()), |on_air| on_air.check_banned(participant))
+    }
+
+    /// Lets someone in to take part in the room, which is played here from now on if it was not.
     ///
     /// # Errors
     /// As [`Rooms::check`]; `Draining`; `Overloaded` at a bound.
-    pub(crate) async fn admit(&self, room: &RoomId, ticket: Option<&str>) -> Result<Audience, Fault> {
+    pub(crate) async fn admit(
+        &self,
+        room: &RoomId,
+        ticket: Option<&str>,
+        part: Part,
+    ) -> Result<Audience, Fault> {
         self.0.door.check_open()?;
         let claims = self.check(room, ticket).await?;
         if let Some(on_air) = self.0.playing.lock().get(room) {
-            return Ok(on_air.admit(claims));
+            return Ok(on_air.admit(claims, part));
         }
         let feed = self.0.carrier.feed(room).await?;
+        if let (Some(claims), Some(status)) = (&claims, feed.status()) {
+            // What was asked a second ago may not name who has been banned since.
+            check_listed(&status, &claims.participant)?;
+        }
         match feed.closed() {
-            None => Ok(self.play(feed, claims)),
+            None => Ok(self.play(feed, claims, part)),
             Some(Closed::Ended) => Err(ended(room.as_str())),
             Some(Closed::Fault(fault)) => Err(fault),
             Some(Closed::Moved) => {
@@ -159,13 +177,13 @@ impl Rooms {
         Ok((status, claims))
     }
 
-    fn play(&self, feed: Feed, claims: Option<Claims>) -> Audience {
+    fn play(&self, feed: Feed, claims: Option<Claims>, part: Part) -> Audience {
         let mut playing = self.0.playing.lock();
         if let Some(on_air) = playing.get(feed.room()) {
-            return on_air.admit(claims);
+            return on_air.admit(claims, part);
         }
         let on_air = Arc::new(OnAir::new(feed));
-        let audience = on_air.admit(claims);
+        let audience = on_air.admit(claims, part);
         self.0.fanout.open(on_air.room());
         playing.insert(on_air.room().clone(), on_air.clone());
         drop(playing);
@@ -173,10 +191,10 @@ impl Rooms {
         audience
     }
 
-    /// Takes a room off the air here, unless `idle` is asked for and someone listens. Says whether it did.
+    /// Takes a room off the air here, unless `idle` is asked for and someone is there. Says whether it did.
     fn leave(&self, on_air: &OnAir, close: Close, idle: bool) -> bool {
         let mut playing = self.0.playing.lock();
-        if idle && on_air.listeners() > 0 {
+        if idle && !on_air.is_idle() {
             return false;
         }
         playing.remove(on_air.room());
@@ -195,7 +213,8 @@ impl fmt::Debug for Rooms {
 fn on_the_air(status: &v1::RoomStatus, now: WallTime) -> Result<(), Fault> {
     let room = &status.room;
     match status.lifecycle() {
-        v1::Lifecycle::Live if status.primary.is_empty() => {
+        // A mirror goes on without the owner.
+        v1::Lifecycle::Live if status.primary.is_empty() && status.mirror.is_empty() => {
             let detail = format!("room {room} is live and its owner is being replaced");
             Err(Fault::new(Code::NoOwner, detail).retry_after(NEW_OWNER))
         }
@@ -239,6 +258,12 @@ mod tests {
         };
         assert_eq!(refused(v1::Lifecycle::Live, "origin-1", 0), None);
         assert_eq!(refused(v1::Lifecycle::Live, "", 0), Some((Code::NoOwner, Some(1))));
+        let mirrored = v1::RoomStatus {
+            lifecycle: v1::Lifecycle::Live.into(),
+            mirror: "origin-2".into(),
+            ..v1::RoomStatus::default()
+        };
+        assert_eq!(on_the_air(&mirrored, now), Ok(()));
         assert_eq!(refused(v1::Lifecycle::Ended, "", 0), Some((Code::RoomEnded, None)));
         for (starts_in_s, told) in [(-30, 5), (2, 5), (90, 90), (86_400, 3600)] {
             assert_eq!(

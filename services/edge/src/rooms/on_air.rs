@@ -1,22 +1,37 @@
 //! A room as this edge plays it, and its audience.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use stentor_admission::Claims;
 use stentor_ids::{Code, Fault, ParticipantId, RoomId};
 use stentor_link::{Closed, Cursor, Feed};
+use stentor_pace::Time;
 use stentor_proto::v1;
 use stentor_relay::Output;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
-use crate::count::{Count, Held};
+use crate::{
+    clock,
+    count::{Count, Held},
+};
 
 /// What a listener that is a task may fall behind: 5 s of slots. Beyond it it is skipped forward.
 const BACKLOG: usize = 256;
-/// Banned participants that are remembered. Beyond it no more are: their tickets run out, and the owner still keeps them
-/// off the stage.
+/// How long a ban that came as an event holds by itself: far longer than the room's state takes to name the participant.
+/// From then on that state decides, so that a ban that is lifted is forgotten here as well.
+const BAN_HOLDS: Duration = Duration::from_secs(10);
+/// Banned participants that are remembered for as long. Beyond it no more are: the room's state names them soon.
 const MAX_BANNED: usize = 4096;
+
+/// What someone in a room is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// To hear it: counted as a listener.
+    Listener,
+    /// To learn what happens to it.
+    Watcher,
+}
 
 /// What is heard of a room, in order.
 #[derive(Debug, Clone)]
@@ -37,11 +52,15 @@ pub(crate) struct OnAir {
     /// Another one when the carrier let the first go while it was played.
     feed: Mutex<Feed>,
     heard: broadcast::Sender<Heard>,
+    /// Turns at everything that is not audio, and to the end.
+    news: watch::Sender<Option<Closed>>,
     listeners: Count,
-    banned: Mutex<HashSet<ParticipantId>>,
+    watchers: Count,
+    /// Who was banned by an event, and when.
+    banned: Mutex<HashMap<ParticipantId, Time>>,
 }
 
-/// One listener's place in a room; the room is played for as long as anyone has one.
+/// One place in a room; the room is played for as long as anyone has one.
 #[derive(Debug)]
 pub(crate) struct Audience {
     pub(crate) on_air: Arc<OnAir>,
@@ -56,13 +75,19 @@ impl OnAir {
             room: feed.room().clone(),
             feed: Mutex::new(feed),
             heard: broadcast::Sender::new(BACKLOG),
+            news: watch::Sender::new(None),
             listeners: Count::default(),
+            watchers: Count::default(),
             banned: Mutex::default(),
         }
     }
 
-    pub(super) fn admit(self: &Arc<Self>, claims: Option<Claims>) -> Audience {
-        Audience { on_air: self.clone(), claims, held: self.listeners.hold() }
+    pub(super) fn admit(self: &Arc<Self>, claims: Option<Claims>, part: Part) -> Audience {
+        let count = match part {
+            Part::Listener => &self.listeners,
+            Part::Watcher => &self.watchers,
+        };
+        Audience { on_air: self.clone(), claims, held: count.hold() }
     }
 
     pub(crate) fn room(&self) -> &RoomId {
@@ -77,6 +102,12 @@ impl OnAir {
     /// What is played from now on, behind the seam buffer.
     pub(crate) fn follow(&self) -> broadcast::Receiver<Heard> {
         self.heard.subscribe()
+    }
+
+    /// Turns whenever the room's state or what is said of its participants changes, for who looks at it then; to how the
+    /// room ended, if it did.
+    pub(crate) fn news(&self) -> watch::Receiver<Option<Closed>> {
+        self.news.subscribe()
     }
 
     /// What comes from now on, as it comes.
@@ -94,25 +125,62 @@ impl OnAir {
         self.listeners.get()
     }
 
+    /// Whether nobody has a place here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.listeners.get() == 0 && self.watchers.get() == 0
+    }
+
     pub(super) fn tell(&self, heard: Heard) {
+        match &heard {
+            Heard::Output(_) => {}
+            Heard::Status(_) | Heard::Event(_) => self.news.send_modify(|_| ()),
+            Heard::Closed(closed) => drop(self.news.send_replace(Some(closed.clone()))),
+        }
         // Without followers nobody needs to hear it.
         drop(self.heard.send(heard));
     }
 
     pub(super) fn ban(&self, participant: ParticipantId) {
-        let mut banned = self.banned.lock();
+        let (mut banned, now) = (self.banned.lock(), clock::now());
+        banned.retain(|_, since| now.since(*since) < BAN_HOLDS);
         if banned.len() < MAX_BANNED {
-            banned.insert(participant);
+            banned.insert(participant, now);
         }
     }
 
-    pub(super) fn check_banned(&self, participant: &ParticipantId) -> Result<(), Fault> {
-        if self.banned.lock().contains(participant) {
-            let detail = format!("{participant} was banned from room {}", self.room());
-            return Err(Fault::new(Code::Banned, detail));
+    /// Whether a participant may be here.
+    ///
+    /// # Errors
+    /// `Banned`.
+    pub(crate) fn check_banned(&self, participant: &ParticipantId) -> Result<(), Fault> {
+        let since = self.banned.lock().get(participant).copied();
+        if since.is_some_and(|since| clock::now().since(since) < BAN_HOLDS) {
+            return Err(banned(participant, self.room.as_str()));
         }
-        Ok(())
+        self.status().map_or(Ok(()), |status| check_listed(&status, participant))
     }
+}
+
+impl Audience {
+    /// Who it is, if its ticket says so.
+    pub(crate) fn participant(&self) -> Option<&ParticipantId> {
+        self.claims.as_ref().map(|claims| &claims.participant)
+    }
+}
+
+/// Whether a room's state lets a participant hear it.
+///
+/// # Errors
+/// `Banned`.
+pub(crate) fn check_listed(status: &v1::RoomStatus, participant: &ParticipantId) -> Result<(), Fault> {
+    if status.banned.iter().any(|listed| listed == participant.as_str()) {
+        return Err(banned(participant, &status.room));
+    }
+    Ok(())
+}
+
+fn banned(participant: &ParticipantId, room: &str) -> Fault {
+    Fault::new(Code::Banned, format!("{participant} was banned from room {room}"))
 }
 
 impl std::fmt::Debug for OnAir {

@@ -1,9 +1,9 @@
 //! Plays one room: follows its feed, gives each slot out at its time, to the shards and to listeners that are tasks, and
-//! lets the room go when nobody has listened for a while.
+//! lets the room go when nobody has been there for a while.
 //!
 //! Invariant: `SlotOnce`, counted here for all listeners at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use stentor_ids::{Code, Fault, ParticipantId};
 use stentor_link::{Carry, Closed, Cursor, Item};
@@ -32,7 +32,11 @@ pub(super) struct Player {
     playout: Playout,
     outputs: Vec<Output>,
     once: check::SlotOnce,
-    /// When someone was last seen listening.
+    /// Slots that nobody had in time.
+    filled: u64,
+    /// Who was banned when the room's state last told.
+    banned: Vec<String>,
+    /// When someone was last seen here.
     busy: Time,
 }
 
@@ -47,7 +51,8 @@ impl Player {
     pub(super) fn new(rooms: Rooms, on_air: Arc<OnAir>) -> Self {
         let (cursor, playout) = (on_air.follow_feed(), Playout::new(rooms.0.buffer));
         let (once, busy) = (check::SlotOnce::default(), clock::now());
-        Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, busy }
+        let banned = on_air.status().map(|status| status.banned.clone()).unwrap_or_default();
+        Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, filled: 0, banned, busy }
     }
 
     pub(super) async fn run(mut self) {
@@ -97,7 +102,7 @@ impl Player {
     fn take(&mut self, item: Item) {
         match item {
             Item::Frame(frame) => self.push(frame),
-            Item::Status(status) => self.on_air.tell(Heard::Status(status)),
+            Item::Status(status) => self.status(status),
             Item::Event(event) => self.event(event),
             // A gap shows as missing slots, and the feed's ring keeps the fence.
             Item::Gap { .. } | Item::Fence { .. } | Item::Closed(_) => {}
@@ -116,6 +121,18 @@ impl Player {
             }
             Pushed::Duplicate | Pushed::OldLineage => {}
         }
+    }
+
+    fn status(&mut self, status: Arc<v1::RoomStatus>) {
+        if self.banned != status.banned {
+            let known: BTreeSet<_> = self.banned.iter().collect();
+            let new = status.banned.iter().filter(|banned| !known.contains(banned));
+            for participant in new.filter_map(|banned| ParticipantId::new(banned).ok()) {
+                self.rooms.0.fanout.cut(self.on_air.room(), &participant);
+            }
+            self.banned.clone_from(&status.banned);
+        }
+        self.on_air.tell(Heard::Status(status));
     }
 
     fn event(&self, event: v1::ParticipantEvent) {
@@ -143,6 +160,7 @@ impl Player {
                     }
                 }
                 Output::Gap { count, .. } => {
+                    self.filled += count;
                     metrics.frames(Tier::Edge, Frames::Lost).inc_by(*count);
                 }
             }
@@ -151,11 +169,12 @@ impl Player {
         }
     }
 
-    /// Reports how many listen, and says whether the room was let go because nobody has for a while.
+    /// Reports how many listen and what they missed, and says whether the room was let go because nobody has for a while.
     fn beat(&mut self) -> bool {
         let (now, listeners) = (clock::now(), self.on_air.listeners());
         self.rooms.0.carrier.report_listeners(self.on_air.room(), listeners as u64);
-        if listeners > 0 {
+        self.rooms.0.carrier.report_filled(self.on_air.room(), self.filled);
+        if !self.on_air.is_idle() {
             self.busy = now;
         }
         now.since(self.busy) >= LINGER && self.rooms.leave(&self.on_air, Close::Lost, true)

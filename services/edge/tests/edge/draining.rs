@@ -2,20 +2,32 @@
 
 use std::time::{Duration, Instant};
 
-use stentor_ids::Code;
+use stentor_ids::{Code, RoomId, Slot};
+use stentor_probe::{ListenConfig, ListenEnd, Listener, Patience, Target};
 use stentor_proto::{
     fault_of,
     v1::{
-        ListenRequest, Visibility, listen_response::Message, listen_service_client::ListenServiceClient,
-        speak_service_client::SpeakServiceClient,
+        self, ListenRequest, ListenResponse, Visibility, listen_response::Message,
+        listen_service_client::ListenServiceClient, speak_service_client::SpeakServiceClient,
     },
 };
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
 
 use super::{
     client::{get, listen},
     stage::{SOON, Stage, until},
 };
+
+async fn told_to_move(native: &mut Streaming<ListenResponse>) -> v1::Move {
+    loop {
+        let message = timeout(SOON, native.message()).await.unwrap().unwrap().unwrap();
+        if let Some(Message::Move(told)) = message.message {
+            return told;
+        }
+    }
+}
 
 #[tokio::test]
 async fn newcomers_are_sent_away_natives_are_told_to_move_and_those_who_stay_are_fed() {
@@ -32,23 +44,28 @@ async fn newcomers_are_sent_away_natives_are_told_to_move_and_those_who_stay_are
     let ready = get(stage.addr, "/readyz").await;
     assert_eq!((ready.status, ready.code().as_str()), (503, "draining"));
     assert_eq!(get(stage.addr, "/healthz").await.status, 200);
-    let refused = get(stage.addr, "/v1/rooms/demo/live.ogg").await;
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    for path in ["/v1/rooms/demo/live.ogg", "/v1/rooms/demo/events"] {
+        let refused = get(stage.addr, path).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    }
     assert_eq!(client.listen(request).await.unwrap_err().code(), tonic::Code::Unavailable);
     let mut speaker = SpeakServiceClient::connect(format!("http://{}", stage.addr)).await.unwrap();
     let refused = speaker.speak(futures::stream::pending()).await.unwrap_err();
     assert_eq!(fault_of(&refused).code, Code::Draining);
-    let told = loop {
-        let message = timeout(SOON, native.message()).await.unwrap().unwrap().unwrap();
-        if let Some(Message::Move(told)) = message.message {
-            break told;
-        }
-    };
-    assert_eq!((told.url.as_str(), told.deadline_ms), ("", 2000));
+    let told = told_to_move(&mut native).await;
+    assert_eq!(told.url, "", "there is no other edge");
+    assert!((1..=1600).contains(&told.deadline_ms), "{told:?}");
     let heard = stream.pages(3).await.len();
-    stream.pages(heard + 8).await;
+    // Plain Ogg is fed to the end of the time there is.
+    let mut fed = heard;
+    while start.elapsed() < Duration::from_millis(1900) {
+        fed += 1;
+        stream.pages(fed).await;
+    }
     assert!(!draining.await.unwrap(), "two were still there at the deadline");
     assert!(start.elapsed() >= Duration::from_secs(2));
+    let pages = stream.pages(fed + 3).await;
+    assert!(pages[2..].windows(2).all(|two| two[1].slot == two[0].slot + 5), "{pages:?}");
     stage.edge.undrain();
     assert_eq!(get(stage.addr, "/readyz").await.status, 200);
 }
@@ -63,4 +80,69 @@ async fn a_drain_is_over_as_soon_as_everyone_has_gone() {
     until("it is not ready", || !stage.edge.ready()).await;
     drop(stream);
     assert!(timeout(SOON, draining).await.expect("the drain ends").unwrap());
+}
+
+#[tokio::test]
+async fn each_is_told_the_address_of_an_edge_that_stays_and_a_deadline_of_its_own() {
+    const CROWD: usize = 24;
+    let stage = Stage::new();
+    let _air = stage.on_air(Visibility::Public);
+    let others = [stage.other("edge-2"), stage.other("edge-3")];
+    let mut client = ListenServiceClient::connect(format!("http://{}", stage.addr)).await.unwrap();
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let request = ListenRequest { room: "demo".into(), unbuffered: false };
+        crowd.push(client.listen(request).await.unwrap().into_inner());
+    }
+    let (edge, within) = (stage.edge.clone(), 20_000_u32);
+    tokio::spawn(async move { edge.drain(Duration::from_millis(within.into())).await });
+    let (mut deadlines, mut urls) = (Vec::new(), std::collections::BTreeMap::<_, usize>::new());
+    for native in &mut crowd {
+        let told = told_to_move(native).await;
+        *urls.entry(told.url).or_default() += 1;
+        deadlines.push(told.deadline_ms);
+    }
+    let known = others.each_ref().map(|other| format!("http://{}", other.addr));
+    assert!(known.iter().all(|url| urls[url] >= 3) && urls.len() == 2, "{urls:?}");
+    deadlines.sort_unstable();
+    assert!(deadlines[0] >= within / 5 - 2000 && deadlines[CROWD - 1] <= within * 4 / 5, "{deadlines:?}");
+    assert!(deadlines[CROWD - 1] - deadlines[0] > within / 2, "{deadlines:?}");
+}
+
+#[tokio::test]
+async fn a_listener_who_follows_the_hint_misses_no_slot_and_hears_none_twice() {
+    let stage = Stage::new();
+    let air = stage.on_air(Visibility::Public);
+    let other = stage.other("edge-2");
+    let listeners: Vec<_> = (0..8)
+        .map(|n| {
+            let target = Target { edges: vec![format!("http://{}", stage.addr)], ..Target::default() };
+            let config = ListenConfig {
+                target,
+                room: RoomId::new("demo").unwrap(),
+                unbuffered: n % 2 == 1,
+                reconnect: false,
+                patience: Patience::default(),
+            };
+            let listener = Listener::new(config, ());
+            (listener.handle(), tokio::spawn(listener.run(CancellationToken::new())))
+        })
+        .collect();
+    for (handle, _) in &listeners {
+        assert!(handle.clone().wait_for(|record| record.got() >= 20).await);
+    }
+    assert!(timeout(SOON, stage.edge.drain(Duration::from_secs(4))).await.unwrap(), "all have gone");
+    assert_eq!(other.edge.connections(), 8);
+    let at = air.feed.highest().unwrap();
+    for (handle, _) in &listeners {
+        let beyond = |slot: Slot| slot > at.plus(10);
+        assert!(handle.clone().wait_for(|record| record.next_slot().is_some_and(beyond)).await);
+    }
+    air.end();
+    for (handle, run) in listeners {
+        let (end, ()) = timeout(SOON, run).await.unwrap().unwrap().unwrap();
+        let report = handle.report();
+        assert_eq!((end, report.moves, report.reconnects), (ListenEnd::RoomEnded, 1, 0));
+        assert_eq!((report.missed, report.repeated, report.out_of_order), (0, 0, 0), "{report:?}");
+    }
 }

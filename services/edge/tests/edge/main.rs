@@ -10,6 +10,7 @@ mod answers;
 mod bad_input;
 mod commands;
 mod draining;
+mod events;
 mod listening;
 mod speaking;
 mod streams;

@@ -22,6 +22,8 @@ pub struct Origin {
     pub addr: Mutex<String>,
     rooms: Mutex<HashMap<RoomId, (v1::RoomStatus, Option<Feed>)>>,
     streams: AtomicU64,
+    /// Who came to speak, and under which stream it asked to.
+    pub attached: Mutex<Vec<(String, u64)>>,
     pub heard: Mutex<Vec<Packet>>,
     pub commands: Mutex<Vec<v1::CommandRequest>>,
     pub edge: Mutex<Option<ToEdge>>,
@@ -75,6 +77,7 @@ impl IngestSession for Face {
         if speaker.role == Role::Listener {
             return Err(Fault::new(Code::RoleForbids, "a listener does not speak"));
         }
+        self.0.attached.lock().unwrap().push((speaker.participant.to_string(), stream));
         let stream = stream.max(100 + self.0.streams.fetch_add(1, Relaxed));
         Ok(Attached { stream, role: speaker.role, muted: false })
     }

@@ -2,13 +2,13 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
 use stentor_admission::{Claims, KeySet};
-use stentor_edge::{Config, Edge, EdgeHandle};
+use stentor_edge::{Config, Edge, EdgeHandle, Ways};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
     Carrier, Closed, Feed, Journal, LinkServer, Locator, Owner, Peer, Pool, Security, Services, Topology,
@@ -33,16 +33,26 @@ pub struct Stage {
     pub edge: EdgeHandle,
     pub origin: Arc<Origin>,
     pub metrics: NodeMetrics,
+    view: Arc<View>,
+    all: Metrics,
     keys: KeySet,
+    stop: CancellationToken,
     _stop: DropGuard,
 }
 
-/// The edge's view: one origin, and no rooms.
-struct View(Arc<Vec<Peer>>, watch::Sender<u64>);
+/// Another edge of the same cluster.
+pub struct Other {
+    pub addr: SocketAddr,
+    pub edge: EdgeHandle,
+    pub metrics: NodeMetrics,
+}
+
+/// The edges' view: one origin, all edges, and no rooms.
+struct View(Mutex<Arc<Vec<Peer>>>, watch::Sender<u64>);
 
 impl Topology for View {
     fn peers(&self) -> Arc<Vec<Peer>> {
-        self.0.clone()
+        self.0.lock().unwrap().clone()
     }
     fn owner(&self, _: &RoomId) -> Option<Owner> {
         None
@@ -55,17 +65,42 @@ impl Topology for View {
     }
 }
 
+impl View {
+    fn add(&self, peer: Peer) {
+        let mut peers = self.0.lock().unwrap();
+        *peers = Arc::new(peers.iter().cloned().chain([peer]).collect());
+        self.1.send_modify(|version| *version += 1);
+    }
+}
+
+fn peer(id: &NodeId) -> Peer {
+    Peer {
+        id: id.clone(),
+        origin: false,
+        relay: false,
+        edge: false,
+        admin: false,
+        zone: String::new(),
+        link_addr: String::new(),
+        public_addr: String::new(),
+        draining: false,
+        capacity: 1,
+        rooms: 0,
+    }
+}
+
 impl Stage {
     pub fn new() -> Self {
         Self::with(Config::default())
     }
 
     pub fn with(config: Config) -> Self {
-        let (metrics, stop) = (Metrics::new(), CancellationToken::new());
-        let [origin_id, edge_id] = ["origin-1", "edge-1"].map(|id| NodeId::new(id).unwrap());
+        let (all, stop) = (Metrics::new(), CancellationToken::new());
+        let id = NodeId::new("origin-1").unwrap();
         let origin = Arc::new(Origin::default());
         let server = LinkServer::bind(free(), &Security::Insecure).unwrap();
-        *origin.addr.lock().unwrap() = server.local_addr().to_string();
+        let link_addr = server.local_addr().to_string();
+        origin.addr.lock().unwrap().clone_from(&link_addr);
         let face = Arc::new(Face(origin.clone()));
         let services = Services {
             own: Some(face.clone()),
@@ -74,38 +109,19 @@ impl Stage {
             control: Some(face),
             journal: None,
         };
-        let peer = Peer {
-            id: origin_id.clone(),
-            origin: true,
-            relay: false,
-            edge: false,
-            admin: false,
-            zone: String::new(),
-            link_addr: server.local_addr().to_string(),
-            public_addr: String::new(),
-            draining: false,
-            capacity: 1,
-            rooms: 0,
-        };
-        tokio::spawn(server.run(origin_id.clone(), services, metrics.for_node(&origin_id), stop.clone()));
+        let view = Arc::new(View(Mutex::default(), watch::Sender::new(0)));
+        view.add(Peer { origin: true, link_addr, ..peer(&id) });
+        tokio::spawn(server.run(id.clone(), services, all.for_node(&id), stop.clone()));
 
-        let metrics = metrics.for_node(&edge_id);
-        let view = Arc::new(View(Arc::new(vec![peer]), watch::Sender::new(0)));
-        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
-        let locator = Locator::new(edge_id.clone(), pool.clone(), view.clone());
-        let carrying = stentor_link::Config { me: edge_id.clone(), tier: Tier::Edge };
-        let journal = Journal::new(edge_id.clone());
-        let carrier = Carrier::new(carrying, pool.clone(), view.clone(), metrics.clone(), journal);
-        let uplinks = Uplinks::new(edge_id, pool.clone(), locator.clone(), view, metrics.clone());
         let keys = KeySet::new([("main", [7_u8; 32])]).unwrap();
-        let owners = control::Client::new(pool);
-        let config = Config { listen: free(), ..config };
-        let edge =
-            Edge::new(&config, keys.clone(), carrier, locator, uplinks, owners, metrics.clone()).unwrap();
-        let (addr, handle) = (edge.local_addr(), edge.handle());
-        let running = stop.clone();
-        tokio::spawn(async move { edge.run(running).await.unwrap() });
-        Self { addr, edge: handle, origin, metrics, keys, _stop: stop.drop_guard() }
+        let Other { addr, edge, metrics } = edge("edge-1", config, &keys, &view, &all, &stop);
+        let _stop = stop.clone().drop_guard();
+        Self { addr, edge, origin, metrics, view, all, keys, stop, _stop }
+    }
+
+    /// Another edge.
+    pub fn other(&self, id: &str) -> Other {
+        edge(id, Config::default(), &self.keys, &self.view, &self.all, &self.stop)
     }
 
     /// A ticket for the room `demo`.
@@ -133,6 +149,33 @@ impl Stage {
         let emitting = tokio::spawn(emit(feed.clone()));
         Air { feed, origin: self.origin.clone(), emitting }
     }
+}
+
+fn edge(
+    id: &str,
+    config: Config,
+    keys: &KeySet,
+    view: &Arc<View>,
+    all: &Metrics,
+    stop: &CancellationToken,
+) -> Other {
+    let me = NodeId::new(id).unwrap();
+    let (metrics, topology) = (all.for_node(&me), view.clone());
+    let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
+    let locator = Locator::new(me.clone(), pool.clone(), view.clone());
+    let carrying = stentor_link::Config { me: me.clone(), tier: Tier::Edge };
+    let journal = Journal::new(me.clone());
+    let carrier = Carrier::new(carrying, pool.clone(), view.clone(), metrics.clone(), journal);
+    let uplinks = Uplinks::new(me.clone(), pool.clone(), locator.clone(), view.clone(), metrics.clone());
+    let owners = control::Client::new(pool);
+    let ways = Ways { me: me.clone(), topology, carrier, locator, uplinks, owners };
+    let config = Config { listen: free(), ..config };
+    let made = Edge::new(&config, keys.clone(), ways, metrics.clone()).unwrap();
+    let (addr, edge) = (made.local_addr(), made.handle());
+    view.add(Peer { edge: true, public_addr: format!("http://{addr}"), ..peer(&me) });
+    let running = stop.clone();
+    tokio::spawn(async move { made.run(running).await.unwrap() });
+    Other { addr, edge, metrics }
 }
 
 /// A room on the air.

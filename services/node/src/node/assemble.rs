@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use stentor_admin::{Admin, Cluster};
 use stentor_directory::{Directory, NodeRecord, NodeRole, Session};
-use stentor_edge::Edge;
+use stentor_edge::{self as edge, Edge};
 use stentor_host::{Host, Topology};
 use stentor_ids::NodeId;
-use stentor_link::{Carrier, Locator, Pool, control, uplink::Uplinks};
+use stentor_link::{Carrier, Journal, Locator, Pool, control, uplink::Uplinks};
 use stentor_telemetry::{NodeMetrics, Tier};
 
 use super::{Parts, ports};
@@ -22,6 +22,7 @@ pub(super) struct Ways {
     pub(super) locator: Locator,
     pub(super) control: control::Client,
     pub(super) metrics: NodeMetrics,
+    pub(super) journal: Journal,
 }
 
 impl Ways {
@@ -36,7 +37,15 @@ impl Ways {
             return Ok(None);
         }
         let (pool, topology, metrics) = (self.pool.clone(), self.topology.clone(), self.metrics.clone());
-        Ok(Some(Host::new(config.rooms.clone(), directory.clone(), session, pool, topology, metrics)?))
+        Ok(Some(Host::new(
+            config.rooms.clone(),
+            directory.clone(),
+            session,
+            pool,
+            topology,
+            self.journal.clone(),
+            metrics,
+        )?))
     }
 
     /// What carries rooms for other nodes: a relay does, and an origin where there are no two relays.
@@ -47,7 +56,13 @@ impl Ways {
 
     fn carrier(&self, tier: Tier, links: &Parts) -> Carrier {
         let config = stentor_link::Config { me: self.id.clone(), tier };
-        let carrier = Carrier::new(config, self.pool.clone(), self.topology.clone(), self.metrics.clone());
+        let carrier = Carrier::new(
+            config,
+            self.pool.clone(),
+            self.topology.clone(),
+            self.metrics.clone(),
+            self.journal.clone(),
+        );
         links.run_quiet(carrier.clone().run(links.stop()));
         carrier
     }
@@ -58,11 +73,18 @@ impl Ways {
             return Ok(None);
         }
         let settings = config.edge.settings(ports::edge_tls(&config.edge)?);
-        let carrier = self.carrier(Tier::Edge, links);
         let (me, pool, locator) = (self.id.clone(), self.pool.clone(), self.locator.clone());
-        let uplinks = Uplinks::new(me, pool, locator.clone(), self.topology.clone(), self.metrics.clone());
-        let (control, metrics) = (self.control.clone(), self.metrics.clone());
-        let edge = Edge::new(&settings, config.auth.keys()?, carrier, locator, uplinks, control, metrics);
+        let uplinks =
+            Uplinks::new(me.clone(), pool, locator.clone(), self.topology.clone(), self.metrics.clone());
+        let ways = edge::Ways {
+            me,
+            topology: self.topology.clone(),
+            carrier: self.carrier(Tier::Edge, links),
+            locator,
+            uplinks,
+            owners: self.control.clone(),
+        };
+        let edge = Edge::new(&settings, config.auth.keys()?, ways, self.metrics.clone());
         edge.map(Some).context("give another address with --edge-listen")
     }
 

@@ -194,7 +194,7 @@ pub(crate) fn ended() -> Script<ListenResponse> {
 }
 
 pub(crate) fn go_to(url: &str) -> Script<ListenResponse> {
-    let to = Move { url: url.to_owned(), deadline_ms: 5000 };
+    let to = Move { url: url.to_owned(), deadline_ms: 400 };
     vec![Step::Send(heard(listen_response::Message::Move(to)))]
 }
 

@@ -97,13 +97,48 @@ async fn a_room_that_is_not_on_the_air_yet_is_waited_for() {
 
 #[tokio::test]
 async fn a_move_misses_nothing_that_both_edges_have() {
-    let second = Edge::start(vec![[frames(30..80), ended()].into_iter().flatten().collect()], vec![]).await;
-    let first = [frames(0..20), go_to(&second.url), frames(20..200)].into_iter().flatten().collect();
+    let second = Edge::start(vec![[frames(30..400), ended()].into_iter().flatten().collect()], vec![]).await;
+    let first = [frames(0..20), go_to(&second.url), frames(20..600)].into_iter().flatten().collect();
     let first = Edge::start(vec![first], vec![]).await;
     let (end, report) = listen(config(&[&first.url])).await;
     assert_eq!(end.unwrap(), ListenEnd::RoomEnded);
-    assert_eq!((report.got, report.missed, report.repeated), (80, 0, 0), "{report:?}");
+    assert_eq!((report.got, report.missed, report.repeated), (400, 0, 0), "{report:?}");
     assert_eq!((report.moves, report.reconnects), (1, 0));
+}
+
+#[tokio::test]
+async fn a_move_to_an_edge_that_is_ahead_is_bridged_by_the_old_one() {
+    let second = Edge::start(vec![[frames(200..400), ended()].into_iter().flatten().collect()], vec![]).await;
+    let first = [frames(0..20), go_to(&second.url), frames(20..600)].into_iter().flatten().collect();
+    let first = Edge::start(vec![first], vec![]).await;
+    let (end, report) = listen(config(&[&first.url])).await;
+    assert_eq!(end.unwrap(), ListenEnd::RoomEnded);
+    assert_eq!((report.got, report.missed, report.moves), (400, 0, 1), "{report:?}");
+}
+
+#[tokio::test]
+async fn where_the_named_edge_takes_nobody_one_of_ours_is_gone_to_before_the_deadline() {
+    let refusal = Fault::new(Code::Overloaded, "full").retry_after(Duration::from_millis(1));
+    let named = Edge::start(vec![vec![Step::Fail(status_of(&refusal))]], vec![]).await;
+    let ours = Edge::start(vec![[frames(30..900), ended()].into_iter().flatten().collect()], vec![]).await;
+    let first = [frames(0..20), go_to(&named.url), frames(20..900)].into_iter().flatten().collect();
+    let first = Edge::start(vec![first], vec![]).await;
+    let (end, report) = listen(config(&[&first.url, &ours.url])).await;
+    assert_eq!(end.unwrap(), ListenEnd::RoomEnded);
+    assert_eq!((report.got, report.missed, report.moves), (900, 0, 1), "{report:?}");
+    assert_eq!((named.tickets().len(), ours.tickets().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_edge_that_dies_after_it_sent_the_listener_elsewhere_costs_a_gap_and_no_more() {
+    let second = Edge::start(vec![[frames(150..300), ended()].into_iter().flatten().collect()], vec![]).await;
+    let mut first = frames(0..20);
+    first.extend(go_to(&second.url));
+    first.push(Step::Fail(Status::unavailable("the edge dies")));
+    let first = Edge::start(vec![first], vec![]).await;
+    let (end, report) = listen(config(&[&first.url])).await;
+    assert_eq!(end.unwrap(), ListenEnd::RoomEnded);
+    assert_eq!((report.got, report.missed, report.moves, report.reconnects), (170, 130, 1, 0), "{report:?}");
 }
 
 #[tokio::test]

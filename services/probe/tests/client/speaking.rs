@@ -126,16 +126,34 @@ async fn a_refusal_comes_back_with_its_code() {
 
 #[tokio::test]
 async fn a_speaker_goes_where_it_is_sent() {
-    let second = Edge::start(vec![], vec![vec![welcome(""), Step::Pause(Duration::from_secs(3))]]).await;
-    let to = Move { url: second.url.clone(), deadline_ms: 5000 };
+    // It takes its time; the voice goes on at the first one meanwhile.
+    let taken_in = vec![Step::Pause(Duration::from_millis(300)), welcome("seat-2"), Step::Hang];
+    let second = Edge::start(vec![], vec![taken_in]).await;
+    let to = Move { url: second.url.clone(), deadline_ms: 200 };
     let script =
-        vec![welcome(""), Step::Pause(Duration::from_millis(200)), told(Message::Move(to)), Step::Hang];
+        vec![welcome("seat-1"), Step::Pause(Duration::from_millis(200)), told(Message::Move(to)), Step::Hang];
     let first = Edge::start(vec![], vec![script]).await;
     let report = speak(&first, 50).await.unwrap();
     assert_eq!((report.end, report.moves, report.reconnects), (Some(SpeakEnd::Finished), 1, 0));
     assert_eq!((report.sent, report.dropped), (50, 0));
-    let packets = [sent(&first).0, sent(&second).0].concat();
-    assert_eq!(packets, (0..50).collect::<Vec<_>>());
+    let [(before, hello), (after, resumed)] = [sent(&first), sent(&second)];
+    assert!(before.len() >= 20 && after.len() >= 5, "{} and {}", before.len(), after.len());
+    assert_eq!([before, after].concat(), (0..50).collect::<Vec<_>>());
+    assert_eq!((hello, resumed), (vec![String::new()], vec!["seat-1".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_resume_token_that_is_refused_is_done_without() {
+    let breaks =
+        vec![welcome("old"), Step::Pause(Duration::from_millis(100)), Step::Fail(Status::unavailable("x"))];
+    let refusal = Fault::new(Code::InvalidTicket, "the resume token is refused: it has expired");
+    let refused = vec![Step::Fail(status_of(&refusal))];
+    let taken = vec![welcome("new"), Step::Pause(Duration::from_secs(3))];
+    let edge = Edge::start(vec![], vec![breaks, refused, taken]).await;
+    let report = speak(&edge, 30).await.unwrap();
+    assert_eq!((report.end, report.reconnects), (Some(SpeakEnd::Finished), 1));
+    // The fake edge keeps no hello of a call that it refuses.
+    assert_eq!((sent(&edge).1, edge.tickets().len()), (vec![String::new(); 2], 3));
 }
 
 #[tokio::test]
