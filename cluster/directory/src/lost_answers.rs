@@ -87,21 +87,30 @@ async fn life_of_a_room(loses: Loses) -> (Vec<Revision>, Room) {
     let preempt = Some(first.owner().revision);
     let second = directory.claim(&session, &id, Epoch(0), preempt, Slot(5)).await.unwrap();
     let third = directory.reassert(&session, &second, "4").await.unwrap();
+
+    let mirror = NodeRecord { instance: 8, ..NodeRecord::new(NodeId::new("m").unwrap(), NodeRole::Origin) };
+    let mirror = directory.register(mirror, Duration::from_secs(60)).await.unwrap();
+    let seat = directory.mirror(&mirror, &id, None).await.unwrap();
+    directory.release_mirror(seat.clone()).await.unwrap();
+    let next = directory.mirror(&mirror, &id, None).await.unwrap();
+    let over = directory.mirror(&mirror, &id, Some(next.mirror().revision)).await.unwrap();
+    let preempt = Some(third.owner().revision);
+    let fourth = directory.claim(&mirror, &id, Epoch(0), preempt, Slot(9)).await.unwrap();
     let last = directory.get(&id).await.unwrap().unwrap();
     let doomed = directory.create(&other, "x").await.unwrap();
     directory.delete(&other, doomed).await.unwrap();
-    directory.release(third.clone()).await.unwrap();
+    directory.release(fourth.clone()).await.unwrap();
     let end = directory.read("").await.unwrap().revision;
-    let claims = [first, second, third].map(|ownership| ownership.owner().revision);
     let mut revisions = vec![created, updated, committed, again, doomed, end];
-    revisions.extend(claims);
+    revisions.extend([first, second, third, fourth].map(|ownership| ownership.owner().revision));
+    revisions.extend([seat, next, over].map(|seat| seat.mirror().revision));
     (revisions, last)
 }
 
 #[tokio::test]
 async fn a_lost_request_is_sent_again_and_a_lost_answer_is_not_a_second_write() {
     let undisturbed = life_of_a_room(Loses::Nothing).await;
-    assert_eq!(undisturbed.1.epoch, Epoch(2));
+    assert_eq!((undisturbed.1.epoch, &undisturbed.1.mirror), (Epoch(3), &None));
     assert_eq!(life_of_a_room(Loses::Requests).await, undisturbed);
     assert_eq!(life_of_a_room(Loses::Answers).await, undisturbed);
 }

@@ -316,6 +316,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_of_a_room_outlives_the_history_but_not_the_room() {
+        let (node, room) = (NodeId::new("n").unwrap(), RoomId::new("a").unwrap());
+        let owned = |epoch| encode_owner(&node, Epoch(epoch), Slot(0));
+        let mut view = View::default();
+        view.apply(&put(5, "rooms/a/record", encode_record(Epoch(7), b"x")));
+        view.apply(&put(5, "rooms/a/owner", owned(7)));
+        view.apply(&delete(6, "rooms/a/owner"));
+        let written = Written { history: 0, revision: Revision(6) };
+
+        let none = |revision| Snapshot { revision: Revision(revision), entries: Vec::new() };
+        let wiped = View::listed(&none(1), &view, false);
+        assert_eq!((wiped.history, wiped.highest_epoch(&room)), (1, Epoch(7)));
+        assert!(wiped.is_after(written) && view.is_after(written));
+        assert!(!View { revision: Revision(5), ..view.clone() }.is_after(written));
+        let replaced = View::listed(&none(9), &view, true);
+        assert_eq!((replaced.history, replaced.highest_epoch(&room)), (1, Epoch(7)));
+        let deleted = View::listed(&none(9), &view, false);
+        assert_eq!((deleted.history, deleted.highest_epoch(&room)), (0, Epoch(0)));
+
+        let mut older = wiped;
+        older.apply(&put(2, "rooms/a/owner", owned(3)));
+        older.apply(&put(2, "rooms/a/record", encode_record(Epoch(3), b"x")));
+        assert_eq!(older.owner(&room).map(|owner| owner.epoch), Some(Epoch(3)));
+        assert_eq!(older.last_owner(&room).map(|owner| owner.epoch), Some(Epoch(7)));
+        older.apply(&delete(3, "rooms/a/record"));
+        assert_eq!((older.highest_epoch(&room), older.last_owner(&room)), (Epoch(0), None));
+    }
+
+    #[test]
     fn a_value_that_cannot_be_read_is_counted_and_counts_as_absent() {
         let mut view = View::default();
         view.apply(&put(1, "rooms/a/record", encode_record(Epoch(1), b"x")));

@@ -4,6 +4,7 @@
 
 mod conformance {
     pub mod membership;
+    pub mod mirrors;
     pub mod ownership;
     pub mod rooms;
     pub mod watching;
@@ -78,6 +79,13 @@ conformance! {
         an_owner_whose_lease_has_ended_cannot_commit
         an_owner_reasserts_at_its_own_epoch_until_another_has_claimed
         commits_take_effect_in_the_order_in_which_they_were_asked_for;
+    mirrors:
+        a_room_has_one_mirror_which_is_seen_until_it_gives_the_seat_up
+        of_racing_mirrors_exactly_one_wins_and_a_former_one_gives_up_nothing
+        a_mirror_fences_nobody_and_does_not_outlive_its_lease
+        a_mirror_that_takes_the_room_over_is_its_mirror_no_longer
+        no_node_is_owner_and_mirror_of_one_room
+        a_room_that_is_released_keeps_its_mirror_and_one_that_is_deleted_does_not;
     watching:
         the_view_follows_a_room_through_its_life
         revisions_of_the_view_only_rise_and_it_ends_like_a_listing

@@ -228,6 +228,37 @@ async fn a_commit_whose_answer_is_lost_is_found_to_have_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_was_cut_off_past_its_lease_has_lost_its_seat_and_takes_none_from_the_next() {
+    let server = EtcdServer::start();
+    let proxy = Proxy::to(server.address()).await;
+    let here = Directory::etcd(config(proxy.endpoint())).await.unwrap();
+    let there = Directory::etcd(config(server.endpoint())).await.unwrap();
+    let id = room("a");
+    there.create(&id, &b"1"[..]).await.unwrap();
+    let session = here.register(node("cut-off"), TTL).await.unwrap();
+    let lease = session.lease().unwrap();
+    let lost = here.mirror(&session, &id, None).await.unwrap();
+
+    until(&there, "the seat", |view| view.mirror(&id).is_some()).await;
+    proxy.set(Mode::Cut);
+    let error = here.mirror(&session, &id, Some(lost.mirror().revision)).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+    until(&there, "the lease to end", |view| view.nodes.is_empty() && view.mirror(&id).is_none()).await;
+    let other = there.register(node("other"), TTL).await.unwrap();
+    let next = there.mirror(&other, &id, None).await.unwrap();
+
+    proxy.set(Mode::Pass);
+    let again = |state: &SessionState| matches!(state, SessionState::Held(other) if *other != lease);
+    soon("the node to register again", session.state().wait_for(again)).await.unwrap();
+    let error = here.mirror(&session, &id, Some(lost.mirror().revision)).await.unwrap_err();
+    assert!(matches!(&error, Error::Mirrored { mirror, .. } if mirror == next.mirror()), "{error}");
+    here.release_mirror(lost).await.unwrap();
+    assert_eq!(get(&there, "a").await.mirror.as_ref(), Some(next.mirror()));
+    there.release_mirror(next).await.unwrap();
+    here.mirror(&session, &id, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_one_member_cannot_be_reached_the_next_is_used() {
     let server = EtcdServer::start();
     let (first, second) = (Proxy::to(server.address()).await, Proxy::to(server.address()).await);

@@ -99,6 +99,19 @@ impl EtcdServer {
         fs::remove_dir_all(self.data()).expect("the data can be removed");
     }
 
+    /// Keeps a copy of the data as it is now, in place of an earlier one; for a server that is not running.
+    pub fn back_up(&self) {
+        assert!(self.process.is_none(), "the server runs");
+        drop(fs::remove_dir_all(self.backup()));
+        copy(&self.data(), &self.backup());
+    }
+
+    /// Goes back to the data that was kept; for a server that is not running.
+    pub fn restore(&self) {
+        self.wipe();
+        copy(&self.backup(), &self.data());
+    }
+
     fn wait_until_ready(&mut self) {
         let give_up = Instant::now() + START;
         while !healthy(self.health) {
@@ -115,6 +128,10 @@ impl EtcdServer {
         self.folder.path().join("data")
     }
 
+    fn backup(&self) -> PathBuf {
+        self.folder.path().join("backup")
+    }
+
     fn log(&self) -> PathBuf {
         Path::join(self.folder.path(), "etcd.log")
     }
@@ -123,6 +140,19 @@ impl EtcdServer {
 impl Drop for EtcdServer {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder can be made");
+    for entry in fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("the folder can be read");
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy(&source, &target);
+        } else {
+            fs::copy(source, target).expect("a file can be copied");
+        }
     }
 }
 
