@@ -392,9 +392,22 @@ impl Cluster {
         let args =
             ["speak", "--room", room, "--name", name, "--ticket", &ticket, "--loop", &file.to_string_lossy()]
                 .map(str::to_owned);
+        self.as_ctl(&format!("speak-{name}"), args, edge)
+    }
+
+    /// Someone who writes what is heard at an edge into an Ogg/Opus file, as a process of its own; SIGINT ends it in order.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn listen_to_file(&self, edge: usize, room: &str, file: &Path) -> Result<Process> {
+        let args = ["listen", "--room", room, "-O", &file.to_string_lossy()].map(str::to_owned);
+        self.as_ctl("listen", args, edge)
+    }
+
+    fn as_ctl(&self, name: &str, args: impl IntoIterator<Item = String>, edge: usize) -> Result<Process> {
         let env = self.ctl_env(edge);
         let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Process::start(&format!("speak-{name}"), &binary("stentorctl")?, args, &env, self.folder.path())
+        Process::start(name, &binary("stentorctl")?, args, &env, self.folder.path())
     }
 
     /// Both demo voices speak, one through each of the first two edges; waits until the room has both.

@@ -174,18 +174,17 @@ impl Audience {
         }
     }
 
-    /// What each recorder was given since the mark, with the edge that it began at.
-    pub(super) fn given(&self) -> Vec<(usize, Given)> {
+    /// What each recorder was given since the mark, of those that began at these edges.
+    pub(super) fn given(&self, edges: impl Fn(usize) -> bool) -> Vec<Given> {
         let given = |recorder: &Recorder| {
-            let given = recorder.listening.look(|record| Given::read(record.heard().range(recorder.mark..)));
-            (recorder.edge, given)
+            recorder.listening.look(|record| Given::read(record.heard().range(recorder.mark..)))
         };
-        self.recorders.iter().map(given).collect()
+        self.recorders.iter().filter(|recorder| edges(recorder.edge)).map(given).collect()
     }
 
-    /// Members of the crowd whose connection has ended.
-    pub(super) fn gone(&self) -> u64 {
-        self.crowds.values().map(Crowd::closed).sum()
+    /// Members of the crowd at these edges whose connection has ended.
+    pub(super) fn gone(&self, edges: impl Fn(usize) -> bool) -> u64 {
+        self.crowds.iter().filter(|(edge, _)| edges(**edge)).map(|(_, crowd)| crowd.closed()).sum()
     }
 }
 

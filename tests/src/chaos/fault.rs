@@ -3,6 +3,7 @@
 //!
 //! | fault | what happens | what an aim says |
 //! |---|---|---|
+//! | `calm` | nothing: what the other figures are to be compared with | no slot missing |
 //! | `kill-primary`, `kill-mirror`, `kill-relay` | kill -9, started again after some seconds | no slot missing |
 //! | `kill-edge` | the same; the listeners of the other edges are the ones that count | no slot missing |
 //! | `pause-primary-short`, `pause-primary-long` | SIGSTOP for 0.2 s or 5 s, then SIGCONT | no slot missing, no stale commit |
@@ -61,6 +62,7 @@ macro_rules! faults {
 }
 
 faults! {
+    Calm = "calm",
     KillPrimary = "kill-primary",
     KillMirror = "kill-mirror",
     KillRelay = "kill-relay",
@@ -104,18 +106,10 @@ impl Fault {
         !matches!(self, Self::KillBothOrigins | Self::Double)
     }
 
-    /// Whether the room's owner fails, so that another is to take control over.
+    /// Whether nodes leave by plan, and the room changes its owner without a failure.
     #[must_use]
-    pub const fn takes_owner(self) -> bool {
-        matches!(
-            self,
-            Self::KillPrimary
-                | Self::PausePrimaryLong
-                | Self::CutPrimary
-                | Self::CutPrimaryOut
-                | Self::CutPrimaryIn
-                | Self::KillBothOrigins
-        )
+    pub const fn is_planned(self) -> bool {
+        matches!(self, Self::RollingRestart)
     }
 
     /// Whether the whole directory is gone, so that what other rooms do is of interest.
@@ -157,6 +151,8 @@ impl Scene {
 /// One thing that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// Nothing; it only takes its time.
+    Wait,
     /// SIGKILL to a node.
     Kill(String),
     /// SIGSTOP to a node.
@@ -223,6 +219,7 @@ impl Fault {
     pub fn plan(self, scene: &Scene, hold: Duration, random: &mut StdRng) -> Plan {
         let any = |nodes: &[String], random: &mut StdRng| nodes.choose(random).cloned().unwrap_or_default();
         match self {
+            Self::Calm => Plan::default().then(Duration::ZERO, [Step::Wait]).then(GONE, [Step::Wait]),
             Self::KillPrimary => killed([scene.primary.clone()]),
             Self::KillMirror => killed([scene.second(random)]),
             Self::KillRelay => killed([any(&scene.relays, random)]),
@@ -310,7 +307,7 @@ fn without_etcd(blow: Step, hold: Duration) -> Plan {
 
 fn double(scene: &Scene, hold: Duration, random: &mut StdRng) -> Plan {
     let fits = |fault: &&Fault| match **fault {
-        Fault::Double | Fault::RollingRestart | Fault::KillBothOrigins => false,
+        Fault::Calm | Fault::Double | Fault::RollingRestart | Fault::KillBothOrigins => false,
         Fault::KillMember => scene.members > 1,
         _ => true,
     };
@@ -376,6 +373,7 @@ mod tests {
                         | Step::Mend(..)
                         | Step::StartEtcd
                         | Step::Join
+                        | Step::Wait
                         | Step::Recycle(_)
                 );
                 assert!(!harms || steps.iter().any(mended), "{fault} leaves {step:?}");

@@ -49,6 +49,8 @@ struct Book {
     violations: Vec<Violation>,
     /// The newest write that is known.
     revision: u64,
+    /// How often the directory's data were removed.
+    era: u64,
 }
 
 /// Follows the directory. Dropping it ends that.
@@ -91,7 +93,7 @@ impl Journal {
     /// The directory's data are gone: what it writes from now on begins anew, except that epochs still only rise.
     pub fn wiped(&self) {
         let mut book = self.book();
-        book.revision = 0;
+        (book.revision, book.era) = (0, book.era + 1);
         for entry in book.rooms.values_mut() {
             entry.owner = None;
         }
@@ -113,7 +115,10 @@ async fn follow(members: Vec<SocketAddr>, book: Arc<Mutex<Book>>) {
 }
 
 async fn watch(member: SocketAddr, book: &Mutex<Book>) -> Result<()> {
-    let from = book.lock().expect("no holder panics").revision + 1;
+    let (from, era) = {
+        let book = book.lock().expect("no holder panics");
+        (book.revision + 1, book.era)
+    };
     let (key, end) = (Base64::encode_string(KEYS.0.as_bytes()), Base64::encode_string(KEYS.1.as_bytes()));
     let body = json!({"create_request": {"key": key, "range_end": end, "start_revision": from.to_string()}});
     let body = body.to_string();
@@ -125,7 +130,12 @@ async fn watch(member: SocketAddr, book: &Mutex<Book>) -> Result<()> {
     while let Some(line) = lines.next_line().await? {
         if line.starts_with('{') {
             let answer: Value = serde_json::from_str(&line).with_context(|| format!("etcd said {line}"))?;
-            book.lock().expect("no holder panics").read(&answer["result"]["events"]);
+            let mut book = book.lock().expect("no holder panics");
+            if book.era != era {
+                // What is still in the stream is of data that are gone.
+                return Ok(());
+            }
+            book.read(&answer["result"]["events"]);
         }
     }
     Ok(())

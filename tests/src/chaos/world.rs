@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     cluster::{Cluster, Extras, Shape},
     listening::Listening,
-    process::eventually,
+    process::{Process, eventually},
 };
 
 /// The room that everyone is in.
@@ -150,18 +151,19 @@ impl World {
         sleep(CALM).await;
 
         let spared = |edge: usize| !plan.kills(&scene.edges[edge]);
-        let given: Vec<_> = self
-            .audience
-            .given()
-            .into_iter()
-            .filter(|(edge, _)| spared(*edge))
-            .map(|(_, given)| given)
-            .collect();
-        outcome.read(&given);
-        outcome.takeover = takeover.took();
+        outcome.read(&self.audience.given(spared));
+        outcome.takeover = takeover.took().filter(|_| !fault.is_planned());
         outcome.violations = self.journal.violations();
-        outcome.hung_up = self.audience.gone();
+        outcome.hung_up = if fault.is_planned() { 0 } else { self.audience.gone(spared) };
         Ok(outcome)
+    }
+
+    /// Writes what is heard at the first edge into an Ogg/Opus file, until the guard is dropped or told to end (SIGINT).
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn record(&self, file: &Path) -> Result<Process> {
+        self.cluster.listen_to_file(0, ROOM, file)
     }
 
     async fn status(&self) -> Result<RoomStatus> {
@@ -232,6 +234,7 @@ impl World {
         for (at, step) in steps {
             sleep_until(start + *at).await;
             match step {
+                Step::Wait => {}
                 Step::Kill(node) => self.cluster.kill(node)?,
                 Step::Pause(node) => self.cluster.node(node)?.signal(Signal::STOP)?,
                 Step::Resume(node) => self.resume(node)?,

@@ -7,29 +7,38 @@
 
 use std::{
     path::PathBuf,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 use stentor_tests::{
     chaos::{Fault, Setting, Table, World},
     process::Usage,
 };
 
+/// How long a recording may take to be finished.
+const FINISH: Duration = Duration::from_secs(5);
+
 const USAGE: &str = "\
-usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--listeners N] [--logs FOLDER]
+usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--listeners N]
+             [--logs FOLDER] [--record FILE.ogg]
   --fault    which faults, each for all rounds; without it all that the cluster's etcd allows, each once
-  --hold     how long etcd stays dead when it is killed";
+  --hold     how long etcd stays dead when it is killed
+  --record   what is heard at the first edge, over all rounds";
 
 struct Args {
     rounds: Option<u64>,
     faults: Vec<Fault>,
     logs: Option<PathBuf>,
+    record: Option<PathBuf>,
     setting: Setting,
 }
 
 fn args() -> Result<Args> {
-    let mut parsed = Args { rounds: None, faults: Vec::new(), logs: None, setting: Setting::default() };
+    let mut parsed =
+        Args { rounds: None, faults: Vec::new(), logs: None, record: None, setting: Setting::default() };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().with_context(|| format!("{flag} is not a flag with a value\n{USAGE}"))?;
@@ -41,6 +50,7 @@ fn args() -> Result<Args> {
             "--etcd" => parsed.setting.members = number()?.try_into()?,
             "--listeners" => parsed.setting.listeners = number()?.try_into()?,
             "--logs" => parsed.logs = Some(value.into()),
+            "--record" => parsed.record = Some(value.into()),
             "--fault" => parsed.faults = value.split(',').map(str::parse).collect::<Result<_>>()?,
             _ => bail!("{flag:?} is not known\n{USAGE}"),
         }
@@ -53,18 +63,33 @@ fn args() -> Result<Args> {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let Args { rounds, faults, logs, setting } = args()?;
+async fn main() -> ExitCode {
+    match measure().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure() -> Result<()> {
+    let Args { rounds, faults, logs, record, setting } = args()?;
     let mut world = World::start(setting).await?;
     if !world.mirrored() {
         println!("rooms have no mirror here: a gap of about the lease is to be expected");
     }
+    let mut recorded = record.map(|file| world.record(&file)).transpose()?;
     let (start, cpu) = (Instant::now(), Usage(std::process::id()).cpu_time()?);
     let mut table = Table::default();
     let ended = run(&mut world, &faults, rounds.unwrap_or(1), setting.seed, &mut table).await;
     let used = Usage(std::process::id()).cpu_time()?.saturating_sub(cpu);
     let share = used.as_secs_f64() / start.elapsed().as_secs_f64();
     println!("\n{table}\nthe harness itself used {:.0} % of a core", share * 100.0);
+    if let Some(process) = &mut recorded {
+        process.signal(Signal::INT)?;
+        process.wait(FINISH)?;
+    }
     if let Some(folder) = logs {
         keep_logs(&world, &folder)?;
     }

@@ -1,0 +1,289 @@
+//! The audio of one watched room at its origins, slot by slot: who mixes (`relay::Duty`), what a mirror keeps
+//! (`mix::History`), who may speak (`room::Room`). It follows `cluster/host/src/{media,standby}`; a slot's packet is empty, the
+//! log of it is real.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    rc::Rc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use stentor_ids::{Epoch, Lineage, ParticipantId, Role, Slot};
+use stentor_mix::{
+    HISTORY_SLOTS, History, LogEntry, Packet, PacketRef, Seat, SpeakerPacket, Stage, Step, VoiceLog,
+};
+use stentor_pace::{Time, WallTime, check::EpochFence};
+use stentor_relay::{Counts, Duty, Frame, Grid, Ring, Side};
+use stentor_room::{Actor, Command, Record, Room, Spec};
+
+use super::{
+    directory::{Owner, RoomIx},
+    net::NodeIx,
+    plan::Plan,
+    tree::Tap,
+    world::{Roles, START},
+};
+
+/// Speakers of a watched room.
+const SPEAKERS: usize = 3;
+/// How many slots a packet waits at the origin that mixes.
+const JITTER_SLOTS: u64 = 2;
+/// Packets that an origin remembers to have.
+const PACKETS: usize = 64;
+
+/// A watched room.
+#[derive(Debug)]
+pub(super) struct Audio {
+    pub(super) room: RoomIx,
+    pub(super) origins: BTreeMap<NodeIx, Origin>,
+    /// Relays and edges.
+    pub(super) taps: BTreeMap<NodeIx, Tap>,
+    /// The edges that people listen at; the first is where the speakers are.
+    pub(super) edges: Vec<NodeIx>,
+    /// When owners decided who may speak, and who may.
+    pub(super) decided: VecDeque<(u64, BTreeSet<ParticipantId>)>,
+    pub(super) next_packet: u64,
+    pub(super) next_command: u64,
+}
+
+/// A watched room at one of its origins.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) duty: Duty,
+    /// Epochs by rising number, with their first slots.
+    claims: Vec<(Epoch, Slot)>,
+    pub(super) ring: Ring,
+    pub(super) fence: EpochFence,
+    pub(super) children: BTreeSet<NodeIx>,
+    pub(super) counts: Counts,
+    pub(super) history: History,
+    pub(super) stage: Stage,
+    /// At the owner.
+    pub(super) room: Option<Room>,
+    /// The other origin.
+    pub(super) peer: Option<NodeIx>,
+    /// Replaying until then.
+    pub(super) busy: u64,
+    pub(super) state_at: u64,
+    /// When it goes, unless it has become the mirror by then.
+    pub(super) retire_at: Option<u64>,
+    packets: BTreeSet<u64>,
+}
+
+/// A speaker of a watched room.
+pub(super) fn speaker(n: usize) -> ParticipantId {
+    ParticipantId::new(format!("speaker-{n}")).expect("it is a name")
+}
+
+/// The packet that every speaker sends in every slot.
+fn packet(seq: u64) -> SpeakerPacket {
+    let packet = Packet::parse(Bytes::from_static(&[0xf8, 0xff, 0xfe])).expect("it is 20 ms of Opus");
+    SpeakerPacket { stream: 1, seq, packet, captured: WallTime::default() }
+}
+
+/// Those of a record's stage who may speak, as the mixer is told.
+fn stage(record: &Record) -> Stage {
+    let seat = |seat: &stentor_room::Seat| Seat {
+        participant: seat.id.clone(),
+        muted: seat.muted_itself || seat.muted_by_moderator,
+        gain_db: f32::from(seat.gain_db),
+    };
+    Stage { version: record.stage_version(), seats: record.stage().iter().map(seat).collect() }
+}
+
+/// When a slot is due.
+fn due(slot: Slot) -> Time {
+    Time::from_millis(START) + slot.offset()
+}
+
+impl Audio {
+    /// A room that nobody runs yet, with all edges of a small world or four of a large one.
+    pub(super) fn new(room: RoomIx, plan: &Plan) -> Self {
+        let edges = plan.nodes.iter().enumerate().filter(|(_, (roles, _))| roles.edge).map(|(n, _)| n);
+        let edges: Vec<_> = edges.collect();
+        let edges = edges[edges.len().saturating_sub(4)..].to_vec();
+        let taps = edges.iter().map(|edge| (*edge, Tap::edge())).collect();
+        Self {
+            room,
+            origins: BTreeMap::new(),
+            taps,
+            edges,
+            decided: VecDeque::new(),
+            next_packet: 0,
+            next_command: START + 2_000,
+        }
+    }
+
+    /// The room as it went live, with its speakers on the stage.
+    pub(super) fn first_record(&self) -> Record {
+        let mut room = Room::new(Record::new(Spec::default()).expect("the default spec is in bounds"));
+        let now = WallTime::from_millis(START);
+        let mut told = |by: &Actor, command| drop(room.handle(now, by, command));
+        told(&Actor::Operator, Command::Open);
+        told(&Actor::Operator, Command::GoLive);
+        for n in 0..SPEAKERS {
+            let by = Actor::Participant { id: speaker(n), name: String::new(), role: Role::Speaker };
+            told(&by, Command::Join);
+        }
+        room.record().clone()
+    }
+
+    /// A relay that carries the room.
+    pub(super) fn relay(&self, place: usize) -> Option<NodeIx> {
+        let relays = self.taps.iter().filter(|(_, tap)| tap.listener.is_none() && !tap.children.is_empty());
+        relays.map(|(node, _)| *node).nth(place)
+    }
+
+    /// A process ended: what it held is gone.
+    pub(super) fn forget(&mut self, n: NodeIx) {
+        self.origins.remove(&n);
+        self.taps.remove(&n);
+    }
+
+    /// Another process came in its place: its listeners come back.
+    pub(super) fn arrive(&mut self, n: NodeIx, roles: Roles) {
+        if roles.edge && self.edges.contains(&n) {
+            self.taps.insert(n, Tap::edge());
+        }
+    }
+
+    /// Which relays heard an origin, and when last.
+    pub(super) fn heard(&self, owner: NodeIx) -> impl Iterator<Item = (NodeIx, u64)> {
+        self.taps.iter().filter_map(move |(n, tap)| Some((*n, *tap.heard.get(&owner)?)))
+    }
+
+    /// The slot that an origin mixes or awaits next.
+    pub(super) fn next_slot(&self, n: NodeIx) -> Option<Slot> {
+        self.origins.get(&n)?.duty.next()
+    }
+}
+
+impl Origin {
+    /// One that keeps what the owner mixes.
+    pub(super) fn mirror(now: Time, epoch: Epoch, from: Slot) -> Self {
+        let live = now.since(Time::from_millis(START));
+        Self::new(Duty::keeping(Side::Mirror, now, live), epoch, from)
+    }
+
+    /// One that begins to mix.
+    pub(super) fn owner(owner: &Owner) -> Self {
+        let grid = Grid::resumed(owner.from, due(owner.from));
+        Self::new(Duty::leading(Side::Owner, Lineage::of(owner.epoch), grid), owner.epoch, owner.from)
+    }
+
+    fn new(duty: Duty, epoch: Epoch, from: Slot) -> Self {
+        let (mut ring, mut fence) = (Ring::new(), EpochFence::default());
+        ring.fence(epoch, from);
+        fence.claimed(epoch, from);
+        Self {
+            duty,
+            claims: vec![(epoch, from)],
+            ring,
+            fence,
+            children: BTreeSet::new(),
+            counts: Counts::default(),
+            history: History::new(),
+            stage: Stage::default(),
+            room: None,
+            peer: None,
+            busy: 0,
+            state_at: 0,
+            retire_at: None,
+            packets: BTreeSet::new(),
+        }
+    }
+
+    /// The newest claim known.
+    pub(super) fn claim(&self) -> (Epoch, Slot) {
+        self.claims.last().copied().unwrap_or_default()
+    }
+
+    /// Learns of a claim, its own or another's. Returns whether it is news.
+    pub(super) fn claimed(&mut self, epoch: Epoch, from: Slot, own: bool) -> bool {
+        if epoch <= self.claim().0 {
+            return false;
+        }
+        self.claims.push((epoch, from));
+        self.ring.fence(epoch, from);
+        self.fence.claimed(epoch, from);
+        if own {
+            self.duty.become_side(Side::Owner);
+            self.duty.lead_from(from, Lineage::of(epoch));
+        } else {
+            self.duty.become_side(Side::Mirror);
+            self.duty.saw(Lineage::of(epoch));
+            if self.duty.leads().is_some() {
+                self.duty.yield_at(from);
+            }
+        }
+        true
+    }
+
+    /// Takes the room of a record: this origin decides from now on.
+    pub(super) fn take_record(&mut self, record: &Rc<Record>) {
+        self.room = Some(Room::new((**record).clone()));
+        // A decision that the record lacks has come by the old owner's stream.
+        if self.stage.version <= record.stage_version() {
+            self.set_stage(stage(record));
+        }
+    }
+
+    /// Who may speak from the next slot on.
+    pub(super) fn set_stage(&mut self, stage: Stage) {
+        if stage.version > self.stage.version {
+            self.history.push_stage(stage.clone());
+            self.stage = stage;
+        }
+    }
+
+    /// The stage after a change of the room.
+    pub(super) fn stage_of_room(&self) -> Option<Stage> {
+        self.room.as_ref().map(|room| stage(room.record()))
+    }
+
+    /// Forgets what was kept: another leads now.
+    pub(super) fn keep_anew(&mut self) {
+        self.history.clear();
+        self.history.push_stage(self.stage.clone());
+    }
+
+    /// Whether it could go on at once.
+    pub(super) fn is_ready(&self) -> bool {
+        self.duty.leads().is_some() || self.history.ready(HISTORY_SLOTS).is_ok()
+    }
+
+    /// The packets of all speakers of this number.
+    pub(super) fn take_packets(&mut self, now: Time, seq: u64) {
+        self.packets.insert(seq);
+        if self.packets.len() > PACKETS {
+            self.packets.pop_first();
+        }
+        if self.duty.leads().is_none() {
+            (0..SPEAKERS).for_each(|n| self.history.push_packet(now, &speaker(n), packet(seq)));
+        }
+    }
+
+    /// What a slot is made of: of everyone who may speak a packet, or a concealment if that has not come.
+    pub(super) fn mix(&self, slot: Slot) -> LogEntry {
+        let seq = slot.0.saturating_sub(JITTER_SLOTS);
+        let here = self.packets.contains(&seq);
+        let step = if here { Step::Packet(PacketRef { stream: 1, seq }) } else { Step::Conceal(960) };
+        let open = self.stage.seats.iter().filter(|seat| !seat.muted);
+        let voices =
+            open.map(|seat| VoiceLog { participant: seat.participant.clone(), carried: 0, steps: vec![step] });
+        LogEntry { slot, stage_version: self.stage.version, voices: voices.collect() }
+    }
+
+    /// The frame of a slot, under the epoch in force at it.
+    pub(super) fn frame(&self, slot: Slot, lineage: Lineage) -> Frame {
+        let known = self.claims.iter().rev().find(|(_, from)| slot >= *from).or(self.claims.first());
+        let epoch = known.map_or(Epoch(0), |(epoch, _)| *epoch);
+        Frame { epoch, lineage, slot, opus: Bytes::new(), captured: WallTime::default() }
+    }
+}
+
+/// How long after a claim's first slot an old owner is still there.
+pub(super) fn retires_at(from: Slot, now: u64) -> u64 {
+    (due(from) + Duration::from_millis(1_500)).as_millis().clamp(now, now + 6_000)
+}

@@ -1,0 +1,381 @@
+//! The directory of the simulated cluster: keys on leases, transactions that compare revisions, and every version of every
+//! key, so that a view is a number: how far a node has read. The rules of the transactions are those of
+//! `cluster/directory/src/{ownership,mirror}.rs`, told here a second time.
+//!
+//! It checks `OneWriter` for each room at the place where all claims and commits pass.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use stentor_ids::{Epoch, Slot};
+use stentor_pace::{Violation, check::OneWriter};
+use stentor_room::Record;
+
+use super::net::NodeIx;
+
+/// A room by its number.
+pub(super) type RoomIx = usize;
+/// A moment in the directory's history. It never goes back, also where the data does.
+pub(super) type Revision = u64;
+/// A lease.
+pub(super) type Lease = u64;
+
+/// How long a lease lasts, in milliseconds.
+pub(super) const LEASE_MS: u64 = 5_000;
+
+/// A node that is there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member {
+    pub(super) life: u32,
+    pub(super) draining: bool,
+    lease: Lease,
+}
+
+/// The owner key of a room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) node: NodeIx,
+    pub(super) epoch: Epoch,
+    pub(super) from: Slot,
+    pub(super) revision: Revision,
+    lease: Lease,
+}
+
+/// The mirror key of a room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mirror {
+    pub(super) node: NodeIx,
+    pub(super) revision: Revision,
+    lease: Lease,
+}
+
+/// The record of a room; what it says is told for those rooms only whose audio is simulated.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) epoch: Epoch,
+    pub(super) record: Option<Rc<Record>>,
+}
+
+/// The keys of one room.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keys {
+    pub(super) record: Option<Stored>,
+    pub(super) owner: Option<Owner>,
+    pub(super) mirror: Option<Mirror>,
+}
+
+/// What is asked of the directory, on the lease of who asks.
+#[derive(Debug, Clone)]
+pub(super) enum Op {
+    Register { life: u32, draining: bool },
+    Renew,
+    Claim { room: RoomIx, seen: Epoch, preempt: Option<Revision>, from: Slot },
+    Mirror { room: RoomIx, preempt: Option<Revision> },
+    Commit { room: RoomIx, epoch: Epoch, revision: Revision, record: Option<Rc<Record>> },
+    Reassert { room: RoomIx, epoch: Epoch, from: Slot, record: Option<Rc<Record>> },
+    Release { room: RoomIx, revision: Revision },
+}
+
+/// What it answers.
+#[derive(Debug, Clone)]
+pub(super) enum Reply {
+    Registered(Lease),
+    Renewed(bool),
+    Claimed(Result<(Owner, Option<Rc<Record>>), Refused>),
+    Mirrored(Result<Mirror, Refused>),
+    Committed(Result<(), Refused>),
+    Reasserted(Result<Owner, Refused>),
+}
+
+/// Somebody else holds the key, the lease is gone, or the room is not there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused;
+
+/// What changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Changed {
+    Room(RoomIx),
+    Node(NodeIx),
+}
+
+/// The directory.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) up: bool,
+    pub(super) changes: Vec<(Revision, Changed)>,
+    pub(super) revision: Revision,
+    rooms: Vec<Vec<(Revision, Keys)>>,
+    members: Vec<Vec<(Revision, Option<Member>)>>,
+    leases: BTreeMap<Lease, (NodeIx, u64)>,
+    granted: Lease,
+    /// Rooms owned, by node.
+    pub(super) load: Vec<u32>,
+    writers: Vec<OneWriter>,
+}
+
+impl Directory {
+    /// With rooms that nobody owns yet.
+    pub(super) fn new(nodes: usize, records: Vec<Option<Rc<Record>>>) -> Self {
+        let stored = |record| Some(Stored { epoch: Epoch(0), record });
+        let keys = records.into_iter().map(|record| vec![(0, Keys { record: stored(record), ..Keys::default() })]);
+        let rooms: Vec<_> = keys.collect();
+        Self {
+            up: true,
+            changes: (0..rooms.len()).map(|room| (0, Changed::Room(room))).collect(),
+            revision: 0,
+            writers: vec![OneWriter::default(); rooms.len()],
+            rooms,
+            members: vec![Vec::new(); nodes],
+            leases: BTreeMap::new(),
+            granted: 0,
+            load: vec![0; nodes],
+        }
+    }
+
+    /// A room as of a moment.
+    pub(super) fn room(&self, room: RoomIx, at: Revision) -> &Keys {
+        let versions = &self.rooms[room];
+        let known = versions.iter().rev().find(|(revision, _)| *revision <= at);
+        &known.unwrap_or(&versions[0]).1
+    }
+
+    /// A room as it is.
+    pub(super) fn now(&self, room: RoomIx) -> &Keys {
+        self.room(room, self.revision)
+    }
+
+    /// The highest epoch of a room that anybody could have seen up to a moment.
+    pub(super) fn highest_seen(&self, room: RoomIx, at: Revision) -> Epoch {
+        let known = self.rooms[room].iter().filter(|(revision, _)| *revision <= at);
+        let epochs = known.flat_map(|(_, keys)| {
+            [keys.record.as_ref().map(|stored| stored.epoch), keys.owner.map(|owner| owner.epoch)]
+        });
+        epochs.flatten().max().unwrap_or_default()
+    }
+
+    /// Who owned a room last before a moment, other than `me`.
+    pub(super) fn last_owner(&self, room: RoomIx, at: Revision, me: NodeIx) -> Option<NodeIx> {
+        let known = self.rooms[room].iter().rev().filter(|(revision, _)| *revision <= at);
+        known.filter_map(|(_, keys)| keys.owner).map(|owner| owner.node).next().filter(|node| *node != me)
+    }
+
+    /// A node as of a moment.
+    pub(super) fn member(&self, node: NodeIx, at: Revision) -> Option<Member> {
+        self.members[node].iter().rev().find(|(revision, _)| *revision <= at)?.1
+    }
+
+    /// How many rooms there are.
+    pub(super) fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
+    fn write(&mut self, room: RoomIx, keys: Keys) {
+        let before = self.rooms[room].last().and_then(|(_, keys)| keys.owner);
+        before.inspect(|owner| self.load[owner.node] -= 1);
+        keys.owner.inspect(|owner| self.load[owner.node] += 1);
+        self.rooms[room].push((self.revision, keys));
+        self.changes.push((self.revision, Changed::Room(room)));
+    }
+
+    fn write_member(&mut self, node: NodeIx, member: Option<Member>) {
+        self.members[node].push((self.revision, member));
+        self.changes.push((self.revision, Changed::Node(node)));
+    }
+
+    /// Does what a node asks on its lease.
+    pub(super) fn apply(&mut self, now: u64, node: NodeIx, lease: Lease, op: Op) -> Result<Option<Reply>, Violation> {
+        self.revision += 1;
+        let held = self.leases.contains_key(&lease);
+        Ok(Some(match op {
+            Op::Register { life, draining } => Reply::Registered(self.register(now, node, lease, life, draining)),
+            Op::Renew => {
+                self.leases.entry(lease).and_modify(|(_, ends)| *ends = now + LEASE_MS);
+                Reply::Renewed(held)
+            }
+            Op::Claim { room, seen, preempt, from } => {
+                Reply::Claimed(if held { self.claim(node, lease, room, seen, preempt, from)? } else { Err(Refused) })
+            }
+            Op::Mirror { room, preempt } => {
+                Reply::Mirrored(if held { self.mirror(node, lease, room, preempt) } else { Err(Refused) })
+            }
+            Op::Commit { room, epoch, revision, record } => {
+                Reply::Committed(self.commit(room, epoch, revision, record)?)
+            }
+            Op::Reassert { room, epoch, from, record } => {
+                let stored = Stored { epoch, record };
+                Reply::Reasserted(if held { self.reassert(node, lease, room, from, stored)? } else { Err(Refused) })
+            }
+            Op::Release { room, revision } => {
+                let mut keys = self.now(room).clone();
+                if keys.mirror.take_if(|mirror| mirror.revision == revision).is_some() {
+                    self.write(room, keys);
+                }
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn register(&mut self, now: u64, node: NodeIx, lease: Lease, life: u32, draining: bool) -> Lease {
+        let lease = if self.leases.contains_key(&lease) {
+            lease
+        } else {
+            self.granted += 1;
+            self.granted
+        };
+        self.leases.insert(lease, (node, now + LEASE_MS));
+        self.write_member(node, Some(Member { life, draining, lease }));
+        lease
+    }
+
+    fn claim(
+        &mut self,
+        node: NodeIx,
+        lease: Lease,
+        room: RoomIx,
+        seen: Epoch,
+        preempt: Option<Revision>,
+        from: Slot,
+    ) -> Result<Result<(Owner, Option<Rc<Record>>), Refused>, Violation> {
+        let mut keys = self.now(room).clone();
+        let Some(stored) = &mut keys.record else { return Ok(Err(Refused)) };
+        if keys.owner.is_some_and(|owner| preempt != Some(owner.revision)) {
+            return Ok(Err(Refused));
+        }
+        let owners = keys.owner.map_or(Epoch(0), |owner| owner.epoch);
+        let epoch = stored.epoch.max(owners).max(seen).next();
+        self.writers[room].claimed(epoch)?;
+        stored.epoch = epoch;
+        let owner = Owner { node, epoch, from, revision: self.revision, lease };
+        let record = stored.record.clone();
+        keys.owner = Some(owner);
+        keys.mirror = keys.mirror.filter(|mirror| mirror.node != node);
+        self.write(room, keys);
+        Ok(Ok((owner, record)))
+    }
+
+    fn mirror(
+        &mut self,
+        node: NodeIx,
+        lease: Lease,
+        room: RoomIx,
+        preempt: Option<Revision>,
+    ) -> Result<Mirror, Refused> {
+        let mut keys = self.now(room).clone();
+        let owned = keys.owner.is_some_and(|owner| owner.node == node);
+        if owned || keys.mirror.is_some_and(|mirror| preempt != Some(mirror.revision)) {
+            return Err(Refused);
+        }
+        let mirror = Mirror { node, revision: self.revision, lease };
+        keys.mirror = Some(mirror);
+        self.write(room, keys);
+        Ok(mirror)
+    }
+
+    fn commit(
+        &mut self,
+        room: RoomIx,
+        epoch: Epoch,
+        revision: Revision,
+        record: Option<Rc<Record>>,
+    ) -> Result<Result<(), Refused>, Violation> {
+        let mut keys = self.now(room).clone();
+        if keys.owner.is_none_or(|owner| owner.revision != revision) {
+            return Ok(Err(Refused));
+        }
+        self.writers[room].committed(epoch)?;
+        keys.record = Some(Stored { epoch, record });
+        self.write(room, keys);
+        Ok(Ok(()))
+    }
+
+    fn reassert(
+        &mut self,
+        node: NodeIx,
+        lease: Lease,
+        room: RoomIx,
+        from: Slot,
+        stored: Stored,
+    ) -> Result<Result<Owner, Refused>, Violation> {
+        let mut keys = self.now(room).clone();
+        let epoch = stored.epoch;
+        let claimed = keys.record.as_ref().map_or(Epoch(0), |stored| stored.epoch);
+        let superseded = |owner: Owner| (owner.epoch, owner.node) != (epoch, node) && owner.epoch >= epoch;
+        if claimed > epoch || keys.owner.is_some_and(superseded) {
+            return Ok(Err(Refused));
+        }
+        self.writers[room].committed(epoch)?;
+        let owner = Owner { node, epoch, from, revision: self.revision, lease };
+        (keys.record, keys.owner) = (Some(stored), Some(owner));
+        keys.mirror = keys.mirror.filter(|mirror| mirror.node != node);
+        self.write(room, keys);
+        Ok(Ok(owner))
+    }
+
+    /// Lets the leases go whose time is over, and their keys with them.
+    pub(super) fn expire(&mut self, now: u64) {
+        let over: Vec<_> =
+            self.leases.iter().filter(|(_, (_, ends))| *ends <= now).map(|(lease, _)| *lease).collect();
+        for lease in over {
+            self.end(|of| of == lease);
+        }
+    }
+
+    /// Ends leases.
+    fn end(&mut self, ends: impl Fn(Lease) -> bool) {
+        self.revision += 1;
+        self.leases.retain(|lease, _| !ends(*lease));
+        for room in 0..self.rooms.len() {
+            let keys = self.now(room);
+            let owner = keys.owner.filter(|owner| !ends(owner.lease));
+            let mirror = keys.mirror.filter(|mirror| !ends(mirror.lease));
+            if owner.is_some() != keys.owner.is_some() || mirror.is_some() != keys.mirror.is_some() {
+                let record = keys.record.clone();
+                self.write(room, Keys { record, owner, mirror });
+            }
+        }
+        for node in 0..self.members.len() {
+            if self.member(node, self.revision).is_some_and(|member| ends(member.lease)) {
+                self.write_member(node, None);
+            }
+        }
+    }
+
+    /// Comes back with all it had. A new leader gives every lease its full time.
+    pub(super) fn come_back(&mut self, now: u64) {
+        self.up = true;
+        self.leases.values_mut().for_each(|(_, ends)| *ends = now + LEASE_MS);
+    }
+
+    /// Comes back without any lease.
+    pub(super) fn come_back_without_leases(&mut self, now: u64) {
+        self.come_back(now);
+        self.end(|_| true);
+    }
+
+    /// Comes back empty.
+    pub(super) fn come_back_empty(&mut self, now: u64) {
+        self.come_back_without_leases(now);
+        for room in 0..self.rooms.len() {
+            self.write(room, Keys::default());
+        }
+    }
+
+    /// Comes back as it was at an earlier moment, and the leases of then end in their time.
+    pub(super) fn come_back_older(&mut self, now: u64, at: Revision) {
+        self.come_back_without_leases(now);
+        for room in 0..self.rooms.len() {
+            let keys = self.room(room, at).clone();
+            let leases = [keys.owner.map(|owner| (owner.lease, owner.node)), keys.mirror.map(|one| (one.lease, one.node))];
+            for (lease, node) in leases.into_iter().flatten() {
+                self.leases.insert(lease, (node, now + LEASE_MS));
+            }
+            self.write(room, keys);
+        }
+        for node in 0..self.members.len() {
+            let member = self.member(node, at);
+            if let Some(member) = member {
+                self.leases.insert(member.lease, (node, now + LEASE_MS));
+            }
+            self.write_member(node, member);
+        }
+    }
+}

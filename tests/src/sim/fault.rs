@@ -1,0 +1,227 @@
+//! What goes wrong, by name. To add a fault: a variant here, what it does in [`World::strike`], and where it may strike in
+//! `plan`.
+
+use super::{
+    message::{Message, Note},
+    net::{DIRECTORY, NodeIx},
+    world::World,
+};
+
+/// Something that goes wrong. Times in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Fault {
+    /// A process ends; its peers are told by their connections, unless its machine went with it. Another comes after `ms`.
+    Kill { who: Who, told: bool, ms: u64 },
+    /// A process stands still.
+    Pause { who: Who, ms: u64 },
+    /// A node is cut off from all others and the directory.
+    Isolate { who: Who, ms: u64 },
+    /// Nothing comes from one node to another.
+    OneWay { from: Who, to: Who, ms: u64 },
+    /// Nothing comes from one node to another, nor back.
+    Cut { from: Who, to: Who, ms: u64 },
+    /// What comes from one node to another is late by up to so much.
+    Slow { from: Who, to: Who, ms: u64, by_ms: u64 },
+    /// A node hears nothing of the directory.
+    NoDirectory { who: Who, ms: u64 },
+    /// The directory is gone for a time, and comes back in some state.
+    Outage { ms: u64, back: Back },
+    /// A node hands over what it has and ends; another process comes after `ms`.
+    Drain { who: Who, ms: u64 },
+}
+
+/// Whom it strikes: found when it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    /// The node of this number.
+    Node(NodeIx),
+    /// The owner of this room.
+    Owner(usize),
+    /// The mirror of this room.
+    Mirror(usize),
+    /// A relay that carries this room: the first, the second.
+    Relay(usize, usize),
+}
+
+/// As what the directory comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Back {
+    /// As it was.
+    Same,
+    /// Without any lease.
+    NoLeases,
+    /// Empty.
+    Empty,
+    /// As it was so much earlier, in milliseconds.
+    Older(u64),
+}
+
+impl Fault {
+    /// How long it lasts.
+    pub(super) const fn lasts_ms(&self) -> u64 {
+        match *self {
+            Self::Kill { ms, .. }
+            | Self::Pause { ms, .. }
+            | Self::Isolate { ms, .. }
+            | Self::OneWay { ms, .. }
+            | Self::Cut { ms, .. }
+            | Self::Slow { ms, .. }
+            | Self::NoDirectory { ms, .. }
+            | Self::Outage { ms, .. } => ms,
+            // Most of it is the handing over.
+            Self::Drain { ms, .. } => ms + DRAIN_MS,
+        }
+    }
+
+    /// Its name in the table of faults.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Kill { told: true, .. } => "kill",
+            Self::Kill { told: false, .. } => "kill, untold",
+            Self::Pause { .. } => "pause",
+            Self::Isolate { .. } => "isolate",
+            Self::OneWay { .. } => "one-way cut",
+            Self::Cut { .. } => "cut",
+            Self::Slow { .. } => "slow link",
+            Self::NoDirectory { .. } => "no directory for one",
+            Self::Outage { back: Back::Same, .. } => "directory gone",
+            Self::Outage { back: Back::NoLeases, .. } => "directory gone, leases lost",
+            Self::Outage { back: Back::Empty, .. } => "directory gone, wiped",
+            Self::Outage { back: Back::Older(_), .. } => "directory gone, older",
+            Self::Drain { .. } => "drain",
+        }
+    }
+}
+
+/// How long a node that drains may take.
+pub(super) const DRAIN_MS: u64 = 6_000;
+
+impl World {
+    /// Lets something go wrong.
+    pub(super) fn strike(&mut self, fault: Fault) {
+        self.note(Note::Strike(fault));
+        self.stats.struck(fault.name());
+        self.net.heal(self.now);
+        let until = self.now + fault.lasts_ms();
+        self.trouble_until = self.trouble_until.max(until);
+        match fault {
+            Fault::Kill { who, told, ms } => self.kill(who, told, ms),
+            Fault::Pause { who, .. } => {
+                if let Some(n) = self.find(who) {
+                    self.nodes[n].paused_until = until;
+                }
+            }
+            Fault::Isolate { who, .. } => {
+                if let Some(n) = self.find(who) {
+                    self.net.cut(Some(n), None, until);
+                    self.net.cut(None, Some(n), until);
+                }
+            }
+            Fault::OneWay { from, to, .. } | Fault::Cut { from, to, .. } | Fault::Slow { from, to, .. } => {
+                let (Some(from), Some(to)) = (self.find(from), self.find(to)) else { return };
+                match fault {
+                    Fault::Slow { by_ms, .. } => self.net.slow(from, to, until, by_ms),
+                    _ => self.net.cut(Some(from), Some(to), until),
+                }
+                if matches!(fault, Fault::Cut { .. }) {
+                    self.net.cut(Some(to), Some(from), until);
+                }
+            }
+            Fault::NoDirectory { who, .. } => {
+                if let Some(n) = self.find(who) {
+                    self.net.cut(Some(n), Some(DIRECTORY), until);
+                    self.net.cut(Some(DIRECTORY), Some(n), until);
+                }
+            }
+            Fault::Outage { ms, back } => self.outage(ms, back),
+            Fault::Drain { who, .. } => {
+                if let Some(n) = self.find(who) {
+                    self.nodes[n].draining = true;
+                    self.nodes[n].renew_at = 0;
+                    self.resume_in(DRAIN_MS, n);
+                }
+            }
+        }
+    }
+
+    fn find(&self, who: Who) -> Option<NodeIx> {
+        let found = match who {
+            Who::Node(n) => Some(n),
+            Who::Owner(room) => self.dir.now(room).owner.map(|owner| owner.node),
+            Who::Mirror(room) => self.dir.now(room).mirror.map(|mirror| mirror.node),
+            Who::Relay(room, place) => self.audio[room].relay(place),
+        };
+        found.filter(|n| self.nodes[*n].up)
+    }
+
+    fn kill(&mut self, who: Who, told: bool, ms: u64) {
+        if let Some(n) = self.find(who) {
+            self.end(n, told);
+            self.resume_in(ms, n);
+        }
+    }
+
+    /// A process ends.
+    fn end(&mut self, n: NodeIx, told: bool) {
+        self.nodes[n].up = false;
+        for audio in &mut self.audio {
+            audio.forget(n);
+        }
+        if told {
+            self.tell_gone(n);
+        }
+    }
+
+    /// Every connection to the process breaks.
+    fn tell_gone(&mut self, n: NodeIx) {
+        let peer = (n, self.nodes[n].life);
+        for other in 0..self.nodes.len() {
+            if other != n && self.nodes[other].up {
+                self.tell(n, other, Message::Gone { peer });
+            }
+        }
+    }
+
+    /// A node comes back, or has drained.
+    pub(super) fn resume(&mut self, n: NodeIx) {
+        if self.nodes[n].up && self.nodes[n].draining {
+            let left = self.nodes[n].control.owned.len();
+            if left > 0 && self.single {
+                self.stats.drains_given_up += 1;
+            }
+            self.end(n, true);
+            self.resume_in(2_000, n);
+            return;
+        }
+        if self.nodes[n].up {
+            return;
+        }
+        self.note(Note::Resume(n));
+        self.tell_gone(n);
+        self.nodes[n].restart();
+        for audio in &mut self.audio {
+            audio.arrive(n, self.nodes[n].roles);
+        }
+    }
+
+    fn outage(&mut self, ms: u64, back: Back) {
+        self.dir.up = false;
+        let revision = self.revision_at.iter().rev().find(|(at, _)| match back {
+            Back::Older(by) => at + by <= self.now,
+            _ => true,
+        });
+        self.dir_back = Some((self.now + ms, back, revision.map_or(0, |(_, revision)| *revision)));
+        self.owners_before = (0..self.dir.rooms()).map(|room| self.dir.now(room).owner.map(|one| one.node)).collect();
+    }
+
+    /// Brings the directory back when its time has come.
+    pub(super) fn restore(&mut self) {
+        let Some((_, back, revision)) = self.dir_back.take_if(|(at, ..)| *at <= self.now) else { return };
+        match back {
+            Back::Same => self.dir.come_back(self.now),
+            Back::NoLeases => self.dir.come_back_without_leases(self.now),
+            Back::Empty => self.dir.come_back_empty(self.now),
+            Back::Older(_) => self.dir.come_back_older(self.now, revision),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What a seed stands for: how large the world is, who is in it, and what goes wrong when.
+
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use super::{
+    fault::{Back, Fault, Who},
+    world::Roles,
+};
+
+/// From the beginning until rooms are owned, mirrored and heard.
+const WARM_UP_MS: u64 = 4_000;
+/// From when a single fault is over until the next: a lease, a claim, a mirror that is ready again.
+const CALM_MS: u64 = 9_000;
+/// From when everything is over until everything is to be as it should: a lease, the patience with a living owner, a claim.
+const QUIET_MS: u64 = 17_000;
+
+const ZONES: [&str; 3] = ["north", "south", "east"];
+
+/// A world before it begins.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) nodes: Vec<(Roles, &'static str)>,
+    pub(super) rooms: usize,
+    /// The first so many rooms have their audio simulated, slot by slot.
+    pub(super) watched: usize,
+    /// Whether faults come one at a time.
+    pub(super) single: bool,
+    pub(super) warm_up_ms: u64,
+    /// By when they strike.
+    pub(super) faults: Vec<(u64, Fault)>,
+    /// When the last fault is over, and when the world ends.
+    pub(super) healed_ms: u64,
+    pub(super) end_ms: u64,
+}
+
+impl Plan {
+    /// The world of a seed.
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = SmallRng::seed_from_u64(seed ^ 0x57E7_0125_1A0D_0001);
+        let large = seed % 50 == 49;
+        let (origins, relays, edges) = if large {
+            (random.random_range(20..60), random.random_range(10..60), random.random_range(40..200))
+        } else {
+            (random.random_range(2..7), random.random_range(0..6), random.random_range(2..6))
+        };
+        let rooms = if large { random.random_range(500..4_000) } else { random.random_range(4..40) };
+        let zones = random.random_range(1..=3);
+        let role = |n: usize| Roles {
+            origin: n < origins,
+            relay: (origins..origins + relays).contains(&n),
+            edge: n >= origins + relays,
+        };
+        let nodes: Vec<_> = (0..origins + relays + edges)
+            .map(|n| (role(n), if zones == 1 { "" } else { ZONES[n % zones] }))
+            .collect();
+        let watched = random.random_range(1..=2).min(rooms);
+        let single = random.random_bool(0.6);
+        let mut plan = Self {
+            seed,
+            nodes,
+            rooms,
+            watched,
+            single,
+            warm_up_ms: WARM_UP_MS,
+            faults: Vec::new(),
+            healed_ms: WARM_UP_MS,
+            end_ms: 0,
+        };
+        plan.draw_faults(&mut random);
+        plan.end_ms = plan.healed_ms + QUIET_MS;
+        plan
+    }
+
+    fn draw_faults(&mut self, random: &mut SmallRng) {
+        let count = random.random_range(1..=3);
+        let mut at = WARM_UP_MS;
+        for _ in 0..count {
+            at += random.random_range(0..100);
+            let fault = self.draw_fault(random);
+            self.faults.push((at, fault));
+            let over = at + fault.lasts_ms();
+            self.healed_ms = self.healed_ms.max(over);
+            at = if self.single { over + CALM_MS } else { at + random.random_range(0..2_500) };
+        }
+    }
+
+    fn draw_fault(&self, random: &mut SmallRng) -> Fault {
+        let room = random.random_range(0..self.watched);
+        let other = random.random_range(0..self.nodes.len());
+        let ms = if random.random_bool(0.5) {
+            random.random_range(10..400)
+        } else {
+            random.random_range(400..8_000)
+        };
+        let seat = |random: &mut SmallRng| match random.random_range(0..4) {
+            0 => Who::Mirror(room),
+            1 => Who::Relay(room, random.random_range(0..2)),
+            _ => Who::Owner(room),
+        };
+        // Listeners of a node that fails itself are not spared, so edges are struck only where that is not asked for.
+        let who = match random.random_range(0..4) {
+            0 if !self.single => Who::Node(other),
+            _ => seat(random),
+        };
+        let pairs = [
+            (Who::Owner(room), Who::Mirror(room)),
+            (Who::Mirror(room), Who::Owner(room)),
+            (Who::Owner(room), Who::Relay(room, 0)),
+            (Who::Mirror(room), Who::Relay(room, 1)),
+            (Who::Relay(room, 0), Who::Node(self.nodes.len() - 1)),
+            (Who::Relay(room, 1), Who::Node(self.nodes.len() - 1)),
+        ];
+        let (from, to) = pairs[random.random_range(0..pairs.len())];
+        let back = [Back::Same, Back::Same, Back::NoLeases, Back::Empty, Back::Older(random.random_range(500..6_000))];
+        match random.random_range(0..20) {
+            0..=4 => Fault::Kill { who, told: random.random_bool(0.5), ms: 2_000 + ms },
+            5..=8 => Fault::Pause { who, ms },
+            9..=10 => Fault::Isolate { who, ms },
+            11..=12 => Fault::OneWay { from, to, ms },
+            13 => Fault::Cut { from, to, ms },
+            14 => Fault::Slow { from, to, ms, by_ms: random.random_range(5..60) },
+            15 => Fault::NoDirectory { who, ms },
+            16..=17 => Fault::Drain { who: Who::Owner(room), ms: 2_000 },
+            _ => Fault::Outage { ms: 500 + ms, back: back[random.random_range(0..back.len())] },
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The simulated cluster and its time: what happens next, and to whom. Nothing here reads a clock, a thread or a hash map's
+//! order, so that a seed is a world.
+//!
+//! A node is deaf while it is paused: what comes waits, in order. A process that ended takes what was under way to it along.
+
+use std::{collections::BTreeMap, hash::{DefaultHasher, Hasher}, rc::Rc, time::Duration};
+
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use stentor_ids::{NodeId, RoomId, Slot};
+use stentor_pace::{Time, Violation, WallTime};
+use stentor_room::Record;
+
+
+use super::{
+    audio::Audio,
+    control::Control,
+    directory::{Directory, Lease, Op, Reply, Revision, RoomIx},
+    fault::Fault,
+    message::{Message, Note},
+    net::{DIRECTORY, Net, NodeIx},
+    plan::Plan,
+    stats::Stats,
+};
+
+/// When the world begins, in milliseconds: nothing is before it.
+pub(super) const START: u64 = 100_000;
+/// A step of the world, in milliseconds.
+const STEP_MS: u64 = 2;
+/// How often a node looks after its rooms, in milliseconds.
+const TURN_MS: u64 = 40;
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) id: NodeId,
+    pub(super) zone: &'static str,
+    pub(super) roles: Roles,
+    /// Which process this is.
+    pub(super) life: u32,
+    pub(super) up: bool,
+    pub(super) paused_until: u64,
+    pub(super) draining: bool,
+    pub(super) lease: Lease,
+    pub(super) renew_at: u64,
+    /// How far it has read the directory, and how far it will have at its next turn.
+    pub(super) view: Revision,
+    pub(super) unread: Revision,
+    pub(super) current: bool,
+    /// When it will notice that the directory is silent.
+    pub(super) blind_at: Option<u64>,
+    pub(super) next_turn: u64,
+    pub(super) control: Control,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Roles {
+    pub(super) origin: bool,
+    pub(super) relay: bool,
+    pub(super) edge: bool,
+}
+
+enum Event {
+    Strike(Fault),
+    Resume(NodeIx),
+    Tell { to: NodeIx, life: u32, message: Message },
+    Ask { from: NodeIx, life: u32, lease: Lease, room: RoomIx, serial: u64, op: Op },
+}
+
+/// The cluster.
+pub(super) struct World {
+    pub(super) now: u64,
+    pub(super) random: SmallRng,
+    queue: BTreeMap<(u64, u64), Event>,
+    serial: u64,
+    pub(super) nodes: Vec<Node>,
+    pub(super) net: Net,
+    pub(super) dir: Directory,
+    pub(super) rooms: Vec<RoomId>,
+    pub(super) audio: Vec<Audio>,
+    /// Whether at most one thing is wrong at a time, so that listeners are to miss nothing.
+    pub(super) single: bool,
+    /// Until when something is wrong.
+    pub(super) trouble_until: u64,
+    pub(super) stats: Stats,
+    pub(super) violations: Vec<Violation>,
+    hash: DefaultHasher,
+    trace: Option<Vec<String>>,
+}
+
+impl World {
+    /// The world of a plan; `trace` keeps what happens as text.
+    pub(super) fn new(plan: &Plan, trace: bool) -> Self {
+        let random = SmallRng::seed_from_u64(plan.seed);
+        let rooms: Vec<_> = (0..plan.rooms)
+            .map(|n| RoomId::new(format!("room-{n}")).expect("it is a name"))
+            .collect();
+        let audio: Vec<_> = (0..plan.watched).map(|room| Audio::new(room, plan)).collect();
+        let record = |room: usize| audio.get(room).map(|audio: &Audio| Rc::new(audio.first_record()));
+        let records: Vec<Option<Rc<Record>>> = (0..plan.rooms).map(record).collect();
+        let mut world = Self {
+            now: START,
+            random,
+            queue: BTreeMap::new(),
+            serial: 0,
+            nodes: plan.nodes.iter().map(|(roles, zone)| Node::new(*roles, zone)).collect(),
+            net: Net::default(),
+            dir: Directory::new(plan.nodes.len(), records),
+            rooms,
+            audio,
+            single: plan.single,
+            trouble_until: START + plan.warm_up_ms,
+            stats: Stats::of(plan),
+            violations: Vec::new(),
+            hash: DefaultHasher::new(),
+            trace: trace.then(Vec::new),
+        };
+        for n in 0..world.nodes.len() {
+            world.nodes[n].id = NodeId::new(format!("node-{n}")).expect("it is a name");
+            world.nodes[n].next_turn = START + world.random.random_range(0..TURN_MS);
+        }
+        for (at, fault) in &plan.faults {
+            world.at(START + at, Event::Strike(*fault));
+        }
+        world
+    }
+
+    /// Lets time go on until `end`, or until something is broken.
+    pub(super) fn run(&mut self, end: u64) {
+        while self.now < end && self.violations.is_empty() {
+            self.now += STEP_MS;
+            while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let event = entry.remove();
+                self.happen(event);
+            }
+            if self.dir.up && self.now % 100 == 0 {
+                self.dir.expire(self.now);
+            }
+            for n in 0..self.nodes.len() {
+                if self.nodes[n].next_turn <= self.now && self.awake(n) {
+                    self.nodes[n].next_turn = self.now + TURN_MS;
+                    self.turn(n);
+                }
+            }
+            self.play();
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Strike(fault) => self.strike(fault),
+            Event::Resume(n) => self.resume(n),
+            Event::Tell { to, life, message } => {
+                let node = &self.nodes[to];
+                if !node.up || node.life != life {
+                    return;
+                }
+                if node.paused_until > self.now {
+                    let at = node.paused_until;
+                    self.at(at, Event::Tell { to, life, message });
+                } else {
+                    self.hear(to, message);
+                }
+            }
+            Event::Ask { from, life, lease, room, serial, op } => {
+                if !self.dir.up {
+                    return;
+                }
+                match self.dir.apply(self.now, from, lease, op) {
+                    Ok(Some(reply)) => self.answer(from, life, room, serial, reply),
+                    Ok(None) => {}
+                    Err(violation) => self.broken(violation),
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, to: NodeIx, life: u32, room: RoomIx, serial: u64, reply: Reply) {
+        if let Some(delay) = self.net.delay(self.now, DIRECTORY, to, &mut self.random) {
+            let message = Message::Reply { room, serial, reply };
+            self.at(self.now + delay, Event::Tell { to, life, message });
+        }
+    }
+
+    /// Asks the directory. Gives the number of the question; the answer may never come.
+    pub(super) fn ask(&mut self, from: NodeIx, room: RoomIx, op: Op) -> u64 {
+        self.serial += 1;
+        let (serial, life, lease) = (self.serial, self.nodes[from].life, self.nodes[from].lease);
+        if let Some(delay) = self.net.delay(self.now, from, DIRECTORY, &mut self.random) {
+            self.at(self.now + delay, Event::Ask { from, life, lease, room, serial, op });
+        }
+        serial
+    }
+
+    /// Sends a message to another node, or to oneself.
+    pub(super) fn tell(&mut self, from: NodeIx, to: NodeIx, message: Message) {
+        if let Some(delay) = self.net.delay(self.now, from, to, &mut self.random) {
+            self.tell_in(delay, to, message);
+        }
+    }
+
+    /// Brings a message to a node, if its process of now is there then.
+    pub(super) fn tell_in(&mut self, delay: u64, to: NodeIx, message: Message) {
+        let life = self.nodes[to].life;
+        self.at(self.now + delay, Event::Tell { to, life, message });
+    }
+
+    /// Sees to it that a node goes on then: it comes back, or its pause is over.
+    pub(super) fn resume_in(&mut self, delay: u64, n: NodeIx) {
+        self.at(self.now + delay, Event::Resume(n));
+    }
+
+    fn at(&mut self, at: u64, event: Event) {
+        self.serial += 1;
+        self.queue.insert((at, self.serial), event);
+    }
+
+    /// Whether a node does anything now.
+    pub(super) fn awake(&self, n: NodeIx) -> bool {
+        self.nodes[n].up && self.nodes[n].paused_until <= self.now
+    }
+
+    /// Whether a node would answer another now.
+    pub(super) fn answers(&self, from: NodeIx, to: NodeIx) -> bool {
+        self.awake(to) && self.net.answers(self.now, from, to)
+    }
+
+    /// The moment, for the cores.
+    pub(super) const fn time(&self) -> Time {
+        Time::from_millis(self.now)
+    }
+
+    /// The same by the wall clock, which all nodes share here.
+    pub(super) const fn wall(&self) -> WallTime {
+        WallTime::from_millis(self.now)
+    }
+
+    /// The slot that is under way in every room: they all went live when the world began.
+    pub(super) fn slot(&self) -> Slot {
+        Slot::at(Duration::from_millis(self.now - START))
+    }
+
+    /// Any number.
+    pub(super) fn draw(&mut self) -> u64 {
+        self.random.random()
+    }
+
+    /// Writes down what happened.
+    pub(super) fn note(&mut self, note: Note) {
+        self.hash.write_u64(self.now);
+        note.fold(&mut self.hash);
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:9.3} {note:?}", (self.now - START) as f64 / 1000.0));
+        }
+    }
+
+    /// Writes down that an invariant is broken.
+    pub(super) fn broken(&mut self, violation: Violation) {
+        self.violations.push(violation);
+    }
+
+    /// The same, if it is.
+    pub(super) fn hold(&mut self, outcome: Result<(), Violation>) {
+        if let Err(violation) = outcome {
+            self.broken(violation);
+        }
+    }
+
+    /// Everything that happened, in 64 bits.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash.finish()
+    }
+
+    /// What happened, as far as it was kept.
+    pub(super) fn trace(&mut self) -> Vec<String> {
+        self.trace.take().unwrap_or_default()
+    }
+}
+
+impl Node {
+    fn new(roles: Roles, zone: &'static str) -> Self {
+        Self {
+            id: NodeId::new("node").expect("it is a name"),
+            zone,
+            roles,
+            life: 0,
+            up: true,
+            paused_until: 0,
+            draining: false,
+            lease: 0,
+            renew_at: 0,
+            view: 0,
+            unread: 0,
+            current: false,
+            blind_at: None,
+            next_turn: START,
+            control: Control::default(),
+        }
+    }
+
+    /// Another process in the place of the one that was.
+    pub(super) fn restart(&mut self) {
+        let (id, next_turn) = (self.id.clone(), self.next_turn);
+        *self = Self { id, life: self.life + 1, next_turn, ..Self::new(self.roles, self.zone) };
+    }
+}
