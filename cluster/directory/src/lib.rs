@@ -24,6 +24,7 @@ mod node;
 mod ownership;
 mod room;
 mod rooms;
+mod seen;
 mod session;
 mod store;
 mod view;

@@ -19,6 +19,7 @@ use crate::{
     Mirror, NodeRecord, Owner, Revision, Room, keys,
     keys::Key,
     room::{Written, decode_mirror, decode_owner, decode_room},
+    seen::Seen,
     store::{Change, Entry, Event, Snapshot},
 };
 
@@ -41,23 +42,14 @@ pub struct View {
     pub unreadable: u64,
     /// Who holds the seats of rooms whose record is not there or not readable.
     orphans: BTreeMap<RoomId, Seats>,
-    /// What was seen of rooms, also in histories that are gone. No more than the rooms that were ever there together in
-    /// each of them.
-    seen: BTreeMap<RoomId, Seen>,
+    /// Shared between views, as it changes with claims alone.
+    seen: Arc<Seen>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Seats {
     owner: Option<Owner>,
     mirror: Option<Mirror>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Seen {
-    /// The highest epoch of the record or an owner.
-    epoch: Epoch,
-    /// The owner of the highest epoch.
-    owner: Option<Owner>,
 }
 
 impl View {
@@ -79,7 +71,8 @@ impl View {
         if !replaced {
             // What is gone within one history was deleted.
             let Self { seen, rooms, orphans, .. } = &mut view;
-            seen.retain(|room, _| rooms.contains_key(room) || orphans.contains_key(room));
+            let there = |room: &RoomId| rooms.contains_key(room) || orphans.contains_key(room);
+            Arc::make_mut(seen).keep(there);
         }
         view
     }
@@ -100,13 +93,13 @@ impl View {
     /// gone, and is not who the view shows if the directory came back with an older state.
     #[must_use]
     pub fn last_owner(&self, room: &RoomId) -> Option<&Owner> {
-        self.seen.get(room)?.owner.as_ref()
+        self.seen.owner(room)
     }
 
     /// The highest epoch that was seen of a room, 0 if none was. Every claim of this process rises above it.
     #[must_use]
     pub fn highest_epoch(&self, room: &RoomId) -> Epoch {
-        self.seen.get(room).map_or(Epoch(0), |seen| seen.epoch)
+        self.seen.epoch(room)
     }
 
     /// Whether the view is from after a key was written, so that its absence means that it is gone.
@@ -122,7 +115,7 @@ impl View {
             Change::Delete(key) => {
                 self.remove(key);
                 if let Some(Key::Record(room)) = keys::parse(key) {
-                    self.seen.remove(&room);
+                    Arc::make_mut(&mut self.seen).forget(&room);
                 }
             }
         }
@@ -134,7 +127,7 @@ impl View {
             Some(Key::Node(id)) => self.put_node(id, entry),
             Some(Key::Record(id)) => self.put_record(id, entry),
             Some(Key::Owner(id)) => decode_owner(entry).map(|owner| {
-                self.saw(&id, owner.epoch, Some(&owner));
+                Arc::make_mut(&mut self.seen).owned(&id, &owner);
                 self.seat(&id, |seats| seats.owner = Some(owner));
             }),
             Some(Key::Mirror(id)) => {
@@ -165,7 +158,9 @@ impl View {
     fn put_record(&mut self, id: RoomId, entry: &Entry) -> Result<(), String> {
         let Seats { owner, mirror } = self.seats(&id);
         let room = decode_room(id.clone(), entry, owner, mirror)?;
-        self.saw(&id, room.epoch, None);
+        if room.epoch > self.seen.epoch(&id) {
+            Arc::make_mut(&mut self.seen).record(&id, room.epoch);
+        }
         self.orphans.remove(&id);
         self.rooms.insert(id, Arc::new(room));
         Ok(())
@@ -203,18 +198,6 @@ impl View {
             self.orphans.remove(id);
         } else {
             self.orphans.insert(id.clone(), seats);
-        }
-    }
-
-    fn saw(&mut self, id: &RoomId, epoch: Epoch, owner: Option<&Owner>) {
-        let known = self.seen.get(id).map_or(Epoch(0), |seen| seen.epoch);
-        if epoch < known || (epoch == known && owner.is_none()) {
-            return;
-        }
-        let seen = self.seen.entry(id.clone()).or_default();
-        seen.epoch = epoch;
-        if let Some(owner) = owner {
-            seen.owner = Some(owner.clone());
         }
     }
 }
