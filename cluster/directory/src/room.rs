@@ -84,7 +84,7 @@ impl MirrorKey {
     }
 }
 
-/// A moment in the directory's history by which a key was written, as [`View::shows`](crate::View::shows) compares it.
+/// A moment in the directory's history by which a key was written, as [`View::is_after`](crate::View::is_after) compares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Which of the histories that this process has seen: one that lost its data, or went back, begins another.
