@@ -14,7 +14,10 @@ use stentor_proto::{
     v1::{self, speak_request, speak_response::Message, speak_service_server::SpeakService},
 };
 use stentor_telemetry::{NodeMetrics, Packet as Outcome, Tier, propagation};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::Instrument as _;
@@ -32,6 +35,8 @@ const HELLO: Duration = Duration::from_secs(5);
 /// Messages waiting for a slow client: 1.3 s of monitor frames. Beyond it monitor frames are let go, and a client that
 /// leaves no room for an event is sent away.
 const OUTBOX: usize = 64;
+/// How long a seat is kept after the client has said its last: what an uplink holds of its packets is on its way then.
+const LAST_PACKETS: Duration = Duration::from_millis(200);
 /// How long the reason for the end may wait for a slow client.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -147,12 +152,17 @@ impl Connection {
         self.metrics.speakers(Tier::Edge).inc();
         let ended = self.serve().await;
         self.metrics.speakers(Tier::Edge).dec();
-        if let Err(fault) = ended {
-            tracing::debug!(participant = %self.claims.participant, %fault, "a speaker is sent away");
-            self.metrics.refusal(fault.code);
-            // A client that is gone does not hear it.
-            let _ = timeout(LAST_WORD, self.outbox.send(Err(status_of(&fault)))).await;
+        match ended {
+            Ok(()) => sleep(LAST_PACKETS).await,
+            Err(fault) => self.send_away(&fault).await,
         }
+    }
+
+    async fn send_away(&self, fault: &Fault) {
+        tracing::debug!(participant = %self.claims.participant, %fault, "a speaker is sent away");
+        self.metrics.refusal(fault.code);
+        // A client that is gone does not hear it.
+        let _ = timeout(LAST_WORD, self.outbox.send(Err(status_of(fault)))).await;
     }
 
     async fn serve(&mut self) -> Result<(), Fault> {

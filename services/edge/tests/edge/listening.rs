@@ -104,6 +104,7 @@ async fn slots_that_nobody_had_are_told_as_a_gap() {
         }
     }
     assert!(missing >= 5, "{missing} slots were told as missing");
+    until("the origin has counted them", || air.feed.counts().slots_filled >= missing).await;
 }
 
 #[tokio::test]

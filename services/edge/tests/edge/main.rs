@@ -8,10 +8,12 @@ mod stage;
 
 mod answers;
 mod bad_input;
+mod bans;
 mod commands;
 mod draining;
 mod events;
 mod listening;
+mod resuming;
 mod speaking;
 mod streams;
 mod tls;
