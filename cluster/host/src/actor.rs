@@ -1,31 +1,38 @@
-//! The actor of one owned room. It alone decides what the room is: commands come in as messages, go through the room's core
-//! and its ledger, and what holds is told to the feed, the edges and the media loop.
+//! The actor of one room at one of its two origins. The owner's alone decides what the room is: commands come in as
+//! messages, go through the room's core and its ledger, and what holds is told to the feed, the edges and the media loop.
+//! The mirror's keeps vigil, and becomes the owner's when the owner fails or hands the room over.
 //!
 //! | module | the actor's part |
 //! |---|---|
 //! | `actor` | messages in, each to its part; the second's tick |
 //! | `desk` | carrying out what the ledger says: commit, tell, answer |
-//! | `tenure` | staying the owner, and ceasing to be: reassert, move, retire, end |
+//! | `tenure` | staying the owner, and ceasing to be: reassert, retire, end |
+//! | `heir` | handing the room over: the heir becomes the mirror, and then the owner |
+//! | `standby` | being the mirror, and becoming the owner |
 //!
 //! Messages are bounded by who may send them: commands by the room's permits, everything else by being one at a time.
 
 use std::{sync::Arc, time::Duration};
 
 use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
-use stentor_directory::{Error, Ownership};
+use stentor_directory::{Error, Owner, Ownership};
 use stentor_ids::{Fault, NodeId};
+use stentor_link::Mirror;
 use stentor_proto::v1;
 use stentor_room::{Actor, Room};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     absence::Absence,
     command::Request,
     desk::Reply,
-    hosted::Hosted,
+    heir::Leaving,
+    hosted::{Hosted, Seat},
     ledger::{Ledger, Settled},
     media::{self, Media},
     origin::Origin,
-    tenure::{Leaving, Successor},
+    standby::Promotion,
+    tenure::Successor,
 };
 
 /// How often levels and counts are told, and failed commits tried again.
@@ -43,8 +50,24 @@ pub(crate) enum Message {
     Tick,
     /// A speaker came or went.
     Refresh,
-    /// The directory shows another owner.
+    /// The directory, or the other origin, shows another owner.
     Claimed(Successor),
+    /// The room has this mirror now, to its owner.
+    Mirrored(Option<Mirror>),
+    /// The room has this owner now, to its mirror.
+    Owned(Owner),
+    /// Another node mirrors the room, or the room needs no mirror.
+    Replaced,
+    /// The mirror has claimed the room.
+    Promoted(Promotion),
+    /// The other origin leads, keeps, or is ready, other than before.
+    PeerChanged,
+    /// The owner says that the room has ended, to its mirror.
+    OwnerEnded,
+    /// Look whether the heir is ready.
+    LookAtHeir,
+    /// Stop to mirror the room, and say when that is done.
+    StepAside(RpcReplyPort<()>),
     /// The directory shows no owner.
     Unowned,
     /// The owner key was put back, or not.
@@ -75,7 +98,15 @@ pub(crate) struct State {
     pub(crate) myself: ActorRef<Message>,
     pub(crate) ledger: Ledger<Reply>,
     pub(crate) media: Option<Media>,
+    /// The owner has started the audio.
+    pub(crate) on_air: bool,
     pub(crate) leaving: Leaving,
+    /// The room's mirror, to its owner.
+    pub(crate) mirror: Option<Mirror>,
+    /// Watches over the owner, at its mirror.
+    pub(crate) vigil: Option<AbortOnDropHandle<()>>,
+    /// Who waits for this mirror to have stepped aside.
+    pub(crate) aside: Option<RpcReplyPort<()>>,
     pub(crate) absence: Absence,
     /// The directory shows no owner; the key is to be put back.
     pub(crate) unowned: bool,
@@ -99,17 +130,27 @@ impl ractor::Actor for RoomActor {
             hosted,
             myself: myself.clone(),
             media: None,
+            on_air: false,
             leaving: Leaving::No,
+            mirror: None,
+            vigil: None,
+            aside: None,
             absence: Absence::default(),
             unowned: false,
             reasserting: false,
         };
-        if kept.restarts > 0 {
-            let steps = state.ledger.save_again();
-            state.carry_out(steps)?;
+        match kept.seat {
+            Seat::Owner(_) => {
+                if kept.restarted {
+                    let steps = state.ledger.save_again();
+                    state.carry_out(steps);
+                }
+                state.look_for_mirror();
+                state.go_on_air();
+                state.tell_status();
+            }
+            Seat::Mirror { owner, .. } => state.stand_by(&owner),
         }
-        state.go_on_air()?;
-        state.tell_status();
         myself.send_interval(TICK, || Message::Tick);
         Ok(state)
     }
@@ -121,17 +162,25 @@ impl ractor::Actor for RoomActor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Request { by, request, reply } => state.request(by, request, reply)?,
-            Message::Settled(settled) => state.settled(settled)?,
+            Message::Request { by, request, reply } => state.request(by, request, reply),
+            Message::Settled(settled) => state.settled(settled),
             Message::Media(outcome) => state.media_ended(outcome)?,
-            Message::Tick => state.tick()?,
+            Message::Tick => state.tick(),
             Message::Refresh => {
                 state.hosted.become_fresh();
                 state.tell_status();
             }
             Message::Claimed(successor) => state.claimed(successor),
+            Message::Mirrored(mirror) => state.mirrored(mirror),
+            Message::Owned(owner) => state.owned(owner),
+            Message::Replaced => state.replaced(),
+            Message::Promoted(promotion) => state.promoted(promotion),
+            Message::PeerChanged => state.peer_changed(),
+            Message::OwnerEnded => state.owner_ended(),
+            Message::LookAtHeir => state.look_at_heir(),
+            Message::StepAside(reply) => state.step_aside(reply),
             Message::Unowned => state.reassert(),
-            Message::Reasserted(outcome) => state.reasserted(outcome)?,
+            Message::Reasserted(outcome) => state.reasserted(outcome),
             Message::HandOff { to, reply } => state.hand_off(to.as_ref(), reply),
             Message::TakenOver(outcome) => state.taken_over(outcome),
             Message::Relocate => state.relocate(),
@@ -142,15 +191,17 @@ impl ractor::Actor for RoomActor {
 }
 
 impl State {
-    fn tick(&mut self) -> Result<(), ActorProcessingErr> {
+    fn tick(&mut self) {
+        if !self.hosted.is_owned() {
+            return;
+        }
         if self.unowned {
             self.reassert();
         } else {
             let steps = self.ledger.retry();
-            self.carry_out(steps)?;
+            self.carry_out(steps);
         }
-        self.clear_seats()?;
+        self.clear_seats();
         self.tell_status();
-        Ok(())
     }
 }

@@ -1,9 +1,10 @@
-//! One claim of one room: ask the former owner, claim it in the directory, run it. When a take-over names the slot and the
-//! key, the same without asking.
+//! One claim of one seat of one room. Of a room that nobody owns: ask the former owner, claim it in the directory, run it.
+//! Of a room that this node mirrors, when its owner names the slot or has failed: claim it, and leave the rest to the actor.
+//! Of a mirror's seat: claim it, and run the room as its mirror.
 
 use std::{sync::Arc, time::Duration};
 
-use stentor_directory::{Error, Ownership, Revision, Room};
+use stentor_directory::{Error, Ownership, Revision, Room, View};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
 use stentor_proto::v1;
 use stentor_room::Record;
@@ -11,7 +12,10 @@ use stentor_telemetry::Claim as Outcome;
 use tokio::time::timeout;
 
 use crate::{
+    actor::Message,
+    hosted::Seat,
     origin::{Origin, restarting},
+    standby::Promotion,
     timebase::wall,
 };
 
@@ -25,6 +29,8 @@ const ASK: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How soon to ask it again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long the view may take to show the claim of an owner that asks for a mirror.
+const VIEW: Duration = Duration::from_secs(1);
 /// How soon to claim again when the directory did not answer.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
@@ -61,8 +67,8 @@ pub(crate) async fn claim(origin: &Origin, target: Target) -> Claimed {
     }
     let Ok(record) = Record::decode(&room.record) else { return Claimed::NotYet(PATIENCE) };
     let from_slot = record.lifecycle().resume_slot(wall(), None, AHEAD).unwrap_or_default();
-    match own(origin, &room.id, Epoch(0), target.preempt, from_slot).await {
-        Ok(_) => Claimed::Won,
+    match own_and_run(origin, &target, from_slot).await {
+        Ok(()) => Claimed::Won,
         Err(Failed::Claim(Error::Lost { owner, .. })) => {
             tracing::info!(room = %room.id, node = %owner.node, epoch = %owner.epoch, "another node was faster");
             Claimed::Lost
@@ -74,45 +80,122 @@ pub(crate) async fn claim(origin: &Origin, target: Target) -> Claimed {
     }
 }
 
-/// Takes a room over from its owner, at the slot that it named.
+/// Takes over from its owner, at the slot that it named, a room that this node mirrors.
 ///
 /// # Errors
-/// `Draining` or `Overloaded` if this node takes no rooms; else what the directory answers.
+/// `Draining` or `Overloaded` if this node takes no rooms, `WrongState` if it does not mirror the room; else what the
+/// directory answers.
 pub(crate) async fn take_over(
     origin: &Arc<Origin>,
     room: &RoomId,
     request: &v1::TakeOverRequest,
 ) -> Result<v1::TakeOverResponse, Fault> {
-    let draining = origin.view.snapshot().nodes.get(&origin.me).is_some_and(|node| node.draining);
-    if draining {
-        return Err(Fault::new(Code::Draining, format!("{} is draining and takes no rooms", origin.me)));
-    }
-    if !origin.has_place() {
-        let detail = format!("{} runs {} rooms and takes no more", origin.me, origin.rooms.len());
-        return Err(Fault::new(Code::Overloaded, detail));
-    }
-    let revision = u64::try_from(request.owner_revision).map_err(|_| {
-        Fault::new(Code::InvalidArgument, format!("owner_revision is {}", request.owner_revision))
+    check_place(origin)?;
+    let running = origin.rooms.get(room).filter(|running| !running.hosted.is_owned()).ok_or_else(|| {
+        Fault::new(Code::WrongState, format!("{} does not mirror room {room}; ask it to first", origin.me))
     })?;
-    // The view may show the new key before the room runs, and the watch must not take it for one that was left behind.
-    let _claiming = origin.claiming(room).ok_or_else(|| restarting(room))?;
+    let revision = revision("owner_revision", request.owner_revision)?;
     let (seen, from_slot) = (Epoch(request.epoch), Slot(request.from_slot));
-    let ownership = own(origin, room, seen, Some(Revision(revision)), from_slot).await?;
-    Ok(v1::TakeOverResponse {
+    let (ownership, record) = promote(origin, room, seen, revision, from_slot).await?;
+    let answer = v1::TakeOverResponse {
         node: origin.me.to_string(),
         epoch: ownership.epoch().0,
         from_slot: ownership.from_slot().0,
-    })
+    };
+    // The actor is gone: then the key is left to the watch.
+    drop(running.actor.cast(Message::Promoted(Promotion { ownership, record, took: None })));
+    Ok(answer)
+}
+
+/// Mirrors a room, in place of the node whose key is at `request.mirror_revision`.
+///
+/// # Errors
+/// `Draining` or `Overloaded` if this node takes no rooms, `WrongState` if it owns the room; else what the directory
+/// answers.
+pub(crate) async fn mirror_for(
+    origin: &Arc<Origin>,
+    room: &RoomId,
+    request: &v1::MirrorRequest,
+) -> Result<v1::MirrorResponse, Fault> {
+    check_place(origin)?;
+    let answer = v1::MirrorResponse { node: origin.me.to_string() };
+    match origin.rooms.get(room) {
+        Some(running) if running.hosted.is_owned() => {
+            let detail = format!("{} owns room {room} and cannot mirror it too", origin.me);
+            return Err(Fault::new(Code::WrongState, detail));
+        }
+        Some(_) => return Ok(answer),
+        None => {}
+    }
+    let _claiming = origin.claiming(room).ok_or_else(|| restarting(room))?;
+    let epoch = Epoch(request.epoch);
+    let mut view = origin.view.clone();
+    let owned = |view: &View| view.owner(room).is_some_and(|owner| owner.epoch >= epoch);
+    let shown = timeout(VIEW, view.wait_for(owned)).await.map_err(|_| restarting(room))?;
+    let known = shown.rooms.get(room).cloned().ok_or_else(|| restarting(room))?;
+    mirror(origin, &known, revision("mirror_revision", request.mirror_revision)?).await?;
+    Ok(answer)
+}
+
+/// Claims the mirror's seat and runs the room as its mirror.
+pub(crate) async fn mirror(origin: &Origin, room: &Room, preempt: Option<Revision>) -> Result<(), Fault> {
+    let owner = room.owner.clone().ok_or_else(|| restarting(&room.id))?;
+    let record = Record::decode(&room.record)
+        .map_err(|error| Fault::new(Code::Internal, format!("room {}: {error}", room.id)))?;
+    let session = origin.session()?;
+    let key = origin.directory.mirror(&session, &room.id, preempt).await?;
+    let started = origin.start(&room.id, record, Seat::Mirror { key: key.clone(), owner }).await;
+    if let Err(fault) = started {
+        // If this fails too, the key names this node until the watch claims it over.
+        drop(origin.directory.release_mirror(key).await);
+        return Err(fault);
+    }
+    Ok(())
+}
+
+/// Claims a room that this node mirrors already, and reads its record, which nobody else writes any more.
+pub(crate) async fn promote(
+    origin: &Origin,
+    room: &RoomId,
+    seen: Epoch,
+    preempt: Option<Revision>,
+    from_slot: Slot,
+) -> Result<(Ownership, Record), Error> {
+    let ownership = own(origin, room, seen, preempt, from_slot).await?;
+    match recorded(origin, room).await {
+        Ok(record) => Ok((ownership, record)),
+        Err(error) => {
+            // If this fails too, the key names this node until the watch claims it over.
+            drop(origin.directory.release(ownership).await);
+            Err(error)
+        }
+    }
 }
 
 /// Claims a room and runs it.
+async fn own_and_run(origin: &Origin, target: &Target, from_slot: Slot) -> Result<(), Failed> {
+    let room = &target.room.id;
+    let ownership = own(origin, room, Epoch(0), target.preempt, from_slot).await.map_err(Failed::Claim)?;
+    let started = match recorded(origin, room).await {
+        Ok(record) => origin.start(room, record, Seat::Owner(ownership.clone())).await.map(drop),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(fault) = started {
+        // If this fails too, the key names this node until the watch claims it over.
+        drop(origin.directory.release(ownership).await);
+        return Err(Failed::Run(fault));
+    }
+    Ok(())
+}
+
+/// Claims a room in the directory.
 async fn own(
     origin: &Origin,
     room: &RoomId,
     seen: Epoch,
     preempt: Option<Revision>,
     from_slot: Slot,
-) -> Result<Ownership, Failed> {
+) -> Result<Ownership, Error> {
     let claimed = match origin.session() {
         Ok(session) => origin.directory.claim(&session, room, seen, preempt, from_slot).await,
         Err(error) => Err(error),
@@ -123,32 +206,42 @@ async fn own(
         Err(_) => Outcome::Failed,
     };
     origin.metrics.claims(outcome).inc();
-    let ownership = claimed.map_err(Failed::Claim)?;
+    let ownership = claimed?;
     origin.metrics.epoch_changes().inc();
     let (epoch, from_slot) = (ownership.epoch(), ownership.from_slot());
     tracing::info!(%room, %epoch, %from_slot, "the room is claimed");
-    match run(origin, ownership.clone()).await {
-        Ok(()) => Ok(ownership),
-        Err(fault) => {
-            // If this fails too, the key names this node until the watch claims it over.
-            drop(origin.directory.release(ownership).await);
-            Err(Failed::Run(fault))
-        }
-    }
+    Ok(ownership)
 }
 
-/// Runs a claimed room from its record, which nobody else writes any more.
-async fn run(origin: &Origin, ownership: Ownership) -> Result<(), Fault> {
-    let room = ownership.room().clone();
-    let found = origin.directory.get(&room).await?;
-    let found = found.ok_or_else(|| Fault::new(Code::UnknownRoom, format!("room {room} is gone")))?;
-    let record = Record::decode(&found.record)
-        .map_err(|error| Fault::new(Code::Internal, format!("room {room}: {error}")))?;
-    origin.start(record, ownership).await.map(drop)
+/// The room's record as the directory has it now.
+async fn recorded(origin: &Origin, room: &RoomId) -> Result<Record, Error> {
+    let found = origin.directory.get(room).await?;
+    let found = found.ok_or_else(|| Error::UnknownRoom { room: room.clone() })?;
+    Record::decode(&found.record)
+        .map_err(|error| Error::Unreadable { key: room.to_string(), reason: error.to_string() })
+}
+
+/// Whether this node takes one more room.
+fn check_place(origin: &Origin) -> Result<(), Fault> {
+    if origin.is_draining() {
+        return Err(Fault::new(Code::Draining, format!("{} is draining and takes no rooms", origin.me)));
+    }
+    if !origin.has_place() {
+        let detail = format!("{} runs {} rooms and takes no more", origin.me, origin.rooms.owned());
+        return Err(Fault::new(Code::Overloaded, detail));
+    }
+    Ok(())
+}
+
+/// The revision of a key that a request names; 0 for none.
+fn revision(field: &str, value: i64) -> Result<Option<Revision>, Fault> {
+    let revision =
+        u64::try_from(value).map_err(|_| Fault::new(Code::InvalidArgument, format!("{field} is {value}")))?;
+    Ok((revision > 0).then_some(Revision(revision)))
 }
 
 /// Whether the former owner answers that it runs the room.
-async fn still_runs(origin: &Origin, link_addr: &str, room: &RoomId) -> bool {
+pub(crate) async fn still_runs(origin: &Origin, link_addr: &str, room: &RoomId) -> bool {
     let answer = timeout(ASK, origin.control.probe(link_addr, Some(room))).await;
     matches!(answer, Ok(Ok(answer)) if answer.owns)
 }

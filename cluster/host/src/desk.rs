@@ -3,10 +3,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ractor::{ActorProcessingErr, RpcReplyPort};
+use ractor::RpcReplyPort;
 use stentor_directory::{Error, Revision};
 use stentor_ids::{Epoch, Fault, NodeId, Role};
-use stentor_mix::Config;
 use stentor_proto::{role_to_wire, v1};
 use stentor_room::{Actor, Command, Effect, Lifecycle, Record, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,8 +15,8 @@ use crate::{
     actor::{Message, State},
     command::{self, Request},
     ledger::{Settled, Step},
-    media::{Media, Start},
-    status,
+    media::{Begin, Media, Reign, Start},
+    status::{self, Origins},
     timebase::wall,
 };
 
@@ -33,17 +32,12 @@ pub(crate) struct Reply {
 
 impl State {
     /// Answers what only reads; the rest goes through the ledger.
-    pub(crate) fn request(
-        &mut self,
-        by: Actor,
-        request: Request,
-        reply: Reply,
-    ) -> Result<(), ActorProcessingErr> {
+    pub(crate) fn request(&mut self, by: Actor, request: Request, reply: Reply) {
         let _entered = reply.span.clone().entered();
         match request {
             Request::Do(command) => {
                 let steps = self.ledger.handle(wall(), by, command, reply);
-                self.carry_out(steps)?;
+                self.carry_out(steps);
             }
             Request::Get => self.answer(reply, Ok(())),
             Request::ListHands => {
@@ -55,18 +49,16 @@ impl State {
                 drop(reply.port.send(hands));
             }
         }
-        Ok(())
     }
 
-    pub(crate) fn settled(&mut self, settled: Settled) -> Result<(), ActorProcessingErr> {
+    pub(crate) fn settled(&mut self, settled: Settled) {
         let steps = self.ledger.settle(wall(), settled);
-        self.carry_out(steps)?;
+        self.carry_out(steps);
         self.hand_off_when_settled();
-        Ok(())
     }
 
     /// Gives up the seats of who has been without a connection for long.
-    pub(crate) fn clear_seats(&mut self) -> Result<(), ActorProcessingErr> {
+    pub(crate) fn clear_seats(&mut self) {
         let stage = self.ledger.room().record().stage();
         let speakers = &self.hosted.speakers;
         let absent =
@@ -75,23 +67,22 @@ impl State {
             let Some(seat) = self.ledger.room().record().seat(&id) else { continue };
             let by = Actor::Participant { id, name: seat.name.clone(), role: seat.role };
             // Too much to do now: the next tick tries again.
-            let Ok(permit) = self.hosted.commands.clone().try_acquire_owned() else { return Ok(()) };
+            let Ok(permit) = self.hosted.commands.clone().try_acquire_owned() else { return };
             let (port, _) = tokio::sync::oneshot::channel();
             let reply = Reply { by: by.clone(), port: port.into(), span: Span::none(), _permit: permit };
-            self.request(by, Request::Do(Command::Leave), reply)?;
+            self.request(by, Request::Do(Command::Leave), reply);
         }
-        Ok(())
     }
 
     /// Does what the ledger says, in its order.
-    pub(crate) fn carry_out(&mut self, steps: Vec<Step<Reply>>) -> Result<(), ActorProcessingErr> {
+    pub(crate) fn carry_out(&mut self, steps: Vec<Step<Reply>>) {
         let (mut told, mut ended) = (false, false);
         for step in steps {
             match step {
                 Step::Commit(record) => self.commit(record),
                 Step::Tell(effects) => {
                     told = true;
-                    ended |= self.tell(effects)?;
+                    ended |= self.tell(effects);
                 }
                 Step::Answer(to, outcome) => self.answer(to, outcome),
             }
@@ -102,54 +93,68 @@ impl State {
         if ended {
             self.end();
         }
-        Ok(())
+    }
+
+    /// The room as it is now.
+    fn status(&self) -> v1::RoomStatus {
+        let mirror = self.mirror.as_ref().map(|mirror| &mirror.node);
+        let ready = self.hosted.peer.is_ready(self.origin.timebase.now());
+        status::owned(&self.hosted, self.ledger.room(), &Origins { me: &self.origin.me, mirror, ready })
     }
 
     /// Tells everyone how the room is now.
     pub(crate) fn tell_status(&self) {
-        self.hosted.feed.set_status(Arc::new(status::owned(&self.hosted, self.ledger.room())));
+        if self.hosted.is_owned() {
+            self.hosted.feed.set_status(Arc::new(self.status()));
+        }
     }
 
     /// Starts the audio, if the room is live and it does not run yet.
-    pub(crate) fn go_on_air(&mut self) -> Result<(), ActorProcessingErr> {
+    pub(crate) fn go_on_air(&mut self) {
         let kept = self.hosted.kept();
-        let Lifecycle::Live { since } = kept.record.lifecycle() else { return Ok(()) };
-        if self.media.is_some() {
-            return Ok(());
+        let Lifecycle::Live { since } = kept.record.lifecycle() else { return };
+        if self.on_air {
+            return;
         }
+        self.on_air = true;
         let seen = self.hosted.feed.reported().map(|seen| seen.slot).max(self.hosted.newest());
         let first = kept.record.lifecycle().resume_slot(wall(), seen, 0).unwrap_or_default();
-        let first = first.max(kept.ownership.from_slot());
-        let spec = kept.record.spec();
-        let complexity = self.origin.config.complexity;
-        let config = Config { bitrate_bps: spec.bitrate_bps, complexity, ..Config::default() };
+        let slot = first.max(kept.seat.owner().from_slot);
+        let lineage = self.hosted.next_lineage();
+        let epoch = kept.seat.epoch();
+        self.hosted.feed.fence(epoch, slot);
+        tracing::info!(room = %self.hosted.id, %epoch, %lineage, first = %slot, "on the air");
+        let begin = Begin { slot, lineage, since };
+        match &self.media {
+            Some(media) => media.begin(begin),
+            None => self.start_media(Some(begin)),
+        }
+    }
+
+    /// Starts the media loop.
+    pub(crate) fn start_media(&mut self, begin: Option<Begin>) {
+        let kept = self.hosted.kept();
+        let (epoch, side, from) = (kept.seat.epoch(), kept.seat.side(), kept.seat.owner().from_slot);
         let start = Start {
-            engine: (self.origin.engines)(&self.hosted.id, config)?,
+            origin: self.origin.clone(),
             hosted: self.hosted.clone(),
+            actor: self.myself.clone(),
             stage: Arc::new(status::stage(&kept.record)),
-            epoch: kept.ownership.epoch(),
-            lineage: kept.lineage(),
-            since,
-            first,
-            timebase: self.origin.timebase,
-            metrics: self.origin.metrics.clone(),
+            reign: Reign { epoch, from, side },
+            begin,
+            peer: self.other_origin(),
         };
-        self.hosted.feed.fence(start.epoch, first);
-        tracing::info!(room = %self.hosted.id, epoch = %start.epoch, lineage = %start.lineage, %first, "on the air");
-        let myself = self.myself.clone();
-        // The actor is gone: then nobody waits for it.
-        self.media = Some(Media::start(start, move |outcome| drop(myself.cast(Message::Media(outcome)))));
-        Ok(())
+        self.media = Some(Media::start(start));
     }
 
     /// Carries effects out, and says whether the room is over with them.
-    fn tell(&mut self, effects: Vec<Effect>) -> Result<bool, ActorProcessingErr> {
+    fn tell(&mut self, effects: Vec<Effect>) -> bool {
         let record = self.ledger.room().record().clone();
         let ended = matches!(record.lifecycle(), Lifecycle::Ended { .. });
         self.hosted.keep(|kept| kept.record = record);
         for effect in effects {
             match effect {
-                Effect::LifecycleChanged => self.go_on_air()?,
+                Effect::LifecycleChanged => self.go_on_air(),
                 Effect::StageChanged { .. } => self.set_stage(self.ledger.room().record()),
                 Effect::Notify { participant, notice } => {
                     let event = status::event(&participant, notice);
@@ -162,17 +167,18 @@ impl State {
                 Effect::Commit | Effect::HandsChanged => {}
             }
         }
-        Ok(ended)
+        ended
     }
 
-    fn set_stage(&self, record: &Record) {
+    pub(crate) fn set_stage(&self, record: &Record) {
         if let Some(media) = &self.media {
             media.set_stage(Arc::new(status::stage(record)));
         }
     }
 
     fn commit(&self, record: Vec<u8>) {
-        let (origin, ownership) = (self.origin.clone(), self.hosted.ownership());
+        let Some(ownership) = self.hosted.ownership() else { return };
+        let origin = self.origin.clone();
         let myself = self.myself.clone();
         let commit = async move {
             let started = Instant::now();
@@ -196,11 +202,7 @@ impl State {
     fn reply(&self, by: &Actor) -> v1::CommandReply {
         let room = self.ledger.room();
         let role = room.record().role_of(by).unwrap_or(Role::Listener);
-        v1::CommandReply {
-            room: Some(status::owned(&self.hosted, room)),
-            hands: Vec::new(),
-            role: role_to_wire(role).into(),
-        }
+        v1::CommandReply { room: Some(self.status()), hands: Vec::new(), role: role_to_wire(role).into() }
     }
 
     fn may_list_hands(&self, by: &Actor) -> Result<(), Fault> {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use stentor_ids::{Code, Fault, RoomId};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout_at},
 };
 
-use crate::HostHandle;
+use crate::{HostHandle, actor::Message};
 
 /// Rooms that are handed over at once: enough that the second each one takes to move does not add up, few enough that the
 /// nodes that take them are not asked for everything in one moment.
@@ -30,11 +31,13 @@ pub struct DrainReport {
 }
 
 impl HostHandle {
-    /// Hands every room to another origin, and waits until the last of its slots here is out, or until `within` is over.
+    /// Hands every room that this node owns to another origin and gives up those that it mirrors, and waits until the last
+    /// of its slots here is out, or until `within` is over.
     /// The caller has said in the node's record that it drains, so that no room comes back.
     pub async fn drain(&self, within: Duration) -> DrainReport {
         let deadline = Instant::now() + within;
-        let rooms: Vec<_> = self.origin.rooms.all().into_iter().map(|room| room.hosted.id.clone()).collect();
+        let owned = self.origin.rooms.all().into_iter().filter(|room| room.hosted.is_owned());
+        let rooms: Vec<_> = owned.map(|room| room.hosted.id.clone()).collect();
         let mut waiting = rooms.clone().into_iter();
         let mut refused = Vec::new();
         let mut hand_overs = JoinSet::new();
@@ -47,11 +50,23 @@ impl HostHandle {
                 hand_overs.spawn(self.clone().hand_over(room));
             }
         }
+        self.step_aside(deadline).await;
         let gone = timeout_at(deadline, self.gone(&rooms, &refused)).await;
         if gone.is_err() {
             tracing::warn!(rooms = self.rooms(), ?within, "the drain's time is over");
         }
         self.report(&rooms, refused)
+    }
+
+    /// Mirrors nothing any more: owners find others.
+    async fn step_aside(&self, deadline: Instant) {
+        let mirrored = self.origin.rooms.all().into_iter().filter(|room| !room.hosted.is_owned());
+        let asked = mirrored.map(|room| async move {
+            let within = deadline.saturating_duration_since(Instant::now());
+            // The actor is gone, and the room with it.
+            drop(room.actor.call(Message::StepAside, Some(within)).await);
+        });
+        join_all(asked).await;
     }
 
     /// Waits until the last slots of those that were handed over are out. Those that stay are not waited for.

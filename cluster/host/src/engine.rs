@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stentor_ids::{ParticipantId, RoomId, Slot};
-use stentor_mix::{CodecError, Config, Mixer, Push, SlotOutput, SpeakerPacket, Stage};
+use stentor_mix::{CodecError, Config, History, Mixer, Push, ReplayError, SlotOutput, SpeakerPacket, Stage};
 use stentor_pace::Time;
 
 /// Turns a room's speaker packets into its audio, slot by slot. See [`Mixer`] for what each call means.
@@ -42,10 +42,28 @@ impl Engine for Mixer {
     }
 }
 
-/// Makes the engine of a room each time its audio starts.
-pub type EngineFactory = Arc<dyn Fn(&RoomId, Config) -> Result<Box<dyn Engine>, CodecError> + Send + Sync>;
+/// What an engine goes on from.
+#[derive(Debug, Clone, Copy)]
+pub struct Replay<'a> {
+    /// What was kept of the room.
+    pub history: &'a History,
+    /// When its last slot came.
+    pub at: Time,
+    /// How many slots to do again.
+    pub slots: usize,
+}
+
+/// Makes the engine of a room each time its audio starts here: from nothing, or from what was kept.
+pub type EngineFactory =
+    Arc<dyn Fn(&RoomId, Config, Option<Replay<'_>>) -> Result<Box<dyn Engine>, ReplayError> + Send + Sync>;
 
 /// The factory of real mixers.
 pub(crate) fn mixers() -> EngineFactory {
-    Arc::new(|_, config| Ok(Box::new(Mixer::new(config)?)))
+    Arc::new(|_, config, replay| {
+        let mixer = match replay {
+            Some(Replay { history, at, slots }) => Mixer::replay(config, history, at, slots)?,
+            None => Mixer::new(config)?,
+        };
+        Ok(Box::new(mixer))
+    })
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use ractor::{ActorRef, rpc::CallResult};
 use stentor_directory::{Directory, Session};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
-use stentor_link::{Carry, Feed, FollowStream, Pool, Topology, control};
+use stentor_link::{Carry, Feed, FollowStream, Journal, Pool, Topology, control};
 use stentor_pace::Time;
 use stentor_proto::v1;
 use stentor_room::Actor;
@@ -64,6 +64,7 @@ impl Host {
         session: &Arc<Session>,
         pool: Pool,
         topology: Arc<dyn Topology>,
+        journal: Journal,
         metrics: NodeMetrics,
     ) -> Result<Self, Error> {
         config.validate()?;
@@ -75,7 +76,9 @@ impl Host {
                 directory,
                 session: Arc::downgrade(session),
                 topology,
-                control: control::Client::new(pool),
+                control: control::Client::new(pool.clone()),
+                pool,
+                journal,
                 rooms: Rooms::new(metrics.rooms(Tier::Origin).clone()),
                 metrics,
                 timebase: Timebase::start(),
@@ -171,11 +174,11 @@ impl HostHandle {
         self.request(room, by, request).await
     }
 
-    /// Takes a room over from its owner at a named slot.
+    /// Takes a room that this node mirrors over from its owner, at a named slot.
     ///
     /// # Errors
-    /// `Draining` or `Overloaded` if this node takes no rooms, `NotOwner` if the key to replace is not there any more, or
-    /// what the directory answers.
+    /// `Draining` or `Overloaded` if this node takes no rooms, `WrongState` if it does not mirror the room, or what the
+    /// directory answers.
     pub async fn take_over(
         &self,
         room: &RoomId,
@@ -197,17 +200,42 @@ impl HostHandle {
         settled(room, answer)?
     }
 
-    /// What this node owns of a room: its epoch, and the newest slot it has emitted.
+    /// Mirrors a room for its owner, in place of the node that does.
+    ///
+    /// # Errors
+    /// `Draining` or `Overloaded` if this node takes no rooms, `WrongState` if it owns the room, or what the directory
+    /// answers.
+    pub async fn mirror(
+        &self,
+        room: &RoomId,
+        request: &v1::MirrorRequest,
+    ) -> Result<v1::MirrorResponse, Fault> {
+        claim::mirror_for(&self.origin, room, request).await
+    }
+
+    /// What this node owns of a room: its epoch, and the newest slot it has emitted or passed on.
     #[must_use]
     pub fn owns(&self, room: &RoomId) -> Option<(Epoch, Slot)> {
         let hosted = self.origin.rooms.get(room)?.hosted;
-        Some((hosted.epoch(), hosted.newest().unwrap_or_default()))
+        hosted.is_owned().then(|| (hosted.epoch(), hosted.newest().unwrap_or_default()))
     }
 
-    /// How many rooms run here.
+    /// Whether this node mirrors a room.
+    #[must_use]
+    pub fn mirrors(&self, room: &RoomId) -> bool {
+        self.origin.rooms.get(room).is_some_and(|running| !running.hosted.is_owned())
+    }
+
+    /// How many rooms this node owns.
     #[must_use]
     pub fn rooms(&self) -> usize {
-        self.origin.rooms.len()
+        self.origin.rooms.owned()
+    }
+
+    /// How many rooms this node mirrors.
+    #[must_use]
+    pub fn mirrored(&self) -> usize {
+        self.origin.rooms.len() - self.origin.rooms.owned()
     }
 
     /// Why a room does not run here, or the room.
@@ -272,11 +300,11 @@ fn settled<T, E>(room: &RoomId, answer: Result<CallResult<T>, E>) -> Result<T, F
 #[async_trait]
 impl Carry for HostHandle {
     async fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
-        Ok(self.running(room)?.hosted.feed.clone())
+        Ok(self.origin.hosted(room)?.feed.clone())
     }
 
     async fn follow(&self, room: &RoomId, _by: NodeId, epoch: Epoch) -> Result<FollowStream, Fault> {
-        let hosted = self.running(room)?.hosted;
+        let hosted = self.origin.hosted(room)?;
         let own = hosted.epoch();
         if own < epoch {
             let detail = format!("room {room} is at epoch {epoch} by now; this owner's is {own}");

@@ -1,5 +1,6 @@
-//! What of an owned room outlives a restart of its actor: the feed that children follow, the speakers and the edges that
-//! bring them, and what a new actor starts from. The actor writes it, links and calls read it.
+//! What of a room outlives a restart of its actor, and a change of what this node is to it: the feed that children follow,
+//! the speakers and the edges that bring them, and what a new actor starts from. The actor and the media loop write it, links
+//! and calls read it.
 
 use std::{
     collections::BTreeMap,
@@ -10,36 +11,37 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use stentor_directory::Ownership;
+use stentor_directory::{MirrorKey, Owner, Ownership};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, RoomId, Slot};
 use stentor_link::{Closed, Feed, uplink::ToEdge};
+use stentor_pace::WallTime;
+use stentor_relay::Side;
 use stentor_room::Record;
 use tokio::sync::Semaphore;
 
-use crate::{mirror::MixLog, speakers::Speakers};
+use crate::{mirror::MixLog, peer::Peer, speakers::Speakers};
 
 /// Commands of one room under way at once, speakers that come in counted. A full stage and its moderators fit; one more
 /// is refused, as its answer would take seconds.
 pub(crate) const MAX_COMMANDS: usize = 128;
 
-/// A lineage is the epoch in the upper bits and a count of restarts in the lower ones, so that it rises over all owners
-/// without any of them asking another, and leaves room for lineages that start within an epoch (a mirror's take-over is
-/// the primary's lineage + 1).
-const LINEAGE_BITS: u32 = 16;
-
-/// A room that this node owns.
+/// A room that this node owns or mirrors.
 pub(crate) struct Hosted {
     pub(crate) id: RoomId,
     pub(crate) feed: Feed,
     pub(crate) speakers: Speakers<Edge>,
     pub(crate) edges: Edges,
     pub(crate) mix_log: MixLog,
+    /// The room's other origin, as far as it is heard.
+    pub(crate) peer: Peer,
     /// One permit for each command under way.
     pub(crate) commands: Arc<Semaphore>,
     /// Levels of who is heard, in dBov.
     pub(crate) levels: Mutex<BTreeMap<ParticipantId, i8>>,
-    /// The next slot to emit, as the media loop sees it.
+    /// The next slot to emit or to pass on, as the media loop sees it.
     next: AtomicU64,
+    /// Whether the media loop mixes.
+    leads: AtomicBool,
     /// Somebody asked for a new status and the actor has not come to it yet.
     stale: AtomicBool,
     kept: Mutex<Kept>,
@@ -50,32 +52,65 @@ pub(crate) struct Hosted {
 pub(crate) struct Kept {
     /// The room as it was last told.
     pub(crate) record: Record,
-    pub(crate) ownership: Ownership,
-    /// How often the room was restarted under this ownership.
-    pub(crate) restarts: u16,
+    pub(crate) seat: Seat,
+    /// When this node took the room over from a failed owner.
+    pub(crate) taken_over: Option<WallTime>,
+    /// Whether the room is restarted: what was told may not have been committed.
+    pub(crate) restarted: bool,
 }
 
-impl Kept {
-    /// The lineage of the audio that starts now.
-    pub(crate) const fn lineage(&self) -> Lineage {
-        Lineage(self.ownership.epoch().0 << LINEAGE_BITS | self.restarts as u64)
+/// What this node is to a room.
+#[derive(Clone)]
+pub(crate) enum Seat {
+    Owner(Ownership),
+    Mirror {
+        key: MirrorKey,
+        /// Whom it mirrors.
+        owner: Owner,
+    },
+}
+
+impl Seat {
+    /// The epoch under which this node works for the room.
+    pub(crate) const fn epoch(&self) -> Epoch {
+        match self {
+            Self::Owner(ownership) => ownership.epoch(),
+            Self::Mirror { owner, .. } => owner.epoch,
+        }
+    }
+
+    /// Which lineages this node may begin.
+    pub(crate) const fn side(&self) -> Side {
+        match self {
+            Self::Owner(_) => Side::Owner,
+            Self::Mirror { .. } => Side::Mirror,
+        }
+    }
+
+    /// The node that owns the room.
+    pub(crate) fn owner(&self) -> &Owner {
+        match self {
+            Self::Owner(ownership) => ownership.owner(),
+            Self::Mirror { owner, .. } => owner,
+        }
     }
 }
 
 impl Hosted {
-    pub(crate) fn new(record: Record, ownership: Ownership) -> Self {
-        let id = ownership.room().clone();
+    pub(crate) fn new(id: RoomId, record: Record, seat: Seat) -> Self {
         Self {
             feed: Feed::new(id.clone()),
             id,
             speakers: Speakers::new(),
             edges: Edges::default(),
             mix_log: MixLog::new(),
+            peer: Peer::default(),
             commands: Arc::new(Semaphore::new(MAX_COMMANDS)),
             levels: Mutex::default(),
             next: AtomicU64::new(0),
+            leads: AtomicBool::new(false),
             stale: AtomicBool::new(false),
-            kept: Mutex::new(Kept { record, ownership, restarts: 0 }),
+            kept: Mutex::new(Kept { record, seat, taken_over: None, restarted: false }),
         }
     }
 
@@ -83,35 +118,60 @@ impl Hosted {
         self.kept.lock().clone()
     }
 
-    pub(crate) fn ownership(&self) -> Ownership {
-        self.kept.lock().ownership.clone()
-    }
-
-    /// The lineage that the room is emitted under, or is about to be.
-    pub(crate) fn lineage(&self) -> Lineage {
-        self.feed.lineage().max(self.kept.lock().lineage())
-    }
-
     pub(crate) fn keep(&self, change: impl FnOnce(&mut Kept)) {
         change(&mut self.kept.lock());
     }
 
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.kept.lock().ownership.epoch()
+    pub(crate) fn seat(&self) -> Seat {
+        self.kept.lock().seat.clone()
     }
 
-    /// The slot that was emitted last.
+    /// The right to commit, if this node owns the room.
+    pub(crate) fn ownership(&self) -> Option<Ownership> {
+        match &self.kept.lock().seat {
+            Seat::Owner(ownership) => Some(ownership.clone()),
+            Seat::Mirror { .. } => None,
+        }
+    }
+
+    pub(crate) fn is_owned(&self) -> bool {
+        matches!(self.kept.lock().seat, Seat::Owner(_))
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.kept.lock().seat.epoch()
+    }
+
+    /// The lineage under which audio that starts here now is emitted.
+    pub(crate) fn next_lineage(&self) -> Lineage {
+        let (seat, seen) = (self.seat(), self.feed.lineage());
+        let first = Lineage::of(seat.epoch());
+        if seen < first { first } else { seat.side().after(seen) }
+    }
+
+    /// The slot that was emitted or passed on last.
     pub(crate) fn newest(&self) -> Option<Slot> {
         self.next.load(Relaxed).checked_sub(1).map(Slot)
     }
 
-    pub(crate) fn emitted(&self, slot: Slot) {
-        self.next.store(slot.next().0, Relaxed);
+    /// A slot was emitted or passed on.
+    pub(crate) fn passed(&self, slot: Slot) {
+        self.next.fetch_max(slot.next().0, Relaxed);
+    }
+
+    /// Whether this origin mixes; else it passes on what the other one mixes.
+    pub(crate) fn leads(&self) -> bool {
+        self.leads.load(Relaxed)
+    }
+
+    pub(crate) fn set_leads(&self, leads: bool) {
+        self.leads.store(leads, Relaxed);
     }
 
     /// The room is not here any more: followers are told why, edges and speakers are let go.
     pub(crate) fn close(&self, closed: Closed) {
         self.feed.close(closed);
+        self.mix_log.close();
         self.edges.clear();
         self.speakers.retain(|_| false);
     }
@@ -180,6 +240,11 @@ impl Edges {
     /// this node again is refused there, and looks for the owner until there is one.
     pub(crate) fn look_elsewhere(&self, me: &NodeId, epoch: Epoch) {
         self.moved(me, epoch);
+    }
+
+    /// Tells every edge which node mirrors the room.
+    pub(crate) fn mirror_changed(&self, mirror: &Option<NodeId>) {
+        self.each(|edge| edge.mirror_changed(mirror));
     }
 
     /// Tells every edge that the room has ended.

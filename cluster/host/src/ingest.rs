@@ -15,7 +15,7 @@ use crate::{
     HostHandle,
     command::Request,
     hosted::{Edge, Hosted},
-    origin::restarting,
+    origin::{mirrored_only, restarting},
     speakers::{Laned, MAX_SPEAKERS, Shut},
     timebase::wall,
 };
@@ -23,10 +23,10 @@ use crate::{
 #[async_trait]
 impl Ingest for HostHandle {
     async fn open(&self, opening: Opening) -> Result<Opened, Fault> {
-        let Opening { room, edge, epoch, edge_side, .. } = opening;
-        let hosted = self.running(&room)?.hosted;
+        let Opening { room, edge, epoch, mirror, edge_side } = opening;
+        let hosted = if mirror { self.origin.hosted(&room)? } else { self.running(&room)?.hosted };
         let own = hosted.epoch();
-        if own < epoch {
+        if own < epoch && !mirror {
             let detail = format!("{edge} has seen epoch {epoch} of room {room}; this owner's is {own}");
             return Err(Fault::new(Code::NotOwner, detail));
         }
@@ -44,13 +44,32 @@ struct Session {
     edge: Edge,
 }
 
+impl Session {
+    /// The seat that a participant has, or is given.
+    async fn seat(&self, by: Actor, participant: &ParticipantId) -> Result<(Role, bool), Fault> {
+        let reply = self.handle.request(&self.hosted.id, by, Request::Do(Command::Join)).await?;
+        seat(reply.room.as_ref(), participant)
+    }
+
+    /// The same at the mirror, which gives no seat, and takes the packets of those whom the owner gave one.
+    fn seat_seen(&self, participant: &ParticipantId, stream: u64) -> Result<(Role, bool), Fault> {
+        if stream == 0 {
+            return Err(mirrored_only(&self.hosted.id, &self.hosted.seat().owner().node));
+        }
+        seat(self.hosted.feed.status().as_deref(), participant)
+    }
+}
+
 #[async_trait]
 impl IngestSession for Session {
     async fn attach(&self, speaker: Speaker, stream: u64) -> Result<Attached, Fault> {
         let Speaker { participant, name, role, monitor } = speaker;
         let by = Actor::Participant { id: participant.clone(), name, role };
-        let reply = self.handle.request(&self.hosted.id, by, Request::Do(Command::Join)).await?;
-        let (role, muted) = seat(&reply, &participant)?;
+        let (role, muted) = if self.hosted.is_owned() {
+            self.seat(by, &participant).await?
+        } else {
+            self.seat_seen(&participant, stream)?
+        };
         let stream = self
             .hosted
             .speakers
@@ -93,9 +112,9 @@ fn lane(hosted: &Hosted, now: Time, packet: Packet) -> Option<Outcome> {
     }
 }
 
-/// The role and mute of a participant that has joined.
-fn seat(reply: &v1::CommandReply, participant: &ParticipantId) -> Result<(Role, bool), Fault> {
-    let stage = reply.room.as_ref().map_or(&[][..], |room| &room.stage);
+/// The role and mute of a participant that has a seat.
+fn seat(room: Option<&v1::RoomStatus>, participant: &ParticipantId) -> Result<(Role, bool), Fault> {
+    let stage = room.map_or(&[][..], |room| &room.stage);
     let seat = stage.iter().find(|seat| seat.id == participant.as_str());
     let seat = seat.ok_or_else(|| Fault::from(Refusal::NoSeat(participant.clone())))?;
     Ok((role_from_wire(seat.role)?.unwrap_or(Role::Speaker), seat.muted))

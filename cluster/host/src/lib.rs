@@ -1,4 +1,4 @@
-//! The rooms of an origin: an actor each under supervision, a media loop beside it, claims and hand-off.
+//! The rooms of an origin, owned or mirrored: an actor each under supervision, a media loop beside it, claims and hand-off.
 //!
 //! This crate alone sees both the directory and the links. What a room decides is in `stentor-room`, how it sounds in
 //! `stentor-mix`, who should own it in `stentor-placement`; here these are driven.
@@ -7,13 +7,14 @@
 //! |---|---|
 //! | `host`, `drain` | the driver, the handle, leaving |
 //! | `topology` | the directory's view, as links see it |
-//! | `watch`, `claims`, `claim` | which rooms to claim, when, and claiming one |
+//! | `watch`, `claim` | which seats of which rooms to claim, and claiming one |
 //! | `supervisor` | restarts rooms that fail |
-//! | `actor`, `desk`, `tenure` | the room actor |
+//! | `actor`, `desk`, `tenure`, `heir` | the room actor: the owner's part |
+//! | `standby`, `vigil` | the same: the mirror's part |
 //! | `ledger`, `command`, `status`, `absence` | its pure parts: order of commands and commits, wire to domain and back |
-//! | `hosted`, `speakers`, `rooms` | what links and calls reach without the actor |
-//! | `media`, `clock`, `engine` | the audio of a live room |
-//! | `ingest`, `mirror` | speakers in, mix log out |
+//! | `hosted`, `speakers`, `peer`, `rooms` | what links and calls reach without the actor |
+//! | `media`, `engine` | the audio of a room at one of its two origins |
+//! | `ingest`, `mirror` | speakers in; what the two origins tell each other |
 //!
 //! Invariants: `OneWriter` (a room is committed only under its owner's fence), `RoleGate` (a change of the stage holds from
 //! the next slot), slots and lineages only rise, and nothing that a peer can send fast passes a mailbox.
@@ -21,14 +22,13 @@
 mod absence;
 mod actor;
 mod claim;
-mod claims;
-mod clock;
 mod command;
 mod config;
 mod desk;
 mod drain;
 mod engine;
 mod error;
+mod heir;
 mod host;
 mod hosted;
 mod ingest;
@@ -36,18 +36,21 @@ mod ledger;
 mod media;
 mod mirror;
 mod origin;
+mod peer;
 mod rooms;
 mod speakers;
+mod standby;
 mod status;
 mod supervisor;
 mod tenure;
 mod timebase;
 mod topology;
+mod vigil;
 mod watch;
 
 pub use config::Config;
 pub use drain::DrainReport;
-pub use engine::{Engine, EngineFactory};
+pub use engine::{Engine, EngineFactory, Replay};
 pub use error::Error;
 pub use host::{Host, HostHandle};
 pub use topology::Topology;

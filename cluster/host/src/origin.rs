@@ -2,25 +2,24 @@
 //! metrics, and the rooms themselves.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use ractor::ActorRef;
-use stentor_directory::{Directory, NodeRole, Ownership, Session, View, ViewHandle};
+use stentor_directory::{Directory, NodeRole, Session, View, ViewHandle};
 use stentor_ids::{Code, Fault, NodeId, RoomId};
-use stentor_link::{Topology, control};
-use stentor_placement::Candidate;
+use stentor_link::{Journal, Mirror, Pool, Topology, control};
+use stentor_placement::{Candidate, Claims};
 use stentor_room::Record;
 use stentor_telemetry::NodeMetrics;
 
 use crate::{
     Config,
-    claims::Claims,
     engine::EngineFactory,
-    hosted::Hosted,
+    hosted::{Hosted, Seat},
     rooms::{Rooms, Running},
     supervisor,
     timebase::Timebase,
@@ -40,7 +39,9 @@ pub(crate) struct Origin {
     pub(crate) session: Weak<Session>,
     pub(crate) view: ViewHandle,
     pub(crate) topology: Arc<dyn Topology>,
+    pub(crate) pool: Pool,
     pub(crate) control: control::Client,
+    pub(crate) journal: Journal,
     pub(crate) metrics: NodeMetrics,
     pub(crate) timebase: Timebase,
     pub(crate) engines: EngineFactory,
@@ -57,9 +58,26 @@ impl Origin {
         self.session.upgrade().ok_or(stentor_directory::Error::LeaseGone)
     }
 
-    /// Whether this node may take a room on.
+    /// Whether this node may own one more room.
     pub(crate) fn has_place(&self) -> bool {
-        self.rooms.len() < self.config.max_rooms as usize
+        self.rooms.owned() < self.config.max_rooms as usize
+    }
+
+    /// Whether this node may mirror one more room. It may come to own all of them.
+    pub(crate) fn may_mirror(&self) -> bool {
+        self.rooms.len() < 2 * self.config.max_rooms as usize
+    }
+
+    /// Where a node is reached, if it lives.
+    pub(crate) fn place_of(&self, node: &NodeId) -> Option<Mirror> {
+        let peers = self.topology.peers();
+        let peer = peers.iter().find(|peer| peer.id == *node)?;
+        Some(Mirror { node: node.clone(), link_addr: peer.link_addr.clone() })
+    }
+
+    /// Whether this node is leaving.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.view.snapshot().nodes.get(&self.me).is_some_and(|node| node.draining)
     }
 
     /// Marks a room as being claimed, for as long as the mark lives. `None` if it is already.
@@ -68,17 +86,31 @@ impl Origin {
         new.then(|| Claiming { origin: self.clone(), room: room.clone() })
     }
 
-    /// A room that runs here.
+    /// A room that this node owns.
     ///
     /// # Errors
-    /// Why it does not, and where it does as far as this node knows.
+    /// Why it does not, and who does as far as this node knows.
     pub(crate) fn running(&self, room: &RoomId) -> Result<Running, Fault> {
-        self.rooms.get(room).ok_or_else(|| self.elsewhere(room))
+        let running = self.rooms.get(room).filter(|running| running.hosted.is_owned());
+        running.ok_or_else(|| self.elsewhere(room))
     }
 
-    /// Runs a room that this node has just come to own.
-    pub(crate) async fn start(&self, record: Record, ownership: Ownership) -> Result<Arc<Hosted>, Fault> {
-        let hosted = Arc::new(Hosted::new(record, ownership));
+    /// A room that this node owns or mirrors.
+    ///
+    /// # Errors
+    /// As [`running`](Self::running).
+    pub(crate) fn hosted(&self, room: &RoomId) -> Result<Arc<Hosted>, Fault> {
+        self.rooms.get(room).map(|running| running.hosted).ok_or_else(|| self.elsewhere(room))
+    }
+
+    /// Runs a room that this node has just come to own or to mirror.
+    pub(crate) async fn start(
+        &self,
+        room: &RoomId,
+        record: Record,
+        seat: Seat,
+    ) -> Result<Arc<Hosted>, Fault> {
+        let hosted = Arc::new(Hosted::new(room.clone(), record, seat));
         let supervisor = self.supervisor.get().ok_or_else(stopped)?;
         let start = |reply| supervisor::Message::Start { hosted: hosted.clone(), reply };
         match ractor::call!(supervisor, start) {
@@ -123,7 +155,23 @@ impl Drop for Claiming {
 /// The origins of a view.
 pub(crate) fn origins(view: &View) -> Vec<Candidate<'_>> {
     let origins = view.nodes.values().filter(|node| node.roles.has(NodeRole::Origin));
-    origins.map(|node| Candidate { draining: node.draining, ..Candidate::new(&node.id) }).collect()
+    let owned = owned(view);
+    let mut candidates = Vec::new();
+    for node in origins {
+        let load = owned.get(&node.id).copied().unwrap_or_default();
+        let (draining, zone, weight) = (node.draining, node.zone.as_str(), node.capacity);
+        candidates.push(Candidate { draining, zone, weight, load, ..Candidate::new(&node.id) });
+    }
+    candidates
+}
+
+/// How many rooms each node owns.
+pub(crate) fn owned(view: &View) -> BTreeMap<&NodeId, u32> {
+    let mut owned = BTreeMap::new();
+    for owner in view.rooms.values().filter_map(|room| room.owner.as_ref()) {
+        *owned.entry(&owner.node).or_default() += 1;
+    }
+    owned
 }
 
 /// The room is between two lives of its actor.
@@ -134,6 +182,12 @@ pub(crate) fn restarting(room: &RoomId) -> Fault {
 /// The room goes, or has gone, to another node.
 pub(crate) fn moved(room: &RoomId, to: &NodeId) -> Fault {
     Fault::new(Code::NotOwner, format!("room {room} is moving to {to}")).retry_after(SOON)
+}
+
+/// The room is only mirrored here.
+pub(crate) fn mirrored_only(room: &RoomId, owner: &NodeId) -> Fault {
+    Fault::new(Code::NotOwner, format!("room {room} is run by {owner}, and only mirrored here"))
+        .retry_after(SOON)
 }
 
 fn no_owner(room: &RoomId, wait: Duration) -> Fault {

@@ -57,6 +57,11 @@ impl Rooms {
         self.running.read().values().cloned().collect()
     }
 
+    /// How many this node owns.
+    pub(crate) fn owned(&self) -> usize {
+        self.running.read().values().filter(|running| running.hosted.is_owned()).count()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.running.read().len()
     }

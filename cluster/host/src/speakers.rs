@@ -93,7 +93,10 @@ impl<L: Clone> Speakers<L> {
             (asked, Some(before)) if asked < before => return Err(Shut::Replaced),
             (asked, _) => asked,
         };
-        inner.lanes.insert(who.clone(), Lane { stream, monitor, link, packets: VecDeque::new() });
+        // The same connection by another way, as when its mirror becomes the owner: what it has sent is not lost.
+        let packets = inner.lanes.remove(who).filter(|lane| lane.stream == stream).map(|lane| lane.packets);
+        let packets = packets.unwrap_or_default();
+        inner.lanes.insert(who.clone(), Lane { stream, monitor, link, packets });
         inner.version += 1;
         Ok(stream)
     }

@@ -1,7 +1,7 @@
 //! A room as it is told to everyone, from its record alone or from its owner.
 
 use stentor_directory::Owner;
-use stentor_ids::ParticipantId;
+use stentor_ids::{NodeId, ParticipantId};
 use stentor_mix::{Seat as MixSeat, Stage};
 use stentor_proto::{role_to_wire, v1};
 use stentor_room::{Lifecycle, Notice, Record, Room, Seat, Spec, Visibility};
@@ -32,19 +32,35 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
     }
 }
 
+/// What the owner knows of the room's two origins.
+pub(crate) struct Origins<'a> {
+    pub(crate) me: &'a NodeId,
+    pub(crate) mirror: Option<&'a NodeId>,
+    /// Whether the mirror could go on at once.
+    pub(crate) ready: bool,
+}
+
 /// The room as its owner sees it.
-pub(crate) fn owned(hosted: &Hosted, room: &Room) -> v1::RoomStatus {
-    let (record, ownership) = (room.record(), hosted.ownership());
+pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::RoomStatus {
+    let (record, kept) = (room.record(), hosted.kept());
     let levels = hosted.levels.lock();
     let level = |id: &ParticipantId| levels.get(id).map_or(SILENT_DBOV, |level| i32::from(*level));
     let seat = |seat: &Seat| participant(seat, hosted.speakers.is_connected(&seat.id), level(&seat.id));
+    let leader =
+        if hosted.leads() { Some(origins.me) } else { origins.mirror.filter(|_| hosted.peer.leads()) };
+    let banned = record.rulings().iter().filter(|(_, ruling)| ruling.banned);
     v1::RoomStatus {
-        lineage: hosted.lineage().0,
+        mirror: origins.mirror.map(ToString::to_string).unwrap_or_default(),
+        mirror_ready: origins.ready && origins.mirror.is_some(),
+        leader: leader.map(ToString::to_string).unwrap_or_default(),
+        lineage: hosted.feed.lineage().0,
         slot: hosted.newest().unwrap_or_default().0,
         stage: record.stage().iter().map(seat).collect(),
         count: Some(hosted.feed.counts()),
         hands: u32::try_from(room.hands().len()).unwrap_or(u32::MAX),
-        ..recorded(hosted.id.as_str(), record, Some(ownership.owner()))
+        last_takeover_ms: kept.taken_over.map_or(0, |at| signed(at.as_millis())),
+        banned: banned.map(|(id, _)| id.to_string()).collect(),
+        ..recorded(hosted.id.as_str(), record, Some(kept.seat.owner()))
     }
 }
 

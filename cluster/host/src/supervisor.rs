@@ -14,10 +14,11 @@ use stentor_directory::Error;
 use stentor_ids::{Code, Fault};
 use stentor_link::Closed;
 use stentor_pace::Time;
+use stentor_placement::SeatKind;
 
 use crate::{
     actor::{Args, RoomActor},
-    hosted::Hosted,
+    hosted::{Hosted, Seat},
     origin::Origin,
     rooms::Running,
 };
@@ -152,7 +153,7 @@ impl State {
         if allowed {
             tracing::error!(%room, error, "the room failed and is restarted from its record");
             self.origin.metrics.room_restarts().inc();
-            child.hosted.keep(|kept| kept.restarts = kept.restarts.saturating_add(1));
+            child.hosted.keep(|kept| kept.restarted = true);
         } else {
             tracing::error!(%room, error, "the room failed {RESTARTS} times within {WINDOW:?} and is given up");
         }
@@ -161,7 +162,8 @@ impl State {
 
     fn give_up(&self, child: Child) {
         let Child { hosted, .. } = child;
-        self.origin.claims.lock().shun(hosted.id.clone(), self.origin.timebase.now() + SHUN);
+        let seat = if hosted.is_owned() { SeatKind::Owner } else { SeatKind::Mirror };
+        self.origin.claims.lock().shun(hosted.id.clone(), seat, self.origin.timebase.now() + SHUN);
         self.origin.rooms.remove(&hosted);
         hosted.edges.look_elsewhere(&self.origin.me, hosted.epoch());
         hosted.close(Closed::Moved);
@@ -170,10 +172,14 @@ impl State {
     }
 }
 
-/// Gives up the owner key.
+/// Gives up the key of this node's seat.
 pub(crate) async fn release(origin: &Origin, hosted: &Hosted) {
     for _ in 0..RELEASE_TRIES {
-        match origin.directory.release(hosted.ownership()).await {
+        let released = match hosted.seat() {
+            Seat::Owner(ownership) => origin.directory.release(ownership).await,
+            Seat::Mirror { key, .. } => origin.directory.release_mirror(key).await,
+        };
+        match released {
             Err(error @ Error::Unavailable { .. }) => {
                 tracing::warn!(room = %hosted.id, %error, "the room could not be released yet");
             }

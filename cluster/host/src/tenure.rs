@@ -142,7 +142,7 @@ impl State {
     }
 
     /// Commits nothing more, and goes on up to the successor's first slot.
-    fn retire(&mut self, successor: Successor) {
+    pub(crate) fn retire(&mut self, successor: Successor) {
         tracing::info!(
             room = %self.hosted.id, to = %successor.node, epoch = %successor.epoch,
             from_slot = %successor.from_slot, "the room goes to another node"

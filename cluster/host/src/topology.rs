@@ -1,17 +1,18 @@
 //! The directory's view as links see the cluster. Knows no link and no room actor.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 use stentor_directory::{NodeRecord, NodeRole, Roles, View, ViewHandle};
 use stentor_ids::{NodeId, RoomId};
 use stentor_link::{Mirror, Owner, Peer};
+use stentor_placement::Candidate;
 use stentor_proto::v1;
 use stentor_room::Record;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::status;
+use crate::{origin::owned, status};
 
 /// The cluster as the directory shows it. Must be made within a tokio runtime.
 pub struct Topology {
@@ -28,16 +29,11 @@ impl Topology {
     /// Follows the view for a node with these roles.
     #[must_use]
     pub fn new(view: ViewHandle, roles: Roles) -> Self {
+        let knows_rooms = roles.iter().any(|role| role != NodeRole::Edge);
         let (changes, changed) = watch::channel(0);
-        let peers = Arc::new(Mutex::new(peers(&view.snapshot())));
-        let follower = tokio::spawn(follow(view.clone(), peers.clone(), changes));
-        Self {
-            view,
-            knows_rooms: roles.iter().any(|role| role != NodeRole::Edge),
-            peers,
-            changed,
-            _follower: AbortOnDropHandle::new(follower),
-        }
+        let peers = Arc::new(Mutex::new(peers(&view.snapshot(), knows_rooms)));
+        let follower = tokio::spawn(follow(view.clone(), knows_rooms, peers.clone(), changes));
+        Self { view, knows_rooms, peers, changed, _follower: AbortOnDropHandle::new(follower) }
     }
 }
 
@@ -53,8 +49,14 @@ impl stentor_link::Topology for Topology {
         owner(&self.view.snapshot(), room)
     }
 
-    fn mirror(&self, _room: &RoomId) -> Option<Mirror> {
-        None
+    fn mirror(&self, room: &RoomId) -> Option<Mirror> {
+        if !self.knows_rooms {
+            return None;
+        }
+        let view = self.view.snapshot();
+        let node = view.rooms.get(room)?.mirror.as_ref()?.node.clone();
+        let link_addr = view.nodes.get(&node)?.link_addr.clone();
+        Some(Mirror { node, link_addr })
     }
 
     fn status(&self, room: &RoomId) -> Option<v1::RoomStatus> {
@@ -69,6 +71,21 @@ impl stentor_link::Topology for Topology {
     }
 }
 
+/// The origins, as placement sees them.
+pub(crate) fn candidates(peers: &[Peer]) -> Vec<Candidate<'_>> {
+    peers.iter().filter(|peer| peer.origin).map(candidate).collect()
+}
+
+/// The relays, as placement sees them.
+pub(crate) fn relays(peers: &[Peer]) -> Vec<Candidate<'_>> {
+    peers.iter().filter(|peer| peer.relay).map(candidate).collect()
+}
+
+fn candidate(peer: &Peer) -> Candidate<'_> {
+    let Peer { id, draining, zone, capacity, rooms, .. } = peer;
+    Candidate { draining: *draining, zone, weight: *capacity, load: *rooms, ..Candidate::new(id) }
+}
+
 /// Who owns a room, if its owner lives.
 pub(crate) fn owner(view: &View, room: &RoomId) -> Option<Owner> {
     let owner = view.rooms.get(room)?.owner.as_ref()?;
@@ -76,10 +93,15 @@ pub(crate) fn owner(view: &View, room: &RoomId) -> Option<Owner> {
     Some(Owner { node: owner.node.clone(), link_addr, epoch: owner.epoch, from_slot: owner.from_slot })
 }
 
-async fn follow(mut view: ViewHandle, known: Arc<Mutex<Arc<Vec<Peer>>>>, changes: watch::Sender<u64>) {
+async fn follow(
+    mut view: ViewHandle,
+    knows_rooms: bool,
+    known: Arc<Mutex<Arc<Vec<Peer>>>>,
+    changes: watch::Sender<u64>,
+) {
     loop {
         let view = view.changed().await;
-        let now = peers(&view);
+        let now = peers(&view, knows_rooms);
         let mut known = known.lock();
         if *known != now {
             *known = now;
@@ -89,11 +111,13 @@ async fn follow(mut view: ViewHandle, known: Arc<Mutex<Arc<Vec<Peer>>>>, changes
     }
 }
 
-fn peers(view: &View) -> Arc<Vec<Peer>> {
+fn peers(view: &View, knows_rooms: bool) -> Arc<Vec<Peer>> {
+    let owned = if knows_rooms { owned(view) } else { BTreeMap::new() };
+    let peer = |node: &NodeRecord| peer(node, owned.get(&node.id).copied().unwrap_or_default());
     Arc::new(view.nodes.values().map(|node| peer(node)).collect())
 }
 
-fn peer(node: &NodeRecord) -> Peer {
+fn peer(node: &NodeRecord, rooms: u32) -> Peer {
     Peer {
         id: NodeId::clone(&node.id),
         origin: node.roles.has(NodeRole::Origin),
@@ -105,6 +129,6 @@ fn peer(node: &NodeRecord) -> Peer {
         public_addr: node.public_addr.clone().unwrap_or_default(),
         draining: node.draining,
         capacity: node.capacity,
-        rooms: 0,
+        rooms,
     }
 }

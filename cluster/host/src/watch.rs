@@ -7,17 +7,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use stentor_directory::{LeaseId, Revision, Session, SessionState, View};
+use stentor_directory::{LeaseId, Revision, Room, Session, SessionState, View};
 use stentor_ids::{NodeId, RoomId};
 use stentor_pace::Time;
+use stentor_placement::{Claim, Seat, SeatKind, Vacancy};
 use stentor_room::Record;
 use tokio::{task::JoinSet, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     actor::Message,
-    claim::{Claimed, Target, claim},
-    claims::Vacancy,
+    claim::{Claimed, Target, claim, mirror},
+    hosted::Seat as Held,
     origin::{Claiming, Origin, origins},
     rooms::Running,
 };
@@ -34,7 +35,7 @@ pub(crate) struct Watch {
     /// Who last owned a room, and where its links were.
     last_owners: BTreeMap<RoomId, (NodeId, String)>,
     lease: Option<LeaseId>,
-    jobs: JoinSet<(Claiming, Claimed)>,
+    jobs: JoinSet<(Claiming, SeatKind, Claimed)>,
 }
 
 impl Watch {
@@ -56,6 +57,7 @@ impl Watch {
     ) {
         let mut view = self.origin.view.clone();
         let mut shown = view.snapshot();
+        let mut rooms = self.origin.rooms.count();
         let mut listening = true;
         loop {
             let next = self.look(&shown);
@@ -72,6 +74,8 @@ impl Watch {
                     listening = changed.is_ok();
                     self.renewed(*state.borrow_and_update());
                 }
+                // A room that has gone from here may be mirrored here next.
+                Ok(()) = rooms.changed() => {}
                 Some(ended) = self.jobs.join_next() => self.ended(ended.ok()),
                 () = alarm => {}
             }
@@ -87,38 +91,78 @@ impl Watch {
         for running in self.origin.rooms.all() {
             self.tell(view, &running);
         }
-        let vacancies = self.vacancies(view);
-        let now = self.origin.timebase.now();
-        let vacancies: Vec<_> =
-            vacancies.iter().map(|(room, stale)| Vacancy { room, stale: *stale }).collect();
-        let nodes = origins(view);
+        let empty = self.vacancies(view);
+        let vacancies: Vec<_> = empty.iter().map(Empty::vacancy).collect();
+        let (now, nodes) = (self.origin.timebase.now(), origins(view));
         let (due, next) = self.origin.claims.lock().due(now, &self.origin.me, &nodes, &vacancies);
         for due in due {
-            if self.jobs.len() >= CLAIMS_AT_ONCE || !self.origin.has_place() {
-                break;
-            }
-            let known = view.rooms.get(&due.room).cloned().zip(self.origin.claiming(&due.room));
-            let Some((room, claiming)) = known else { continue };
-            let former = self.last_owners.get(&due.room).filter(|(node, _)| *node != self.origin.me).cloned();
-            let target = Target { room, preempt: due.preempt, vacant: now.since(due.since), former };
-            let origin = self.origin.clone();
-            self.jobs.spawn(async move { (claiming, claim(&origin, target).await) });
+            let known = view.rooms.get(&due.room).cloned();
+            let Some(room) = known.filter(|_| self.jobs.len() < CLAIMS_AT_ONCE) else { continue };
+            self.claim(room, &due, now);
         }
         next
     }
 
-    /// Tells a room that runs here whom the view shows as its owner.
-    fn tell(&self, view: &View, running: &Running) {
-        let own = running.hosted.ownership();
-        let shown = view.rooms.get(&running.hosted.id).map(|room| room.owner.as_ref());
-        let message = match shown {
-            Some(Some(owner)) if owner.epoch > own.epoch() => Message::Claimed(owner.clone().into()),
-            // A view from before the claim shows no owner either.
-            Some(None) if view.revision >= own.owner().revision => Message::Unowned,
-            _ => return,
+    /// Claims a seat whose turn at this node has come.
+    fn claim(&mut self, room: Arc<Room>, due: &Claim<Revision>, now: Time) {
+        let may = match due.seat {
+            SeatKind::Owner => self.origin.has_place(),
+            SeatKind::Mirror => self.origin.may_mirror(),
         };
-        // The actor is gone, and the room with it.
-        drop(running.actor.cast(message));
+        let Some(claiming) = self.origin.claiming(&due.room).filter(|_| may) else { return };
+        let (origin, seat, preempt) = (self.origin.clone(), due.seat, due.preempt);
+        let former = self.last_owners.get(&due.room).filter(|(node, _)| *node != self.origin.me).cloned();
+        let vacant = now.since(due.since);
+        self.jobs.spawn(async move {
+            let claimed = match seat {
+                SeatKind::Owner => claim(&origin, Target { room, preempt, vacant, former }).await,
+                SeatKind::Mirror => match mirror(&origin, &room, preempt).await {
+                    Ok(()) => Claimed::Won,
+                    Err(fault) => {
+                        tracing::info!(room = %room.id, %fault, "the room is not mirrored here");
+                        Claimed::Lost
+                    }
+                },
+            };
+            (claiming, seat, claimed)
+        });
+    }
+
+    /// Tells a room that runs here whom the view shows as its origins.
+    fn tell(&self, view: &View, running: &Running) {
+        let Some(room) = view.rooms.get(&running.hosted.id) else { return };
+        let tell = |message| {
+            // The actor is gone, and the room with it.
+            drop(running.actor.cast(message));
+        };
+        match (running.hosted.seat(), &room.owner) {
+            (Held::Owner(own), Some(owner)) if owner.epoch > own.epoch() => {
+                tell(Message::Claimed(owner.clone().into()));
+            }
+            (Held::Owner(own), Some(_)) if view.is_after(own.written()) => {
+                let mirror = room.mirror.as_ref().and_then(|mirror| self.origin.place_of(&mirror.node));
+                tell(Message::Mirrored(mirror));
+            }
+            // A view from before the claim shows no owner either.
+            (Held::Owner(own), None) if view.is_after(own.written()) => tell(Message::Unowned),
+            (Held::Owner(_), _) => {}
+            (Held::Mirror { key, owner }, shown) => {
+                let replaced = match &room.mirror {
+                    Some(mirror) => mirror.node != self.origin.me,
+                    // A view from before the claim shows no mirror either.
+                    None => view.is_after(key.written()),
+                };
+                let unwanted = self.wanted.get(&room.id).is_some_and(|(_, wanted)| !wanted);
+                match shown {
+                    // This node has claimed it and comes to own it.
+                    Some(shown) if shown.node == self.origin.me => {}
+                    _ if unwanted => tell(Message::OwnerEnded),
+                    _ if replaced => tell(Message::Replaced),
+                    Some(shown) if *shown != owner => tell(Message::Owned(shown.clone())),
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// A new lease: every key on the old one is gone.
@@ -133,14 +177,14 @@ impl Watch {
         }
     }
 
-    fn ended(&self, ended: Option<(Claiming, Claimed)>) {
-        let Some((claiming, claimed)) = ended else { return };
+    fn ended(&self, ended: Option<(Claiming, SeatKind, Claimed)>) {
+        let Some((claiming, seat, claimed)) = ended else { return };
         let now = self.origin.timebase.now();
         let mut claims = self.origin.claims.lock();
         match claimed {
             Claimed::Won => {}
-            Claimed::Lost => claims.restart(&claiming.room, now),
-            Claimed::NotYet(wait) => claims.shun(claiming.room.clone(), now + wait),
+            Claimed::Lost => claims.restart(&claiming.room, seat, now),
+            Claimed::NotYet(wait) => claims.shun(claiming.room.clone(), seat, now + wait),
         }
     }
 
@@ -169,20 +213,53 @@ impl Watch {
         }
     }
 
-    /// Rooms that are to have an owner and have none that runs them; with the key that names this node, if one does.
-    fn vacancies(&self, view: &View) -> Vec<(RoomId, Option<Revision>)> {
+    /// Seats that are to be taken and that nobody holds, as far as this node can tell.
+    fn vacancies(&self, view: &View) -> Vec<Empty> {
         let claiming = self.origin.claiming.lock().clone();
-        let vacant = |(id, room): (&RoomId, &Arc<stentor_directory::Room>)| {
+        let me = &self.origin.me;
+        let stays = |node: &NodeId| view.nodes.get(node).is_some_and(|node| !node.draining);
+        let vacant = |(id, room): (&RoomId, &Arc<Room>)| {
             let wanted = self.wanted.get(id).is_some_and(|(_, wanted)| *wanted);
             if !wanted || claiming.contains(id) || self.origin.rooms.contains(id) {
                 return None;
             }
-            match &room.owner {
-                None => Some((id.clone(), None)),
-                Some(owner) if owner.node == self.origin.me => Some((id.clone(), Some(owner.revision))),
-                Some(_) => None,
+            let mirror = room.mirror.as_ref();
+            let empty = |seat, other: Option<&NodeId>, stale| {
+                Some(Empty { room: id.clone(), seat, other: other.cloned(), stale })
+            };
+            match (&room.owner, mirror) {
+                (None, mirror) => {
+                    let mirror = mirror.map(|mirror| &mirror.node).filter(|node| stays(node));
+                    empty(SeatKind::Owner, mirror, None)
+                }
+                (Some(owner), _) if owner.node == *me => empty(SeatKind::Owner, None, Some(owner.revision)),
+                (Some(owner), None) => empty(SeatKind::Mirror, Some(&owner.node), None),
+                (Some(owner), Some(mirror)) if mirror.node == *me => {
+                    empty(SeatKind::Mirror, Some(&owner.node), Some(mirror.revision))
+                }
+                (Some(_), Some(_)) => None,
             }
         };
         view.rooms.iter().filter_map(vacant).collect()
+    }
+}
+
+/// An empty seat.
+struct Empty {
+    room: RoomId,
+    seat: SeatKind,
+    /// Who has the room's other seat.
+    other: Option<NodeId>,
+    /// The seat's key, if it names this node.
+    stale: Option<Revision>,
+}
+
+impl Empty {
+    fn vacancy(&self) -> Vacancy<'_, Revision> {
+        let seat = match (self.seat, &self.other) {
+            (SeatKind::Mirror, Some(owner)) => Seat::Mirror { owner },
+            (_, mirror) => Seat::Owner { mirror: mirror.as_ref() },
+        };
+        Vacancy { room: &self.room, seat, stale: self.stale }
     }
 }

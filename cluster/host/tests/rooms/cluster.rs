@@ -71,8 +71,11 @@ impl Cluster {
         let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
         let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Origin.into()));
         let (directory, shared) = (self.directory.clone(), topology.clone());
-        let host =
-            Host::new(Config::default(), directory, &session, pool.clone(), shared, metrics.clone()).unwrap();
+        let host = {
+            let journal = Journal::new(id.clone());
+            Host::new(Config::default(), directory, &session, pool.clone(), shared, journal, metrics.clone())
+                .unwrap()
+        };
         let host = match engines {
             Some(engines) => host.with_engine(engines),
             None => host,
@@ -261,6 +264,9 @@ impl control::Handler for Control {
     }
     async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {
         self.host.hand_off(&room, to.as_ref()).await
+    }
+    async fn mirror(&self, room: RoomId, request: v1::MirrorRequest) -> Result<v1::MirrorResponse, Fault> {
+        self.host.mirror(&room, &request).await
     }
 }
 

@@ -48,9 +48,13 @@ impl Engine for Fragile {
 fn fragile() -> (Arc<Breaks>, EngineFactory) {
     let breaks = Arc::new(Breaks::default());
     let of = breaks.clone();
-    let factory: EngineFactory = Arc::new(move |room, config| {
+    let factory: EngineFactory = Arc::new(move |room, config, replay| {
         let breaks = (room.as_str() == "fragile").then(|| of.clone());
-        Ok(Box::new(Fragile { mixer: Mixer::new(config)?, breaks }))
+        let mixer = match replay {
+            Some(replay) => Mixer::replay(config, replay.history, replay.at, replay.slots)?,
+            None => Mixer::new(config)?,
+        };
+        Ok(Box::new(Fragile { mixer, breaks }))
     });
     (breaks, factory)
 }
@@ -77,7 +81,7 @@ async fn a_panic_restarts_its_room_at_a_higher_slot_and_touches_no_other() {
     }
     let frames = heard[0].frames();
     assert!(frames.windows(2).all(|pair| pair[0].slot < pair[1].slot && pair[0].lineage <= pair[1].lineage));
-    assert_eq!(frames.last().unwrap().lineage.0, (1 << 16) + 3);
+    assert_eq!(frames.last().unwrap().lineage.0, (1 << 16) + 6);
     assert_eq!(cluster.owner(&rooms[0], 1).await.epoch.0, 1, "it has the same owner all along");
     let sturdy = heard[1].audio();
     assert_eq!((sturdy.missing, sturdy.twice), (vec![], 0));

@@ -75,7 +75,7 @@ async fn a_follower_can_replay_the_last_half_second() {
     let packets = Packets::default();
     let tap = packets.clone();
     let engines: EngineFactory =
-        Arc::new(move |_, config| Ok(Box::new(Tapped(Mixer::new(config)?, tap.clone()))));
+        Arc::new(move |_, config, _| Ok(Box::new(Tapped(Mixer::new(config)?, tap.clone()))));
     let origin = cluster.origin_with("origin-1", Some(engines)).await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;

@@ -8,6 +8,7 @@ mod commands;
 mod etcd;
 mod failures;
 mod following;
+mod mirrors;
 mod moves;
 mod outages;
 mod speech;

@@ -1,0 +1,167 @@
+//! What a room is mixed with: the engine while this origin leads, and all along the history from which it could begin to.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use stentor_ids::{ParticipantId, RoomId, SLOT_SAMPLES, Slot};
+use stentor_mix::{
+    CodecError, Config, HISTORY_SLOTS, History, LogEntry, Push, REPLAY_MIN_SLOTS, ReplayError, SlotOutput,
+    SlotStats, Stage,
+};
+use stentor_pace::{Invariant, Time};
+use stentor_telemetry::{NodeMetrics, Packet, Tier};
+
+use crate::{
+    engine::{Engine, EngineFactory, Replay},
+    hosted::Edge,
+    speakers::{Arrival, Speakers},
+};
+
+/// Slots between the end of the history and the first to mix, beyond which nothing is replayed: what was decoded then has
+/// little to do with what comes now.
+const LONGEST_GAP: u64 = 10;
+
+/// The engine and the history of one room.
+pub(super) struct Studio {
+    room: RoomId,
+    config: Config,
+    engines: EngineFactory,
+    metrics: NodeMetrics,
+    engine: Option<Box<dyn Engine>>,
+    stage: Arc<Stage>,
+    history: History,
+    /// When the last slot of the history came.
+    logged: Time,
+    /// Who hears the room without itself, as of this version of the speakers.
+    monitors: (u64, BTreeSet<ParticipantId>),
+    arrivals: Vec<Arrival>,
+    /// Samples concealed that do not make a packet yet.
+    concealed: u32,
+}
+
+impl Studio {
+    pub(super) fn new(room: RoomId, config: Config, engines: EngineFactory, metrics: NodeMetrics) -> Self {
+        Self {
+            room,
+            config,
+            engines,
+            metrics,
+            engine: None,
+            stage: Arc::default(),
+            history: History::new(),
+            logged: Time::default(),
+            monitors: (0, BTreeSet::new()),
+            arrivals: Vec::new(),
+            concealed: 0,
+        }
+    }
+
+    /// Who may be mixed from the next slot on.
+    pub(super) fn set_stage(&mut self, stage: Arc<Stage>) {
+        self.history.push_stage((*stage).clone());
+        if let Some(engine) = &mut self.engine {
+            engine.set_stage((*stage).clone());
+        }
+        self.stage = stage;
+    }
+
+    /// Whether a start could be made at once with all that one needs.
+    pub(super) fn is_ready(&self) -> bool {
+        self.engine.is_some() || self.history.ready(HISTORY_SLOTS).is_ok()
+    }
+
+    /// Begins to mix at a slot: from the history as far as it reaches, else with fresh codecs. `promised` says that this
+    /// origin has told that it is ready. Returns how many slots were replayed.
+    pub(super) fn open(&mut self, slot: Slot, promised: bool) -> Result<usize, ReplayError> {
+        let reaches = self.history.last_slot().is_some_and(|last| slot.since(last) <= LONGEST_GAP);
+        let lengths = [HISTORY_SLOTS, REPLAY_MIN_SLOTS];
+        let slots = lengths.into_iter().find(|slots| reaches && self.history.ready(*slots).is_ok());
+        if promised
+            && reaches
+            && let Err(lacks) = self.history.ready(HISTORY_SLOTS)
+        {
+            self.metrics.violated(&Invariant::MirrorReady.broken(format!("at slot {slot}: {lacks}")));
+        }
+        let replay = |slots| Replay { history: &self.history, at: self.logged, slots };
+        let mut engine = (self.engines)(&self.room, self.config, slots.map(replay))?;
+        engine.set_stage((*self.stage).clone());
+        self.engine = Some(engine);
+        self.monitors = (0, BTreeSet::new());
+        Ok(slots.unwrap_or_default())
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    /// The other origin mixes from now on.
+    pub(super) fn close(&mut self) {
+        self.engine = None;
+    }
+
+    /// What a slot of the other origin was made of.
+    pub(super) fn log(&mut self, now: Time, entry: LogEntry) {
+        self.history.push_log(entry);
+        self.logged = now;
+    }
+
+    /// Takes what the speakers have sent since the last slot.
+    pub(super) fn take_packets(&mut self, speakers: &Speakers<Edge>) {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        speakers.drain(&mut arrivals);
+        for Arrival { at, who, packet } in arrivals.drain(..) {
+            self.history.push_packet(at, &who, packet.clone());
+            let Some(engine) = &mut self.engine else { continue };
+            let outcome = match engine.push(at, &who, packet) {
+                Push::Queued => Packet::Taken,
+                Push::Full => Packet::Dropped,
+                Push::Late => Packet::Late,
+                Push::OldStream => Packet::Stale,
+                Push::Muted | Push::NotOnStage => Packet::Forbidden,
+                // Sent twice on the way: nothing is lost and nothing gained.
+                Push::Duplicate => continue,
+            };
+            self.metrics.uplink_packets(Tier::Origin, outcome).inc();
+        }
+        self.arrivals = arrivals;
+    }
+
+    /// Mixes a slot; `None` while the studio is closed.
+    pub(super) fn tick(
+        &mut self,
+        now: Time,
+        slot: Slot,
+        speakers: &Speakers<Edge>,
+    ) -> Result<Option<SlotOutput>, CodecError> {
+        self.set_monitors(speakers)?;
+        let Some(engine) = &mut self.engine else { return Ok(None) };
+        let output = engine.tick(now, slot)?;
+        self.history.push_log(output.log.clone());
+        self.logged = now;
+        self.count(output.stats);
+        Ok(Some(output))
+    }
+
+    fn set_monitors(&mut self, speakers: &Speakers<Edge>) -> Result<(), CodecError> {
+        let version = speakers.version();
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        if version == self.monitors.0 {
+            return Ok(());
+        }
+        let wanted: BTreeSet<_> = speakers.monitors().into_iter().collect();
+        for who in self.monitors.1.difference(&wanted) {
+            engine.monitor(who, false)?;
+        }
+        for who in wanted.difference(&self.monitors.1) {
+            engine.monitor(who, true)?;
+        }
+        self.monitors = (version, wanted);
+        Ok(())
+    }
+
+    fn count(&mut self, stats: SlotStats) {
+        self.concealed += stats.concealed_samples;
+        let packets = self.concealed / SLOT_SAMPLES as u32;
+        self.concealed %= SLOT_SAMPLES as u32;
+        self.metrics.uplink_packets(Tier::Origin, Packet::Concealed).inc_by(packets.into());
+    }
+}

@@ -1,0 +1,76 @@
+//! A room's other origin, as the media loop hears it: what the actor tells of it, and what decides whether control is to be
+//! taken over.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use stentor_link::Mirror;
+use stentor_pace::Time;
+use stentor_proto::v1::OriginState;
+use tokio::sync::watch;
+
+/// How old the other's word on itself may be. It is said twice a second.
+const FRESH: Duration = Duration::from_millis(1500);
+
+/// What is known of the other origin.
+pub(crate) struct Peer {
+    /// When anything came from it, in microseconds.
+    heard: AtomicU64,
+    known: watch::Sender<Known>,
+}
+
+/// What changes seldom.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Known {
+    /// Which node it is.
+    pub(crate) origin: Option<Mirror>,
+    /// Whether its stream stands.
+    pub(crate) connected: bool,
+    /// Its last word on itself.
+    pub(crate) state: Option<OriginState>,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self { heard: AtomicU64::new(0), known: watch::Sender::default() }
+    }
+}
+
+impl Peer {
+    /// Something came from it.
+    pub(crate) fn heard(&self, now: Time) {
+        self.heard.store(now.as_micros(), Relaxed);
+    }
+
+    /// When something came from it last.
+    pub(crate) fn last_heard(&self) -> Time {
+        Time::from_micros(self.heard.load(Relaxed))
+    }
+
+    pub(crate) fn known(&self) -> watch::Receiver<Known> {
+        self.known.subscribe()
+    }
+
+    /// Changes what is known; whoever waits is woken if it is another thing now.
+    pub(crate) fn learn(&self, change: impl FnOnce(&mut Known)) {
+        self.known.send_if_modified(|known| {
+            let before = known.clone();
+            change(known);
+            *known != before
+        });
+    }
+
+    /// Whether it could go on with the room at once.
+    pub(crate) fn is_ready(&self, now: Time) -> bool {
+        let known = self.known.borrow();
+        let fresh = now.since(self.last_heard()) <= FRESH;
+        known.connected && fresh && known.state.as_ref().is_some_and(|state| state.ready || state.leads)
+    }
+
+    /// Whether it mixes.
+    pub(crate) fn leads(&self) -> bool {
+        self.known.borrow().state.as_ref().is_some_and(|state| state.leads)
+    }
+}

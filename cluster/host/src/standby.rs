@@ -1,0 +1,219 @@
+//! Being a room's mirror, and becoming its owner: by plan, when the owner names the slot, or because the owner has failed.
+//! The audio goes on meanwhile as the two media loops settle it between them; here it is about control.
+
+use std::time::Duration;
+
+use ractor::RpcReplyPort;
+use stentor_directory::{Error, Owner, Ownership};
+use stentor_ids::Lineage;
+use stentor_link::{Closed, Mirror};
+use stentor_proto::v1::{self, happening::What};
+use stentor_relay::Side;
+use stentor_room::{Lifecycle, Record, Room};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    actor::{Message, State},
+    heir::Leaving,
+    hosted::Seat,
+    ledger::Ledger,
+    media::{Begin, Reign},
+    origin::mirrored_only,
+    status,
+    supervisor::release,
+    timebase::wall,
+    vigil::keep_vigil,
+};
+
+/// Slots after which a mirror that leads gives the audio back before it leaves.
+const ASIDE_AHEAD: u64 = 5;
+
+/// A mirror's claim of its room.
+pub(crate) struct Promotion {
+    pub(crate) ownership: Ownership,
+    pub(crate) record: Record,
+    /// How long after the first sign of the owner's failure; `None` if the owner asked for it.
+    pub(crate) took: Option<Duration>,
+}
+
+impl State {
+    /// Begins to mirror the room of `owner`.
+    pub(crate) fn stand_by(&mut self, owner: &Owner) {
+        self.ledger.close(mirrored_only(&self.hosted.id, &owner.node));
+        let kept = self.hosted.kept();
+        let recorded = status::recorded(self.hosted.id.as_str(), &kept.record, Some(owner));
+        if self.hosted.feed.status().is_none() {
+            let mirror = self.origin.me.to_string();
+            self.hosted.feed.set_status(std::sync::Arc::new(v1::RoomStatus { mirror, ..recorded }));
+        }
+        self.start_media(None);
+        let vigil = keep_vigil(self.origin.clone(), self.hosted.clone(), self.myself.clone());
+        self.vigil = Some(AbortOnDropHandle::new(tokio::spawn(vigil)));
+        tracing::info!(room = %self.hosted.id, owner = %owner.node, epoch = %owner.epoch, "mirroring");
+    }
+
+    /// Where the room's other origin is reached.
+    pub(crate) fn other_origin(&self) -> Option<Mirror> {
+        match self.hosted.seat() {
+            Seat::Owner(_) => self.mirror.clone(),
+            Seat::Mirror { owner, .. } => self.origin.place_of(&owner.node),
+        }
+    }
+
+    /// Who mirrors the room, to an owner that starts.
+    pub(crate) fn look_for_mirror(&mut self) {
+        self.mirror = self.origin.topology.mirror(&self.hosted.id);
+    }
+
+    /// The room has another mirror, or none.
+    pub(crate) fn mirrored(&mut self, mirror: Option<Mirror>) {
+        if !self.hosted.is_owned() || self.mirror == mirror {
+            return;
+        }
+        self.mirror = mirror;
+        if let Some(media) = &self.media {
+            media.follow(self.mirror.clone());
+        }
+        let node = self.mirror.as_ref().map(|mirror| mirror.node.clone());
+        self.hosted.edges.mirror_changed(&node);
+        self.peer_changed();
+        if matches!(self.leaving, Leaving::Preparing(..)) {
+            self.look_at_heir();
+        }
+    }
+
+    /// The other origin stands otherwise than before.
+    pub(crate) fn peer_changed(&mut self) {
+        if !self.hosted.is_owned() {
+            return;
+        }
+        let ready = self.hosted.peer.is_ready(self.origin.timebase.now());
+        let mirror = self.mirror.as_ref().map(|mirror| mirror.node.to_string()).unwrap_or_default();
+        let change = v1::MirrorChange { ready: ready && !mirror.is_empty(), mirror };
+        self.origin.journal.tell(Some(&self.hosted.id), What::Mirror(change));
+        self.tell_status();
+    }
+
+    /// The room has another owner, or the same under another epoch.
+    pub(crate) fn owned(&mut self, owner: Owner) {
+        let Seat::Mirror { key, owner: known } = self.hosted.seat() else { return };
+        if known == owner || owner.epoch < known.epoch {
+            return;
+        }
+        let (epoch, from, node) = (owner.epoch, owner.from_slot, owner.node.clone());
+        let rises = epoch > known.epoch;
+        self.hosted.keep(|kept| kept.seat = Seat::Mirror { key, owner });
+        if let Some(media) = &self.media {
+            media.follow(self.origin.place_of(&node));
+            if rises {
+                self.hosted.feed.fence(epoch, from);
+                media.reign(Reign { epoch, from, side: Side::Mirror });
+            }
+        }
+    }
+
+    /// Another node mirrors the room.
+    pub(crate) fn replaced(&mut self) {
+        if !self.hosted.is_owned() {
+            tracing::info!(room = %self.hosted.id, "another node mirrors the room");
+            self.close(Closed::Moved);
+        }
+    }
+
+    /// The key is gone with its lease: puts it back, unless another node mirrors the room by now.
+    pub(crate) fn mirror_again(&mut self) {
+        let Ok(session) = self.origin.session() else { return };
+        let (origin, hosted, myself) = (self.origin.clone(), self.hosted.clone(), self.myself.clone());
+        tokio::spawn(async move {
+            match origin.directory.mirror(&session, &hosted.id, None).await {
+                Ok(key) => hosted.keep(|kept| {
+                    if let Seat::Mirror { owner, .. } = &kept.seat {
+                        kept.seat = Seat::Mirror { key, owner: owner.clone() };
+                    }
+                }),
+                Err(error @ (Error::Unavailable { .. } | Error::LeaseGone)) => {
+                    tracing::warn!(room = %hosted.id, %error, "the mirror key is not back yet");
+                }
+                // The actor is gone, and the room with it.
+                Err(_) => drop(myself.cast(Message::Replaced)),
+            }
+        });
+    }
+
+    /// This node has claimed the room that it mirrored.
+    pub(crate) fn promoted(&mut self, promotion: Promotion) {
+        let Promotion { ownership, record, took } = promotion;
+        let Seat::Mirror { owner: former, .. } = self.hosted.seat() else { return };
+        let (epoch, from) = (ownership.epoch(), ownership.from_slot());
+        self.hosted.keep(|kept| {
+            kept.seat = Seat::Owner(ownership);
+            kept.record = record.clone();
+            kept.taken_over = took.map(|_| wall()).or(kept.taken_over);
+        });
+        self.vigil = None;
+        self.mirror = None;
+        self.ledger = Ledger::new(Room::new(record.clone()));
+        self.hosted.feed.fence(epoch, from);
+        if let Some(media) = &self.media {
+            media.follow(None);
+            media.reign(Reign { epoch, from, side: Side::Owner });
+            media.set_stage(std::sync::Arc::new(status::stage(&record)));
+            if let Lifecycle::Live { since } = record.lifecycle() {
+                media.begin(Begin { slot: from, lineage: Lineage::of(epoch), since });
+                self.on_air = true;
+            }
+        }
+        let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+        let told = v1::TakeOver {
+            from: former.node.to_string(),
+            to: self.origin.me.to_string(),
+            epoch: epoch.0,
+            from_slot: from.0,
+            planned: took.is_none(),
+            took_ms: took.map(millis).unwrap_or_default(),
+        };
+        self.origin.journal.tell(Some(&self.hosted.id), What::TakeOver(told));
+        tracing::info!(room = %self.hosted.id, former = %former.node, %epoch, %from, ?took, "the mirror owns the room");
+        self.look_for_mirror();
+        self.tell_status();
+    }
+
+    /// The owner says that the room has ended.
+    pub(crate) fn owner_ended(&mut self) {
+        if !self.hosted.is_owned() {
+            self.give_up_mirror(Closed::Ended);
+        }
+    }
+
+    /// Stops to mirror the room; gives the audio back first if it leads.
+    pub(crate) fn step_aside(&mut self, reply: RpcReplyPort<()>) {
+        if self.hosted.is_owned() {
+            // It is no mirror any more; there is nothing to wait for.
+            return drop(reply.send(()));
+        }
+        self.aside = Some(reply);
+        match &self.media {
+            Some(media) if self.hosted.leads() => {
+                media.end_at(self.hosted.newest().unwrap_or_default().plus(ASIDE_AHEAD));
+            }
+            _ => self.stepped_aside(),
+        }
+    }
+
+    /// The last slot that this mirror leads is out.
+    pub(crate) fn stepped_aside(&mut self) {
+        if !self.hosted.is_owned() {
+            self.give_up_mirror(Closed::Moved);
+        }
+    }
+
+    fn give_up_mirror(&mut self, closed: Closed) {
+        self.close(closed);
+        let (origin, hosted, reply) = (self.origin.clone(), self.hosted.clone(), self.aside.take());
+        tokio::spawn(async move {
+            release(&origin, &hosted).await;
+            // Whoever asked has gone.
+            drop(reply.map(|reply| reply.send(())));
+        });
+    }
+}

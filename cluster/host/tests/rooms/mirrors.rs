@@ -1,0 +1,107 @@
+//! Rooms with two origins: what is heard when one of them is gone, and who owns them then.
+
+use std::time::Duration;
+
+use stentor_ids::RoomId;
+use stentor_proto::v1::{Empty, MuteRequest, command_request::Command};
+
+use crate::{
+    cluster::{Cluster, Origin, speak, until, who},
+    speech::{talk, voice},
+};
+
+/// A live room with its owner and its mirror, which is ready.
+async fn mirrored(cluster: &Cluster) -> (RoomId, Origin, Origin) {
+    let origins = [cluster.origin("origin-1").await, cluster.origin("origin-2").await];
+    let room = cluster.create("demo", true).await;
+    let owner = cluster.owner(&room, 1).await.node;
+    let [first, second] = origins;
+    let (owner, mirror) = if owner == first.id { (first, second) } else { (second, first) };
+    until("it is mirrored", || mirror.handle.mirrors(&room)).await;
+    for _ in 0..200 {
+        if owner.status(&room).await.mirror_ready {
+            return (room, owner, mirror);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the mirror is not ready: {:?}", owner.status(&room).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_owner_is_killed_its_mirror_goes_on_without_a_missing_slot_and_owns_the_room() {
+    let cluster = Cluster::new();
+    let (room, owner, mirror) = mirrored(&cluster).await;
+    let edge = cluster.edge("edge-1");
+    let heard = cluster.listen("relay-1", &room).await;
+    let _talking = talk(speak(&edge, &room, "ann", false).await, voice("voice-a.ogg"));
+    heard.heard_of(1, 100).await;
+
+    owner.kill().await;
+    let killed = std::time::Instant::now();
+    until("the mirror owns it", || mirror.handle.owns(&room).is_some()).await;
+    eprintln!("control was taken over {:?} after the owner died", killed.elapsed());
+    heard.heard_of(2, 100).await;
+    assert_eq!(heard.audio().missing, [0; 0]);
+    let frames = heard.frames();
+    let spoken = frames.iter().rev().take(50).filter(|frame| frame.captured.as_micros() > 0).count();
+    assert!(spoken > 40, "{spoken} of the last 50 slots have speech in them");
+    let status = mirror.status(&room).await;
+    assert!(status.stage.iter().any(|seat| seat.id == "ann" && seat.connected), "{status:?}");
+    assert!(status.last_takeover_ms > 0 && status.leader == status.primary, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_mirror_is_killed_nothing_is_heard_and_another_takes_its_place() {
+    let cluster = Cluster::new();
+    let (room, owner, mirror) = mirrored(&cluster).await;
+    let heard = cluster.listen("relay-1", &room).await;
+    heard.heard_of(1, 50).await;
+    let third = cluster.origin("origin-3").await;
+    mirror.kill().await;
+    until("another mirrors it", || third.handle.mirrors(&room)).await;
+    let at = heard.highest();
+    until("it goes on", || heard.highest() > at.plus(50)).await;
+    let audio = heard.audio();
+    assert_eq!((audio.missing, audio.twice), (vec![], 0));
+    assert_eq!(owner.handle.owns(&room).unwrap().0.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mute_by_the_owner_holds_at_the_mirror_that_goes_on() {
+    let cluster = Cluster::new();
+    let (room, owner, mirror) = mirrored(&cluster).await;
+    let edge = cluster.edge("edge-1");
+    let heard = cluster.listen("relay-1", &room).await;
+    let _talking = talk(speak(&edge, &room, "ann", false).await, voice("voice-a.ogg"));
+    heard.heard_of(1, 50).await;
+    let mute = MuteRequest { participant: who("ann").to_string(), muted: true, ..Default::default() };
+    owner.command(&room, Command::Mute(mute)).await.unwrap();
+    owner.kill().await;
+    let at = heard.highest();
+    until("it goes on", || heard.highest() > at.plus(60)).await;
+    let frames = heard.frames();
+    let spoken = frames.iter().filter(|frame| frame.slot > at.plus(10) && frame.captured.as_micros() > 0);
+    assert_eq!(spoken.count(), 0, "nobody hears who is muted");
+    until("the mirror owns it", || mirror.handle.owns(&room).is_some()).await;
+    let status = mirror.status(&room).await;
+    assert!(status.stage.iter().any(|seat| seat.id == "ann" && seat.muted), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_its_mirror_took_over_can_be_given_back_without_a_missing_slot() {
+    let cluster = Cluster::new();
+    let (room, owner, mirror) = mirrored(&cluster).await;
+    let heard = cluster.listen("relay-1", &room).await;
+    heard.heard_of(1, 50).await;
+    for (from, to) in [(&owner, &mirror), (&mirror, &owner), (&owner, &mirror)] {
+        from.handle.hand_off(&room, Some(&to.id)).await.unwrap();
+        until("the other owns it", || to.handle.owns(&room).is_some()).await;
+        until("this one mirrors it", || from.handle.mirrors(&room)).await;
+        to.command(&room, Command::Get(Empty {})).await.unwrap();
+    }
+    heard.heard_of(4, 50).await;
+    let audio = heard.audio();
+    assert_eq!(audio.missing, [0; 0]);
+    let lineages: std::collections::BTreeSet<_> = heard.frames().iter().map(|frame| frame.lineage).collect();
+    assert!(lineages.len() <= 8, "{lineages:?}");
+}
