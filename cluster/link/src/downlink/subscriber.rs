@@ -126,7 +126,7 @@ impl Subscriber {
             debug!(room = %self.feed.room(), %parent, "another parent has taken its place");
             return;
         }
-        if why != Why::Silent {
+        if why == Why::TimedOut {
             // It may be the connection that is dead, and not the node.
             self.carrier.pool().distrust(&parent.link_addr);
         }

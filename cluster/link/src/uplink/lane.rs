@@ -54,6 +54,7 @@ pub(super) struct Lane {
     dropped: Counter,
 }
 
+#[derive(Default)]
 struct State {
     /// Sessions, and attaches that wait for an answer.
     users: usize,
@@ -66,11 +67,8 @@ struct State {
 impl Lane {
     /// Counts in `dropped` what did not reach the owner in time.
     pub(super) fn new(dropped: Counter) -> Self {
-        // Packets wait for an owner, who may be on its way; a mirror has had what came before it.
-        let queues = [Queue::new(true), Queue::new(false)];
-        let state = State { users: 0, seats: BTreeMap::new(), queues, over: None };
-        let (out, changed) = (Default::default(), watch::Sender::new(()));
-        Self { state: Mutex::new(state), out, changed, dropped }
+        let (state, out, changed) = Default::default();
+        Self { state, out, changed, dropped }
     }
 
     /// One more session; false if there are too many.
@@ -315,3 +313,6 @@ impl Stream for Outbound {
         next.map_or(Poll::Pending, |message| Poll::Ready(Some(v1::UplinkRequest { message: Some(message) })))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,9 +26,8 @@ pub(super) const MAX_SEATS: usize = 256;
 const MAX_SAID: usize = 4 * MAX_SEATS;
 
 /// The queue of one way.
+#[derive(Default)]
 pub(super) struct Queue {
-    /// Whether packets wait while there is no connection.
-    keeps: bool,
     /// Grows with each connection; a stream of requests of an older one ends.
     connection: u64,
     open: bool,
@@ -51,11 +50,6 @@ struct Waiting {
 }
 
 impl Queue {
-    pub(super) fn new(keeps: bool) -> Self {
-        let (said, seats, packets) = Default::default();
-        Self { keeps, connection: 0, open: false, said, seats, packets }
-    }
-
     /// Begins a connection, by its hello and the seats to ask for, and returns its number. What an earlier one had to say
     /// is forgotten.
     pub(super) fn connect(&mut self, hello: Message, attaches: impl Iterator<Item = (u64, Message)>) -> u64 {
@@ -66,15 +60,12 @@ impl Queue {
         self.connection
     }
 
-    /// Ends the connection that there is, if there is one.
+    /// Ends the connection that there is, if there is one. Packets wait for the next.
     pub(super) fn disconnect(&mut self) {
         self.connection += 1;
         self.open = false;
         self.said.clear();
         self.seats.clear();
-        if !self.keeps {
-            self.packets.clear();
-        }
     }
 
     /// Whether this is the connection that there is.
@@ -135,9 +126,6 @@ impl Queue {
 
     /// Puts a packet in, and returns how many are dropped for it.
     pub(super) fn push(&mut self, now: Time, seat: u64, packet: v1::SpeakerPacket) -> u64 {
-        if !self.open && !self.keeps {
-            return 0;
-        }
         let mut dropped = self.drop_old(now);
         let of_seat = |waiting: &&Waiting| waiting.seat == seat;
         if self.packets.iter().filter(of_seat).count() >= SEAT_PACKETS
@@ -214,7 +202,7 @@ mod tests {
 
     #[test]
     fn packets_wait_for_their_seat_and_go_out_under_its_stream() {
-        let mut queue = Queue::new(true);
+        let mut queue = Queue::default();
         queue.push(NOW, 1, packet(1));
         queue.connect(hello(), [(1, attach(7))].into_iter());
         queue.push(NOW, 1, packet(2));
@@ -230,20 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_keeps_nothing_holds_nothing_while_there_is_no_connection() {
-        let mut queue = Queue::new(false);
-        assert_eq!(queue.push(NOW, 1, packet(1)), 0);
-        queue.connect(hello(), [(1, attach(7))].into_iter());
-        queue.push(NOW, 1, packet(2));
-        queue.disconnect();
-        queue.connect(hello(), [(1, attach(7))].into_iter());
-        queue.attached(1, 7);
-        assert_eq!(out(&mut queue), "hello, attach 7");
-    }
-
-    #[test]
     fn a_seat_that_went_before_it_was_asked_for_is_not_asked_for() {
-        let mut queue = Queue::new(true);
+        let mut queue = Queue::default();
         queue.connect(hello(), std::iter::empty());
         queue.attach(1, attach(0));
         queue.detach(1, detach(0));
@@ -287,8 +263,8 @@ mod tests {
     proptest! {
         /// Whatever the origin does: bounds hold, and what goes out is young, in order, and of seats that it knows.
         #[test]
-        fn a_queue_is_bounded_young_and_in_order(keeps: bool, steps in prop::collection::vec(step(), 0..300)) {
-            let mut queue = Queue::new(keeps);
+        fn a_queue_is_bounded_young_and_in_order(steps in prop::collection::vec(step(), 0..300)) {
+            let mut queue = Queue::default();
             let (mut now, mut seq, mut open) = (NOW, 0_u64, false);
             let mut known: HashMap<u64, u64> = HashMap::new();
             let (mut pushed, mut last): (HashMap<u64, (u64, Time)>, HashMap<u64, u64>) = Default::default();
@@ -336,7 +312,6 @@ mod tests {
                 }
                 prop_assert_eq!(check::bounded("said", queue.said.len(), MAX_SAID + 4), Ok(()));
                 prop_assert_eq!(check::bounded("packets", queue.packets.len(), 4 * SEAT_PACKETS), Ok(()));
-                prop_assert!(open || keeps || queue.packets.is_empty());
             }
         }
     }

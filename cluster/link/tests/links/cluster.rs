@@ -195,6 +195,8 @@ impl Node {
 pub struct Extra {
     pub ingest: Option<Arc<dyn uplink::Ingest>>,
     pub control: Option<Arc<dyn control::Handler>>,
+    /// In place of the node's rooms.
+    pub own: Option<Arc<dyn Carry>>,
 }
 
 pub struct Cluster {
@@ -228,7 +230,7 @@ impl Cluster {
         let carrier = self.carrier(name);
         let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap();
         let addr = server.local_addr();
-        let own: Option<Arc<dyn Carry>> = (tier == Tier::Origin).then(|| rooms.clone() as _);
+        let own = extra.own.or_else(|| (tier == Tier::Origin).then(|| rooms.clone() as _));
         let services = Services {
             own,
             carrier: Some(carrier.clone()),

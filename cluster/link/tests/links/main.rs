@@ -4,16 +4,22 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod cluster;
+mod ears;
 mod proxy;
 
+mod addresses;
 mod control;
+mod dual_uplinks;
 mod ending;
 mod epochs;
 mod failing_parents;
+mod following;
 mod lagging_child;
+mod leaving;
 mod lingering;
 mod origins_as_parents;
 mod refusals;
 mod security;
 mod speaking;
 mod summing;
+mod two_origins;

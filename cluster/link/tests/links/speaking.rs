@@ -1,129 +1,33 @@
 //! Speakers at an edge and the owner of their room: heard, refused, and followed to the next owner.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use stentor_ids::{Code, Epoch, Fault, ParticipantId, Role, Slot};
-use stentor_link::uplink::{
-    Attached, Ingest, IngestSession, Opened, Opening, Packet, Speaker, SpeakerEvent, SpeakerSession, ToEdge,
-    Uplinks,
-};
+use stentor_ids::{Code, Epoch, ParticipantId, Role, Slot};
+use stentor_link::uplink::{SpeakerEvent, Uplinks};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
 use stentor_telemetry::{Packet as Outcome, Tier};
 use tokio::time::timeout;
 
 use super::{
-    cluster::{Cluster, Extra, Node, SOON, id, live, room, until},
-    control::locating,
+    cluster::{Cluster, Node, SOON, id, live, room, until},
+    ears::{Ears, attach, event, locating_relays, say, speaker, uplinks},
 };
-
-/// What an owner's room takes in.
-struct Ears {
-    name: &'static str,
-    epoch: u64,
-    owns: AtomicBool,
-    streams: AtomicU64,
-    heard: Mutex<Vec<Packet>>,
-    detached: Mutex<Vec<u64>>,
-    edge: Mutex<Option<ToEdge>>,
-}
-
-impl Ears {
-    fn new(name: &'static str, epoch: u64) -> Arc<Self> {
-        Arc::new(Self {
-            name,
-            epoch,
-            owns: AtomicBool::new(true),
-            streams: AtomicU64::new(100 * epoch),
-            heard: Mutex::default(),
-            detached: Mutex::default(),
-            edge: Mutex::default(),
-        })
-    }
-
-    fn heard(&self) -> Vec<(u64, u64)> {
-        self.heard.lock().unwrap().iter().map(|packet| (packet.stream, packet.seq)).collect()
-    }
-
-    fn edge(&self) -> ToEdge {
-        self.edge.lock().unwrap().clone().unwrap()
-    }
-}
-
-struct Room(Arc<Ears>);
-
-#[async_trait]
-impl Ingest for Room {
-    async fn open(&self, opening: Opening) -> Result<Opened, Fault> {
-        let ears = &self.0;
-        if !ears.owns.load(Ordering::Relaxed) || opening.epoch > Epoch(ears.epoch) {
-            return Err(Fault::new(Code::NotOwner, format!("{} does not own {}", ears.name, opening.room)));
-        }
-        *ears.edge.lock().unwrap() = Some(opening.edge_side);
-        let status = Arc::new(live(ears.name, ears.epoch));
-        Ok(Opened { session: Arc::new(Room(ears.clone())), epoch: Epoch(ears.epoch), status })
-    }
-}
-
-#[async_trait]
-impl IngestSession for Room {
-    async fn attach(&self, speaker: Speaker, stream: u64) -> Result<Attached, Fault> {
-        if speaker.role == Role::Listener {
-            return Err(Fault::new(Code::RoleForbids, "a listener does not speak"));
-        }
-        let own = self.0.streams.fetch_add(1, Ordering::Relaxed);
-        let stream = if stream > 0 { stream } else { own };
-        Ok(Attached { stream, role: speaker.role, muted: false })
-    }
-    fn packet(&self, packet: Packet) {
-        self.0.heard.lock().unwrap().push(packet);
-    }
-    fn detach(&self, _: &ParticipantId, stream: u64) {
-        self.0.detached.lock().unwrap().push(stream);
-    }
-}
-
-async fn owner(cluster: &Cluster, ears: &Arc<Ears>) -> Node {
-    let ingest: Option<Arc<dyn Ingest>> = Some(Arc::new(Room(ears.clone())));
-    cluster.node(ears.name, Tier::Origin, Extra { ingest, ..Default::default() }).await
-}
 
 /// A cluster with an owner of the room, two relays that locate it, and an edge's uplinks.
 async fn stage() -> (Cluster, Arc<Ears>, Node, [Node; 2], Uplinks) {
     let cluster = Cluster::new();
     let ears = Ears::new("origin-1", 1);
-    let node = owner(&cluster, &ears).await;
-    let relays = [locating(&cluster, "relay-1").await, locating(&cluster, "relay-2").await];
+    let node = ears.join(&cluster).await;
+    let relays = locating_relays(&cluster).await;
     cluster.view.set_status(Some(live("", 1)));
     cluster.view.set_owner(Some((&node, 1, 0)));
-    let (locator, view) = (cluster.locator("edge-1"), cluster.edge_view());
-    let metrics = cluster.metrics.for_node(&id("edge-1"));
-    let uplinks = Uplinks::new(id("edge-1"), cluster.pool.clone(), locator, view, metrics);
+    let uplinks = uplinks(&cluster);
     (cluster, ears, node, relays, uplinks)
-}
-
-fn speaker(name: &str, role: Role) -> Speaker {
-    Speaker { participant: ParticipantId::new(name).unwrap(), name: name.into(), role, monitor: true }
-}
-
-async fn attach(uplinks: &Uplinks, name: &str) -> SpeakerSession {
-    timeout(SOON, uplinks.attach(&room(), speaker(name, Role::Speaker), None)).await.unwrap().unwrap()
-}
-
-fn say(session: &SpeakerSession, seq: u64) {
-    session.send(seq, Bytes::from_static(&[0xfc; 60]), WallTime::from_micros(seq));
-}
-
-async fn event(session: &mut SpeakerSession) -> SpeakerEvent {
-    timeout(SOON, session.events().recv()).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -165,7 +69,7 @@ async fn a_speaker_follows_its_room_to_the_next_owner_without_noticing() {
     say(&anna, 1);
     until("the first owner hears", || first.heard().len() == 1).await;
     let second = Ears::new("origin-2", 2);
-    let node = owner(&cluster, &second).await;
+    let node = second.join(&cluster).await;
     first.owns.store(false, Ordering::Relaxed);
     cluster.view.set_owner(Some((&node, 2, 0)));
     assert!(first.edge().moved(&id("origin-2"), Epoch(2)));
@@ -194,7 +98,7 @@ async fn while_a_room_has_no_owner_packets_are_dropped_and_then_the_newest_are_h
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let second = Ears::new("origin-2", 2);
-    let node = owner(&cluster, &second).await;
+    let node = second.join(&cluster).await;
     cluster.view.set_owner(Some((&node, 2, 0)));
     until("the new owner hears the newest", || second.heard().last() == Some(&(100, 100))).await;
     let heard = second.heard();
@@ -213,7 +117,7 @@ async fn an_owner_that_vanishes_from_the_view_is_left_even_if_its_connection_han
     until("the owner hears", || !first.heard().is_empty()).await;
     node.proxy.freeze();
     let second = Ears::new("origin-2", 2);
-    let next = owner(&cluster, &second).await;
+    let next = second.join(&cluster).await;
     cluster.view.set_owner(Some((&next, 2, 0)));
     cluster.forget(&node);
     let mut seq = 0;

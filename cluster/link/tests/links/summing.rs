@@ -19,11 +19,12 @@ async fn listeners_at_edges_with_two_parents_are_counted_once_and_events_come_on
     for (edge, listeners) in edges.iter().zip([5, 7, 0]) {
         cursors.push(edge.feed(&room()).await.unwrap().subscribe(None));
         edge.report_listeners(&room(), listeners);
+        edge.report_filled(&room(), 2 * listeners);
     }
     until("all edges are in the sum", || source.counts().edges_reporting == 3).await;
-    until("every listener is counted once", || {
+    until("every listener and every filled slot is counted once", || {
         let count = source.counts();
-        (count.listeners, count.edges_known) == (12, 3) && count.age_ms < 4000
+        (count.listeners, count.edges_known, count.slots_filled) == (12, 3, 24) && count.age_ms < 4000
     })
     .await;
 
