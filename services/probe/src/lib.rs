@@ -10,17 +10,21 @@
 //! | `source`     | Ogg/Opus and WAV in, Opus packets out                     |
 //! | `pacer`      | when a packet is due                                      |
 //! | `microphone` | a source in real time                                     |
-//! | `speaker`    | the `Speak` call                                          |
-//! | `record`     | what a listener was given, and the report about it        |
+//! | `call`       | one `Speak` call                                          |
+//! | `speaker`    | a source into a room, over one call after another         |
+//! | `record`     | what a listener was given                                 |
+//! | `report`     | the same in short                                         |
 //! | `listener`   | the `Listen` call                                         |
 //! | `sink`       | heard packets as an Ogg/Opus file or as PCM               |
 
+mod call;
 mod error;
 mod line;
 mod listener;
 mod microphone;
 mod pacer;
 mod record;
+mod report;
 mod sink;
 mod source;
 mod speaker;
@@ -28,7 +32,8 @@ mod speaker;
 pub use error::Error;
 pub use line::{Patience, Target};
 pub use listener::{ListenConfig, ListenEnd, ListenHandle, Listener};
-pub use record::{Change, Gap, Heard, Latency, Recorder, Report, Verdict};
+pub use record::{Heard, Recorder, Verdict};
+pub use report::{Change, Gap, Latency, Report};
 pub use sink::{OggSink, Pcm, Sink};
 pub use source::{Source, SourceError};
 pub use speaker::{SpeakConfig, SpeakEnd, SpeakHandle, SpeakReport, Speaker};

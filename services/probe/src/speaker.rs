@@ -8,34 +8,24 @@
 
 use std::{pin::Pin, time::Duration};
 
-use stentor_ids::{Code, ParticipantId, Role, RoomId};
+use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_mix::Packet;
 use stentor_proto::{
     role_from_wire,
     v1::{
-        Move, ParticipantEvent, SpeakHello, SpeakPacket, SpeakRequest, SpeakResponse, SpeakWelcome,
+        Move, ParticipantEvent, SpeakPacket, SpeakRequest, SpeakResponse, SpeakWelcome,
         participant_event::What, speak_request, speak_response::Message,
-        speak_service_client::SpeakServiceClient,
     },
 };
-use tokio::{
-    sync::{mpsc, watch},
-    time::{sleep, timeout},
-};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
 
 use crate::{
     Error, Patience, Source, Target,
-    line::{ANSWER, Connection, Line},
+    call::{Call, Found, Session},
+    line::Line,
     microphone::Microphone,
 };
-
-/// Packets handed to the connection and not sent yet; beyond it the newest is dropped and counted.
-const OUTGOING: usize = 16;
-/// How long the edge may take to answer that it has got everything.
-const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What to speak into.
 #[derive(Debug, Clone)]
@@ -220,28 +210,6 @@ struct Run {
     report: watch::Sender<SpeakReport>,
 }
 
-/// What is asked of an edge.
-#[derive(Clone)]
-struct Call {
-    room: RoomId,
-    monitor: bool,
-    resume_token: String,
-}
-
-struct Session {
-    url: String,
-    to_edge: mpsc::Sender<SpeakRequest>,
-    answers: Streaming<SpeakResponse>,
-    participant: String,
-}
-
-/// Another edge that has taken the speaker in.
-struct Found {
-    line: Line,
-    session: Session,
-    welcome: SpeakWelcome,
-}
-
 /// What comes after a session.
 enum Next {
     End(SpeakEnd),
@@ -257,59 +225,6 @@ enum Told {
 
 /// A search for another edge, beside the session with the one that leaves.
 type Search = Pin<Box<dyn Future<Output = Option<Found>> + Send>>;
-
-impl Call {
-    /// Takes the speaker's seat at the edge that is next. A resume token that the edge has no use for is done without.
-    async fn open(&self, line: &Line) -> Result<(Session, SpeakWelcome), Error> {
-        match self.open_with(line, &self.resume_token).await {
-            Err(Error::Refused(fault))
-                if fault.code == Code::InvalidTicket && !self.resume_token.is_empty() =>
-            {
-                self.open_with(line, "").await
-            }
-            opened => opened,
-        }
-    }
-
-    async fn open_with(&self, line: &Line, resume_token: &str) -> Result<(Session, SpeakWelcome), Error> {
-        let Connection { url, channel } = line.dial().await?;
-        let (to_edge, outgoing) = mpsc::channel(OUTGOING);
-        let hello = SpeakHello {
-            room: self.room.to_string(),
-            monitor: self.monitor,
-            resume_token: resume_token.to_owned(),
-        };
-        // The channel is empty, and its other end is at hand.
-        let _ = to_edge.try_send(SpeakRequest { message: Some(speak_request::Message::Hello(hello)) });
-        let request = line.request(ReceiverStream::new(outgoing))?;
-        let mut client = SpeakServiceClient::new(channel);
-        let welcome = timeout(ANSWER, async {
-            let mut answers = client.speak(request).await?.into_inner();
-            let first = answers.message().await?;
-            Ok::<_, tonic::Status>((answers, first))
-        });
-        let broken = |reason: &str| Error::Broken { url: url.clone(), reason: reason.to_owned() };
-        let (answers, first) = match welcome.await {
-            Ok(answer) => answer.map_err(|status| Error::of_status(&url, &status))?,
-            Err(_) => return Err(broken(&format!("no welcome within {ANSWER:?}"))),
-        };
-        let Some(Message::Welcome(welcome)) = first.and_then(|answer| answer.message) else {
-            return Err(broken("the edge answered without a welcome"));
-        };
-        Ok((Session { url, to_edge, answers, participant: welcome.participant.clone() }, welcome))
-    }
-
-    /// Looks for the edge that a leaving one names, or any other, until the deadline.
-    async fn find(self, mut line: Line, wait: Duration) -> Option<Found> {
-        sleep(wait).await;
-        loop {
-            match self.open(&line).await {
-                Ok((session, welcome)) => return Some(Found { line, session, welcome }),
-                Err(error) => line.wait(error).await.ok()?,
-            }
-        }
-    }
-}
 
 impl Run {
     fn done(self, end: SpeakEnd) -> SpeakReport {
@@ -453,14 +368,5 @@ async fn searched(search: &mut Option<Search>) -> Option<Found> {
     match search {
         Some(search) => search.await,
         None => std::future::pending().await,
-    }
-}
-
-impl Session {
-    /// Lets what was handed over reach the edge: it answers the end of our side with the end of its own.
-    async fn say_goodbye(self) {
-        let Self { to_edge, mut answers, .. } = self;
-        drop(to_edge);
-        let _ = timeout(GOODBYE, async { while let Ok(Some(_)) = answers.message().await {} }).await;
     }
 }
