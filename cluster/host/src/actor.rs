@@ -15,7 +15,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
-use stentor_directory::{Error, Owner, Ownership};
+use stentor_directory::{Error, MirrorKey, Owner, Ownership};
 use stentor_ids::{Fault, NodeId};
 use stentor_link::Mirror;
 use stentor_proto::v1;
@@ -72,6 +72,8 @@ pub(crate) enum Message {
     Unowned,
     /// The owner key was put back, or not.
     Reasserted(Result<Ownership, Error>),
+    /// The mirror key was put back, or not.
+    MirrorsAgain(Result<MirrorKey, Error>),
     /// Hand the room to another node.
     HandOff { to: Option<NodeId>, reply: RpcReplyPort<Result<v1::TakeOverResponse, Fault>> },
     /// The other node answered.
@@ -180,6 +182,7 @@ impl ractor::Actor for RoomActor {
             Message::LookAtHeir => state.look_at_heir(),
             Message::StepAside(reply) => state.step_aside(reply),
             Message::Unowned => state.reassert(),
+            Message::MirrorsAgain(outcome) => state.mirrors_again(outcome),
             Message::Reasserted(outcome) => state.reasserted(outcome),
             Message::HandOff { to, reply } => state.hand_off(to.as_ref(), reply),
             Message::TakenOver(outcome) => state.taken_over(outcome),
@@ -192,14 +195,14 @@ impl ractor::Actor for RoomActor {
 
 impl State {
     fn tick(&mut self) {
-        if !self.hosted.is_owned() {
-            return;
-        }
         if self.unowned {
             self.reassert();
         } else {
             let steps = self.ledger.retry();
             self.carry_out(steps);
+        }
+        if !self.hosted.is_owned() {
+            return;
         }
         self.clear_seats();
         self.tell_status();

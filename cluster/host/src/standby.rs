@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ractor::RpcReplyPort;
-use stentor_directory::{Error, Owner, Ownership};
+use stentor_directory::{Error, MirrorKey, Owner, Ownership};
 use stentor_ids::Lineage;
 use stentor_link::{Closed, Mirror};
 use stentor_proto::v1::{self, happening::What};
@@ -122,22 +122,35 @@ impl State {
 
     /// The key is gone with its lease: puts it back, unless another node mirrors the room by now.
     pub(crate) fn mirror_again(&mut self) {
+        self.unowned = true;
+        if self.reasserting {
+            return;
+        }
         let Ok(session) = self.origin.session() else { return };
-        let (origin, hosted, myself) = (self.origin.clone(), self.hosted.clone(), self.myself.clone());
+        self.reasserting = true;
+        let (origin, room, myself) = (self.origin.clone(), self.hosted.id.clone(), self.myself.clone());
         tokio::spawn(async move {
-            match origin.directory.mirror(&session, &hosted.id, None).await {
-                Ok(key) => hosted.keep(|kept| {
-                    if let Seat::Mirror { owner, .. } = &kept.seat {
-                        kept.seat = Seat::Mirror { key, owner: owner.clone() };
-                    }
-                }),
-                Err(error @ (Error::Unavailable { .. } | Error::LeaseGone)) => {
-                    tracing::warn!(room = %hosted.id, %error, "the mirror key is not back yet");
-                }
-                // The actor is gone, and the room with it.
-                Err(_) => drop(myself.cast(Message::Replaced)),
-            }
+            let outcome = origin.directory.mirror(&session, &room, None).await;
+            // The actor is gone: then the key is left to the watch.
+            drop(myself.cast(Message::MirrorsAgain(outcome)));
         });
+    }
+
+    /// The mirror key was put back, or not.
+    pub(crate) fn mirrors_again(&mut self, outcome: Result<MirrorKey, Error>) {
+        self.reasserting = false;
+        let Seat::Mirror { owner, .. } = self.hosted.seat() else { return };
+        match outcome {
+            Ok(key) => {
+                self.unowned = false;
+                self.hosted.keep(|kept| kept.seat = Seat::Mirror { key, owner });
+            }
+            // The owner puts the room itself back before.
+            Err(error @ (Error::Unavailable { .. } | Error::LeaseGone | Error::UnknownRoom { .. })) => {
+                tracing::info!(room = %self.hosted.id, %error, "the mirror key is not back yet");
+            }
+            Err(_) => self.replaced(),
+        }
     }
 
     /// This node has claimed the room that it mirrored.
@@ -150,8 +163,7 @@ impl State {
             kept.record = record.clone();
             kept.taken_over = took.map(|_| wall()).or(kept.taken_over);
         });
-        self.vigil = None;
-        self.mirror = None;
+        (self.vigil, self.mirror, self.unowned) = (None, None, false);
         self.ledger = Ledger::new(Room::new(record.clone()));
         self.hosted.feed.fence(epoch, from);
         if let Some(media) = &self.media {

@@ -27,13 +27,17 @@ use crate::{
 /// takes two round trips to the directory.
 const CLAIMS_AT_ONCE: usize = 16;
 
+/// Addresses of nodes that are remembered, so that a node which the directory has lost can still be asked. Beyond it they
+/// are forgotten, and those that are there are remembered anew.
+const MAX_ADDRESSES: usize = 4096;
+
 /// What the watch remembers.
 pub(crate) struct Watch {
     origin: Arc<Origin>,
     /// By the record's revision, whether the room is to have an owner: a record is decoded once.
     wanted: BTreeMap<RoomId, (Revision, bool)>,
-    /// Who last owned a room, and where its links were.
-    last_owners: BTreeMap<RoomId, (NodeId, String)>,
+    /// Where the links of nodes are, or were.
+    addresses: BTreeMap<NodeId, String>,
     lease: Option<LeaseId>,
     jobs: JoinSet<(Claiming, SeatKind, Claimed)>,
 }
@@ -43,7 +47,7 @@ impl Watch {
         Self {
             origin,
             wanted: BTreeMap::new(),
-            last_owners: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             lease: session.lease().ok(),
             jobs: JoinSet::new(),
         }
@@ -98,20 +102,22 @@ impl Watch {
         for due in due {
             let known = view.rooms.get(&due.room).cloned();
             let Some(room) = known.filter(|_| self.jobs.len() < CLAIMS_AT_ONCE) else { continue };
-            self.claim(room, &due, now);
+            self.claim(view, room, &due, now);
         }
         next
     }
 
     /// Claims a seat whose turn at this node has come.
-    fn claim(&mut self, room: Arc<Room>, due: &Claim<Revision>, now: Time) {
+    fn claim(&mut self, view: &View, room: Arc<Room>, due: &Claim<Revision>, now: Time) {
         let may = match due.seat {
             SeatKind::Owner => self.origin.has_place(),
             SeatKind::Mirror => self.origin.may_mirror(),
         };
         let Some(claiming) = self.origin.claiming(&due.room).filter(|_| may) else { return };
         let (origin, seat, preempt) = (self.origin.clone(), due.seat, due.preempt);
-        let former = self.last_owners.get(&due.room).filter(|(node, _)| *node != self.origin.me).cloned();
+        let former =
+            view.last_owner(&due.room).map(|owner| &owner.node).filter(|node| **node != self.origin.me);
+        let former = former.and_then(|node| Some((node.clone(), self.addresses.get(node)?.clone())));
         let vacant = now.since(due.since);
         self.jobs.spawn(async move {
             let claimed = match seat {
@@ -130,35 +136,38 @@ impl Watch {
 
     /// Tells a room that runs here whom the view shows as its origins.
     fn tell(&self, view: &View, running: &Running) {
-        let Some(room) = view.rooms.get(&running.hosted.id) else { return };
+        let room = view.rooms.get(&running.hosted.id);
         let tell = |message| {
             // The actor is gone, and the room with it.
             drop(running.actor.cast(message));
         };
-        match (running.hosted.seat(), &room.owner) {
+        match (running.hosted.seat(), room.and_then(|room| room.owner.as_ref())) {
             (Held::Owner(own), Some(owner)) if owner.epoch > own.epoch() => {
                 tell(Message::Claimed(owner.clone().into()));
             }
-            (Held::Owner(own), Some(_)) if view.is_after(own.written()) => {
-                let mirror = room.mirror.as_ref().and_then(|mirror| self.origin.place_of(&mirror.node));
-                tell(Message::Mirrored(mirror));
+            (Held::Owner(own), Some(owner)) if owner == own.owner() => {
+                let mirror = view.mirror(&running.hosted.id);
+                tell(Message::Mirrored(mirror.and_then(|mirror| self.origin.place_of(&mirror.node))));
             }
-            // A view from before the claim shows no owner either.
-            (Held::Owner(own), None) if view.is_after(own.written()) => tell(Message::Unowned),
+            // No owner, or an older one: the directory lost this one's key, or went back to a state from before it. A view
+            // from before the claim shows no key either.
+            (Held::Owner(own), _) if view.is_after(own.written()) => tell(Message::Unowned),
             (Held::Owner(_), _) => {}
             (Held::Mirror { key, owner }, shown) => {
-                let replaced = match &room.mirror {
+                let replaced = match view.mirror(&running.hosted.id) {
                     Some(mirror) => mirror.node != self.origin.me,
-                    // A view from before the claim shows no mirror either.
-                    None => view.is_after(key.written()),
+                    // A view from before the claim shows no mirror either. The owner puts the room back before.
+                    None => view.is_after(key.written()) && shown.is_some(),
                 };
-                let unwanted = self.wanted.get(&room.id).is_some_and(|(_, wanted)| !wanted);
+                let unwanted = self.wanted.get(&running.hosted.id).is_some_and(|(_, wanted)| !wanted);
                 match shown {
                     // This node has claimed it and comes to own it.
                     Some(shown) if shown.node == self.origin.me => {}
                     _ if unwanted => tell(Message::OwnerEnded),
                     _ if replaced => tell(Message::Replaced),
-                    Some(shown) if *shown != owner => tell(Message::Owned(shown.clone())),
+                    Some(shown) if *shown != owner && shown.epoch >= owner.epoch => {
+                        tell(Message::Owned(shown.clone()));
+                    }
                     _ => {}
                 }
             }
@@ -191,16 +200,15 @@ impl Watch {
     /// Keeps what a room's last owner was, and forgets rooms that are gone.
     fn remember(&mut self, view: &View) {
         self.wanted.retain(|room, _| view.rooms.contains_key(room));
-        self.last_owners.retain(|room, _| view.rooms.contains_key(room));
-        for (id, room) in &view.rooms {
-            let known = room.owner.as_ref().and_then(|owner| view.nodes.get(&owner.node));
-            if let Some(node) = known {
-                let last =
-                    self.last_owners.entry(id.clone()).or_insert_with(|| (node.id.clone(), String::new()));
-                if last.0 != node.id || last.1 != node.link_addr {
-                    *last = (node.id.clone(), node.link_addr.clone());
-                }
+        if self.addresses.len() + view.nodes.len() > MAX_ADDRESSES {
+            self.addresses.clear();
+        }
+        for node in view.nodes.values() {
+            if self.addresses.get(&node.id) != Some(&node.link_addr) {
+                self.addresses.insert(node.id.clone(), node.link_addr.clone());
             }
+        }
+        for (id, room) in &view.rooms {
             let cached = self.wanted.get(id).is_some_and(|(revision, _)| *revision == room.revision);
             if !cached {
                 let record = Record::decode(&room.record);

@@ -1,30 +1,30 @@
 //! What this node answers other nodes: rooms by its host, if it has one; itself by its own drain.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use stentor_host::HostHandle;
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_link::{Locator, control::Handler};
 use stentor_proto::v1;
 
-use super::leave::Leave;
+use super::leave::{Here, Leave};
 
 /// The composed answers.
 pub(super) struct NodeControl {
     id: NodeId,
     locator: Locator,
-    host: Option<HostHandle>,
+    here: Here,
     leave: Arc<Leave>,
 }
 
 impl NodeControl {
-    pub(super) fn new(id: NodeId, locator: Locator, host: Option<HostHandle>, leave: Arc<Leave>) -> Self {
-        Self { id, locator, host, leave }
+    pub(super) fn new(id: NodeId, locator: Locator, here: Here, leave: Arc<Leave>) -> Self {
+        Self { id, locator, here, leave }
     }
 
     fn host(&self, room: &RoomId) -> Result<&HostHandle, Fault> {
         let none = || Fault::new(Code::NotOwner, format!("{} runs no rooms, and so not {room}", self.id));
-        self.host.as_ref().ok_or_else(none)
+        self.here.host.as_ref().ok_or_else(none)
     }
 }
 
@@ -47,17 +47,27 @@ impl Handler for NodeControl {
     }
 
     async fn probe(&self, room: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
-        let owned = self.host.as_ref().zip(room).and_then(|(host, room)| host.owns(&room));
+        let host = self.here.host.as_ref();
+        let owned = host.zip(room.as_ref()).and_then(|(host, room)| host.owns(room));
+        let mirrors = host.zip(room.as_ref()).is_some_and(|(host, room)| host.mirrors(room));
         Ok(v1::ProbeResponse {
             node: self.id.to_string(),
             build: env!("CARGO_PKG_VERSION").into(),
             draining: self.leave.is_draining(),
             owns: owned.is_some(),
+            mirrors,
             epoch: owned.map_or(0, |(epoch, _)| epoch.0),
             slot: owned.map_or(0, |(_, slot)| slot.0),
-            mirrors: false,
             heard_ms_ago: None,
         })
+    }
+
+    async fn heard(&self, room: &RoomId, from: &NodeId) -> Option<Duration> {
+        self.here.carrier.as_ref()?.heard(room, from)
+    }
+
+    async fn mirror(&self, room: RoomId, request: v1::MirrorRequest) -> Result<v1::MirrorResponse, Fault> {
+        self.host(&room)?.mirror(&room, &request).await
     }
 
     async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault> {

@@ -1,7 +1,9 @@
-//! Leaving the cluster, and coming back: the record says so, rooms are handed over, people are sent elsewhere.
+//! Leaving the cluster, and coming back: the record says so, rooms are handed over, nodes that take rooms from here take
+//! them from others, people are sent elsewhere.
 //!
-//! The order matters: the record first, so that nobody is given anything new; then rooms and people, at the same time.
-//! When the directory does not answer, the rest is tried all the same.
+//! The order matters: the record first, so that nobody is given anything new; then rooms, children and people, at the same
+//! time, each of which goes when it has another place; the node itself last. When the directory does not answer, the rest is
+//! tried all the same. A drain that does not come to its end says what it waits for, and ends at its deadline.
 
 use std::{
     sync::{
@@ -15,11 +17,12 @@ use stentor_directory::{NodeRecord, Session};
 use stentor_edge::EdgeHandle;
 use stentor_host::HostHandle;
 use stentor_ids::Fault;
-use stentor_proto::v1::DrainResponse;
+use stentor_link::{Carrier, Journal};
+use stentor_proto::v1::{DrainChange, DrainResponse, happening::What};
 use stentor_telemetry::NodeMetrics;
 use tokio::{
     sync::Mutex,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, interval, timeout, timeout_at},
 };
 
 /// How long an operator's call waits for rooms and people to go, before it answers how many are still there. Within the
@@ -28,21 +31,47 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// How long rooms and people have to go after an operator's call. An operator looks again; a drain that found nobody to
 /// take a room is asked for again.
 const OPERATOR_DRAIN: Duration = Duration::from_secs(20);
+/// How often it is looked what is left.
+const LOOK: Duration = Duration::from_millis(100);
 /// Longest wait for the directory to learn that the node leaves.
 const RECORD: Duration = Duration::from_secs(2);
 
-/// Who must go before the node does.
+/// What must go before the node does.
 #[derive(Clone)]
-pub(super) struct People {
+pub(super) struct Here {
+    /// Rooms that it owns or mirrors.
     pub(super) host: Option<HostHandle>,
+    /// Nodes that take rooms from it.
+    pub(super) carrier: Option<Carrier>,
+    /// People who are connected.
     pub(super) edge: Option<EdgeHandle>,
+}
+
+impl Here {
+    /// What is still here, in words.
+    fn waits_for(&self) -> Vec<String> {
+        let host = self.host.as_ref();
+        let counts = [
+            (host.map_or(0, HostHandle::rooms), "rooms that it owns"),
+            (host.map_or(0, HostHandle::mirrored), "rooms that it mirrors"),
+            (self.carrier.as_ref().map_or(0, Carrier::children), "nodes that take rooms from it"),
+            (self.connections() as usize, "connections of listeners and speakers"),
+        ];
+        let left = counts.into_iter().filter(|(count, _)| *count > 0);
+        left.map(|(count, what)| format!("{count} {what}")).collect()
+    }
+
+    fn connections(&self) -> u64 {
+        self.edge.as_ref().map_or(0, EdgeHandle::connections)
+    }
 }
 
 /// What leaves, and whether it does.
 pub(super) struct Leave {
     session: Mutex<Option<Arc<Session>>>,
     record: NodeRecord,
-    people: People,
+    here: Here,
+    journal: Journal,
     metrics: NodeMetrics,
     draining: AtomicBool,
 }
@@ -51,11 +80,12 @@ impl Leave {
     pub(super) fn new(
         session: Arc<Session>,
         record: NodeRecord,
-        people: People,
+        here: Here,
+        journal: Journal,
         metrics: NodeMetrics,
     ) -> Self {
         let session = Mutex::new(Some(session));
-        Self { session, record, people, metrics, draining: AtomicBool::new(false) }
+        Self { session, record, here, journal, metrics, draining: AtomicBool::new(false) }
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -73,8 +103,8 @@ impl Leave {
             let going = tokio::spawn(async move { leave.empty(Instant::now() + OPERATOR_DRAIN).await });
             // Whoever is not gone by then goes on going.
             let _ = timeout(ANSWER, going).await;
-        } else if let Some(edge) = &self.people.edge {
-            edge.undrain();
+        } else {
+            self.stay();
         }
         Ok(self.status())
     }
@@ -85,9 +115,9 @@ impl Leave {
             tracing::warn!(%fault, "the directory does not know that this node leaves");
         }
         self.empty(deadline).await;
-        let DrainResponse { rooms, connections, .. } = self.status();
-        if rooms > 0 || connections > 0 {
-            tracing::warn!(rooms, connections, "leaving with rooms or people still here");
+        let left = self.here.waits_for();
+        if !left.is_empty() {
+            tracing::warn!(left = left.join(", "), "the drain's time is over; leaving with these still here");
         }
     }
 
@@ -119,33 +149,64 @@ impl Leave {
         }
     }
 
-    /// Hands rooms over and sends people elsewhere.
+    /// Takes work again.
+    fn stay(&self) {
+        if let Some(carrier) = &self.here.carrier {
+            carrier.stay();
+        }
+        if let Some(edge) = &self.here.edge {
+            edge.undrain();
+        }
+        self.journal.tell(None, What::Drain(DrainChange { draining: false, waits_for: Vec::new() }));
+    }
+
+    /// Hands rooms over, and sends nodes and people elsewhere.
     async fn empty(&self, deadline: Instant) {
         let within = deadline.saturating_duration_since(Instant::now());
         let rooms = async {
-            if let Some(host) = &self.people.host {
+            if let Some(host) = &self.here.host {
                 let report = host.drain(within).await;
                 tracing::info!(?report, "rooms handed over");
             }
         };
+        if let Some(carrier) = &self.here.carrier {
+            carrier.leave();
+        }
         let people = async {
-            if let Some(edge) = &self.people.edge {
+            if let Some(edge) = &self.here.edge {
                 edge.drain(within).await;
             }
         };
-        tokio::join!(rooms, people);
+        tokio::join!(rooms, people, self.watch_over(deadline));
+    }
+
+    /// Tells what is still here as it changes, until nothing is, or the time is over.
+    async fn watch_over(&self, deadline: Instant) {
+        let (mut look, mut told) = (interval(LOOK), None);
+        loop {
+            let waits_for = self.here.waits_for();
+            let done = waits_for.is_empty();
+            if told.as_ref() != Some(&waits_for) {
+                tracing::info!(waits_for = waits_for.join(", "), done, "draining");
+                let change = DrainChange { draining: true, waits_for: waits_for.clone() };
+                self.journal.tell(None, What::Drain(change));
+                told = Some(waits_for);
+            }
+            if done || Instant::now() >= deadline || !self.is_draining() {
+                return;
+            }
+            look.tick().await;
+        }
     }
 
     fn status(&self) -> DrainResponse {
+        let rooms = self.here.host.as_ref().map_or(0, HostHandle::rooms);
+        let draining = self.is_draining();
         DrainResponse {
-            draining: self.is_draining(),
-            rooms: self
-                .people
-                .host
-                .as_ref()
-                .map_or(0, |host| u32::try_from(host.rooms()).unwrap_or(u32::MAX)),
-            connections: self.people.edge.as_ref().map_or(0, EdgeHandle::connections),
-            waits_for: Vec::new(),
+            draining,
+            rooms: u32::try_from(rooms).unwrap_or(u32::MAX),
+            connections: self.here.connections(),
+            waits_for: if draining { self.here.waits_for() } else { Vec::new() },
         }
     }
 }

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     assemble::{Ways, record},
     control::NodeControl,
-    leave::{Leave, People},
+    leave::{Here, Leave},
     parts::Parts,
 };
 use crate::config::Config;
@@ -95,13 +95,17 @@ impl Node {
         let membership = session.state();
 
         let host = ways.host(config, &directory, &session)?;
-        let people = People { host: host.as_ref().map(Host::handle), edge: edge.as_ref().map(Edge::handle) };
-        let leave = Arc::new(Leave::new(session, record, people.clone(), metrics.clone()));
-        let control = NodeControl::new(id.clone(), ways.locator.clone(), people.host.clone(), leave.clone());
-        let services = Services {
-            own: people.host.clone().map(|host| Arc::new(host) as _),
-            ingest: people.host.map(|host| Arc::new(host) as _),
+        let here = Here {
+            host: host.as_ref().map(Host::handle),
             carrier: ways.relay(config, &links),
+            edge: edge.as_ref().map(Edge::handle),
+        };
+        let leave = Arc::new(Leave::new(session, record, here.clone(), journal.clone(), metrics.clone()));
+        let control = NodeControl::new(id.clone(), ways.locator.clone(), here.clone(), leave.clone());
+        let services = Services {
+            own: here.host.clone().map(|host| Arc::new(host) as _),
+            ingest: here.host.map(|host| Arc::new(host) as _),
+            carrier: here.carrier,
             control: Some(Arc::new(control)),
             journal: Some(journal),
         };
