@@ -40,10 +40,24 @@ impl Connection {
         propagation::inject(request.metadata_mut());
         let welcomed = async {
             let mut inbound = client.uplink(request).await?.into_inner();
-            let first = inbound.message().await?;
-            Ok::<_, Status>((inbound, first))
+            // What happens while we are taken in may be told before the welcome.
+            let mut mirror = None;
+            loop {
+                match inbound.message().await?.map(|response| response.message) {
+                    Some(Some(Down::Mirror(named))) => mirror = Some(named.node),
+                    Some(Some(Down::Welcome(welcome))) => {
+                        let mut room = welcome.room.unwrap_or_default();
+                        room.mirror = mirror.unwrap_or(room.mirror);
+                        return Ok((inbound, Epoch(welcome.epoch), room));
+                    }
+                    Some(_) => {}
+                    None => {
+                        return Err(Status::unavailable("the origin ended the uplink before its welcome"));
+                    }
+                }
+            }
         };
-        let (inbound, first) = match tokio::time::timeout(WELCOME_WITHIN, welcomed).await {
+        let (inbound, epoch, room) = match tokio::time::timeout(WELCOME_WITHIN, welcomed).await {
             Ok(welcomed) => welcomed.map_err(|status| fault_of(&status))?,
             Err(_) => {
                 uplinks.pool.distrust(&link_addr);
@@ -51,16 +65,7 @@ impl Connection {
                 return Err(Fault::new(Code::NodeUnavailable, detail));
             }
         };
-        match first {
-            Some(v1::UplinkResponse { message: Some(Down::Welcome(welcome)) }) => {
-                let (epoch, room) = (Epoch(welcome.epoch), welcome.room.unwrap_or_default());
-                Ok(Self { inbound, link_addr, epoch, room })
-            }
-            _ => {
-                let detail = format!("the origin of {room} at {link_addr} did not welcome us");
-                Err(Fault::new(Code::Internal, detail))
-            }
-        }
+        Ok(Self { inbound, link_addr, epoch, room })
     }
 
     /// What the origin says next; an error is the end of the connection. May be dropped and called again without losing

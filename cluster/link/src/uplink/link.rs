@@ -125,6 +125,15 @@ impl Link {
         });
     }
 
+    /// The owner is here, by its own word.
+    pub(super) fn owner_at(&self, link_addr: &String) {
+        self.known.send_if_modified(|known| {
+            let other = known.owner.as_ref() != Some(link_addr);
+            known.moved = other.then(|| link_addr.clone()).or_else(|| known.moved.take());
+            other
+        });
+    }
+
     /// An origin says that the room has another owner.
     pub(super) fn owner_named(&self, node: &str, epoch: Epoch) {
         let addr = self.addr_of(node);

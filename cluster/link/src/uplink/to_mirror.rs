@@ -69,9 +69,7 @@ impl Link {
     /// Listens to the mirror until the connection is over, and returns why if it should not be.
     async fn hear_mirror(&self, mut connection: Connection) -> Option<Fault> {
         let _counted = Counted::new(self.uplinks.metrics.links(LinkKind::Uplink));
-        if connection.epoch > self.known.borrow().epoch {
-            self.owner_named(&connection.room.primary, connection.epoch);
-        }
+        self.mirror_says_moved(&connection.room.primary, connection.epoch);
         let link_addr = connection.link_addr.clone();
         let mut done = pin!(self.mirror_is_done(&link_addr));
         let mut ask_again = None;
@@ -80,8 +78,12 @@ impl Link {
                 said = connection.said() => match said {
                     Ok(Down::Attached(attached)) => self.lane.attached(Way::Mirror, &attached),
                     Ok(Down::Monitor(monitor)) => self.lane.monitor(monitor),
-                    Ok(Down::Mirror(mirror)) => self.mirror_named(mirror.node),
-                    Ok(Down::Moved(moved)) => self.owner_named(&moved.node, Epoch(moved.epoch)),
+                    Ok(Down::Mirror(mirror)) => {
+                        // Only an owner says so.
+                        self.owner_at(&link_addr);
+                        self.mirror_named(mirror.node);
+                    }
+                    Ok(Down::Moved(moved)) => self.mirror_says_moved(&moved.node, Epoch(moved.epoch)),
                     Ok(Down::Refused(refused)) => {
                         self.lane.refused_by_mirror(&refused.participant);
                         ask_again = ask_again.or_else(|| Some(Instant::now() + ASK_AGAIN));
@@ -99,13 +101,20 @@ impl Link {
         }
     }
 
-    /// Done when there is another mirror, or none, and the owner has every seat.
+    /// A mirror knows of an owner that is not the one that we know, if it is of a higher epoch; else it only takes its leave.
+    fn mirror_says_moved(&self, node: &str, epoch: Epoch) {
+        if epoch > self.known.borrow().epoch {
+            self.owner_named(node, epoch);
+        }
+    }
+
+    /// Done when there is another mirror, or none, and the owner, who is known to be the owner still, has every seat.
     async fn mirror_is_done(&self, link_addr: &String) {
         let mut seats = self.lane.changed();
         loop {
             self.mirror_is(|addr| addr.as_ref() != Some(link_addr)).await;
             seats.borrow_and_update();
-            if self.lane.is_whole() {
+            if self.known.borrow().moved.is_none() && self.lane.is_whole() {
                 return;
             }
             // The lane lives as long as we do, and so does what tells of it.

@@ -19,8 +19,8 @@ use crate::{Counted, clock};
 
 /// How long seats are kept while nobody takes their packets. A person who talks into nothing should know after a minute.
 const GIVE_UP: Duration = Duration::from_secs(60);
-/// How long an owner that is not the owner any more may still say goodbye. A planned move is in the directory a second
-/// before the slot at which it happens, and until then the old owner is the one that is heard.
+/// How long an owner that is not the owner any more may still say goodbye. A planned move is in the directory, and known to
+/// the heir, a second before the slot at which it happens, and until then the old owner is the one that is heard.
 const PARTING: Duration = Duration::from_millis(1500);
 
 /// Why a connection is over.
@@ -124,7 +124,7 @@ impl Link {
         });
         self.mirror_named(std::mem::take(&mut connection.room.mirror));
         let (mut cluster, mut known) = (self.uplinks.topology.changed(), self.known.subscribe());
-        let mut parting = None;
+        let (mut left, mut succeeded) = (None, None);
         loop {
             tokio::select! {
                 said = connection.said() => match said {
@@ -139,11 +139,14 @@ impl Link {
                     }
                 },
                 Ok(()) = cluster.changed() => {
-                    let left = self.has_left(&connection.link_addr);
-                    parting = left.then(|| parting.unwrap_or_else(|| Instant::now() + PARTING));
+                    let has_left = self.has_left(&connection.link_addr);
+                    left = has_left.then(|| left.unwrap_or_else(|| Instant::now() + PARTING));
                 }
-                () = told(&mut known, |known| known.moved.is_some()) => return Over::Moved,
-                () = reached(parting) => return Over::Moved,
+                () = told(&mut known, |known| known.moved.is_some()), if succeeded.is_none() => {
+                    succeeded = Some(Instant::now() + PARTING);
+                }
+                () = reached(left) => return Over::Moved,
+                () = reached(succeeded) => return Over::Moved,
             }
         }
     }

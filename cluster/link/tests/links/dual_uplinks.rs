@@ -123,6 +123,8 @@ async fn the_mirror_hears_everything_while_the_owner_is_a_black_hole_and_the_own
     let mut stage = Stage::new().await;
     stage.nodes[0].proxy.freeze();
     stage.speak(1..120).await;
+    let behind = stage.mirror.last().map_or(119, |(_, seq)| 119 - seq);
+    assert!(behind <= 10, "nothing waits for the owner: {behind} packets are still under way");
     until("the mirror has the last", || stage.mirror.last() == Some((100, 119))).await;
     assert_all_heard(&stage.mirror, 1..120);
 
@@ -167,6 +169,46 @@ async fn a_mirror_that_becomes_the_owner_hears_everything_and_the_next_mirror_fo
     })
     .await;
     assert!(stage.anna.events().try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_mirror_that_names_another_one_has_taken_over_and_is_not_left_for_it() {
+    let stage = Stage::new().await;
+    stage.nodes[0].proxy.freeze();
+    stage.mirror.take_over(2);
+    stage.cluster.view.set_owner(Some((&stage.nodes[1], 2, 0)));
+    let next = Ears::mirror("origin-3", 2);
+    let _node = next.join(&stage.cluster).await;
+    let mirrored = stage.mirror.mirrored_edge().unwrap();
+    "origin-3".clone_into(&mut stage.mirror.mirror.lock().unwrap());
+    assert!(mirrored.mirror_changed(&Some(id("origin-3"))));
+    stage.speak(1..200).await;
+    until("the way to the mirror is given up for the one to the owner", || mirrored.is_closed()).await;
+    until("the new owner has the last", || stage.mirror.last() == Some((100, 199))).await;
+    assert_all_heard(&stage.mirror, 1..200);
+    let mut seq = 200;
+    until("the next mirror hears", || {
+        seq += 1;
+        say(&stage.anna, seq);
+        !next.heard().is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_owner_that_hands_its_room_over_is_heard_until_it_says_goodbye() {
+    let stage = Stage::new().await;
+    stage.mirror.take_over(2);
+    let mirrored = stage.mirror.mirrored_edge().unwrap();
+    assert!(mirrored.moved(&id("origin-2"), Epoch(2)));
+    stage.speak(1..80).await;
+    until("the old owner is heard still", || stage.owner.last() == Some((100, 79))).await;
+    assert_all_heard(&stage.owner, 1..80);
+    assert!(stage.owner.edge().moved(&id("origin-2"), Epoch(2)));
+    stage.speak(80..120).await;
+    until("the new owner has the last", || stage.mirror.last() == Some((100, 119))).await;
+    assert_all_heard(&stage.mirror, 1..120);
+    assert!(stage.owner.edge().is_closed());
 }
 
 #[tokio::test]
