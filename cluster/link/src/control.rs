@@ -307,7 +307,11 @@ impl control_service_server::ControlService for Server {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Happenings>, Status> {
         answer("watch", request, async |asked| {
             let only = Some(asked.room).filter(|name| !name.is_empty());
-            let wanted = move |told: &v1::Happening| only.as_ref().is_none_or(|room| told.room == *room);
+            let wanted = move |told: &v1::Happening| {
+                // What is missed may have been of the room.
+                let missed = matches!(told.what, Some(v1::happening::What::Missed(_)));
+                missed || only.as_ref().is_none_or(|room| told.room == *room)
+            };
             let none = || Fault::new(Code::WrongState, "this node keeps no journal");
             let told = self
                 .journal
