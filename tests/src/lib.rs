@@ -13,4 +13,5 @@ pub mod http;
 pub mod listening;
 pub mod load;
 pub mod process;
+pub mod sim;
 pub mod speech;

@@ -18,7 +18,7 @@ use stentor_relay::{Counts, Duty, Frame, Grid, Ring, Side};
 use stentor_room::{Actor, Command, Record, Room, Spec};
 
 use super::{
-    directory::{Owner, RoomIx},
+    directory::Owner,
     net::NodeIx,
     plan::Plan,
     tree::Tap,
@@ -35,7 +35,6 @@ const PACKETS: usize = 64;
 /// A watched room.
 #[derive(Debug)]
 pub(super) struct Audio {
-    pub(super) room: RoomIx,
     pub(super) origins: BTreeMap<NodeIx, Origin>,
     /// Relays and edges.
     pub(super) taps: BTreeMap<NodeIx, Tap>,
@@ -99,13 +98,12 @@ fn due(slot: Slot) -> Time {
 
 impl Audio {
     /// A room that nobody runs yet, with all edges of a small world or four of a large one.
-    pub(super) fn new(room: RoomIx, plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         let edges = plan.nodes.iter().enumerate().filter(|(_, (roles, _))| roles.edge).map(|(n, _)| n);
         let edges: Vec<_> = edges.collect();
         let edges = edges[edges.len().saturating_sub(4)..].to_vec();
         let taps = edges.iter().map(|edge| (*edge, Tap::edge())).collect();
         Self {
-            room,
             origins: BTreeMap::new(),
             taps,
             edges,
@@ -223,18 +221,13 @@ impl Origin {
     /// Takes the room of a record: this origin decides from now on.
     pub(super) fn take_record(&mut self, record: &Rc<Record>) {
         self.room = Some(Room::new((**record).clone()));
-        // A decision that the record lacks has come by the old owner's stream.
-        if self.stage.version <= record.stage_version() {
-            self.set_stage(stage(record));
-        }
+        self.set_stage(stage(record));
     }
 
     /// Who may speak from the next slot on.
     pub(super) fn set_stage(&mut self, stage: Stage) {
-        if stage.version > self.stage.version {
-            self.history.push_stage(stage.clone());
-            self.stage = stage;
-        }
+        self.history.push_stage(stage.clone());
+        self.stage = stage;
     }
 
     /// The stage after a change of the room.
@@ -270,8 +263,11 @@ impl Origin {
         let here = self.packets.contains(&seq);
         let step = if here { Step::Packet(PacketRef { stream: 1, seq }) } else { Step::Conceal(960) };
         let open = self.stage.seats.iter().filter(|seat| !seat.muted);
-        let voices =
-            open.map(|seat| VoiceLog { participant: seat.participant.clone(), carried: 0, steps: vec![step] });
+        let voices = open.map(|seat| VoiceLog {
+            participant: seat.participant.clone(),
+            carried: 0,
+            steps: vec![step],
+        });
         LogEntry { slot, stage_version: self.stage.version, voices: voices.collect() }
     }
 

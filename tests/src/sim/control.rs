@@ -113,22 +113,26 @@ impl World {
         let changes = &self.dir.changes;
         let first = if anew { 0 } else { changes.partition_point(|(revision, _)| *revision <= before) };
         let last = changes.partition_point(|(revision, _)| *revision <= view);
-        let news = changes[first.min(last)..last].iter();
-        let rooms: BTreeSet<RoomIx> =
-            news.filter_map(|(_, change)| if let Changed::Room(room) = change { Some(*room) } else { None }).collect();
-        if last > first {
-            self.nodes[n].control.look_at = 0;
+        if !self.nodes[n].roles.origin {
+            return;
         }
-        if self.nodes[n].roles.origin {
-            rooms.into_iter().for_each(|room| self.look(n, room));
+        let mut rooms = BTreeSet::new();
+        for (_, change) in &changes[first.min(last)..last] {
+            match change {
+                Changed::Room(room) => drop(rooms.insert(*room)),
+                // Rankings are others now.
+                Changed::Node => self.nodes[n].control.look_at = 0,
+            }
         }
+        rooms.into_iter().for_each(|room| self.look(n, room));
     }
 
     /// What came to nothing in its time.
     fn time_out(&mut self, n: NodeIx) {
         let (now, time) = (self.now, self.time());
         let control = &mut self.nodes[n].control;
-        let over: Vec<_> = control.pending.iter().filter(|(_, one)| one.until <= now).map(|(room, _)| *room).collect();
+        let over: Vec<_> =
+            control.pending.iter().filter(|(_, one)| one.until <= now).map(|(room, _)| *room).collect();
         for room in over {
             let control = &mut self.nodes[n].control;
             let Some(pending) = control.pending.remove(&room) else { continue };
@@ -139,7 +143,9 @@ impl World {
                         mirrored.vigil.refused(time);
                     }
                 }
-                What::Claiming { vigil: false } => control.claims.shun(self.rooms[room].clone(), SeatKind::Owner, again),
+                What::Claiming { vigil: false } => {
+                    control.claims.shun(self.rooms[room].clone(), SeatKind::Owner, again)
+                }
                 What::Mirroring => control.claims.shun(self.rooms[room].clone(), SeatKind::Mirror, again),
                 What::Asking { .. } | What::Reasserting => {}
             }
@@ -150,7 +156,11 @@ impl World {
     /// Claims what is due.
     fn claim(&mut self, n: NodeIx) {
         let node = &self.nodes[n];
-        if !node.current || node.lease == 0 || node.control.vacant.is_empty() || node.control.look_at > self.now {
+        if !node.current
+            || node.lease == 0
+            || node.control.vacant.is_empty()
+            || node.control.look_at > self.now
+        {
             return;
         }
         let mut claims = std::mem::take(&mut self.nodes[n].control.claims);
@@ -173,7 +183,9 @@ impl World {
             let since = claim.since.as_millis();
             match claim.seat {
                 SeatKind::Owner => self.ask_around(n, room, What::Asking { since, preempt: claim.preempt }),
-                SeatKind::Mirror => self.request(n, room, What::Mirroring, Op::Mirror { room, preempt: claim.preempt }),
+                SeatKind::Mirror => {
+                    self.request(n, room, What::Mirroring, Op::Mirror { room, preempt: claim.preempt })
+                }
             }
         }
     }
@@ -223,7 +235,8 @@ impl World {
 
     /// What came of asking the former owner.
     pub(super) fn asked(&mut self, n: NodeIx, room: RoomIx, serial: u64) {
-        let Some(pending) = self.nodes[n].control.pending.get(&room).filter(|one| one.serial == serial) else {
+        let Some(pending) = self.nodes[n].control.pending.get(&room).filter(|one| one.serial == serial)
+        else {
             return self.answered(n, room, serial);
         };
         let What::Asking { since, preempt } = pending.what else { return };
@@ -240,7 +253,12 @@ impl World {
         }
         let view = self.nodes[n].view;
         if self.nodes[n].control.vacant.contains(&(room, SeatKind::Owner)) {
-            let op = Op::Claim { room, seen: self.dir.highest_seen(room, view), preempt, from: self.slot().plus(5) };
+            let op = Op::Claim {
+                room,
+                seen: self.dir.highest_seen(room, view),
+                preempt,
+                from: self.slot().plus(5),
+            };
             self.request(n, room, What::Claiming { vigil: false }, op);
         }
     }
@@ -281,10 +299,14 @@ impl World {
 
     fn answered(&mut self, n: NodeIx, room: RoomIx, serial: u64) {
         let time = self.time();
-        let Some(owner) = self.nodes[n].control.mirrored.get(&room).map(|mirrored| mirrored.owner) else { return };
+        let Some(owner) = self.nodes[n].control.mirrored.get(&room).map(|mirrored| mirrored.owner) else {
+            return;
+        };
         let runs = self.runs(n, owner, room);
         let heard = self.heard(n, owner, room);
-        if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room).filter(|one| one.question == serial) {
+        if let Some(mirrored) =
+            self.nodes[n].control.mirrored.get_mut(&room).filter(|one| one.question == serial)
+        {
             mirrored.vigil.answered(time, Answer { runs, heard });
         }
     }

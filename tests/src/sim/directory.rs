@@ -82,19 +82,24 @@ pub(super) enum Reply {
     Renewed(bool),
     Claimed(Result<(Owner, Option<Rc<Record>>), Refused>),
     Mirrored(Result<Mirror, Refused>),
-    Committed(Result<(), Refused>),
+    Committed,
     Reasserted(Result<Owner, Refused>),
 }
 
-/// Somebody else holds the key, the lease is gone, or the room is not there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Refused;
+/// Why it did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The lease of who asked is gone.
+    NoLease,
+    /// Somebody else holds the key, or has held it since, or the room is not there.
+    Taken,
+}
 
 /// What changed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Changed {
     Room(RoomIx),
-    Node(NodeIx),
+    Node,
 }
 
 /// The directory.
@@ -116,7 +121,8 @@ impl Directory {
     /// With rooms that nobody owns yet.
     pub(super) fn new(nodes: usize, records: Vec<Option<Rc<Record>>>) -> Self {
         let stored = |record| Some(Stored { epoch: Epoch(0), record });
-        let keys = records.into_iter().map(|record| vec![(0, Keys { record: stored(record), ..Keys::default() })]);
+        let keys =
+            records.into_iter().map(|record| vec![(0, Keys { record: stored(record), ..Keys::default() })]);
         let rooms: Vec<_> = keys.collect();
         Self {
             up: true,
@@ -178,31 +184,48 @@ impl Directory {
 
     fn write_member(&mut self, node: NodeIx, member: Option<Member>) {
         self.members[node].push((self.revision, member));
-        self.changes.push((self.revision, Changed::Node(node)));
+        self.changes.push((self.revision, Changed::Node));
     }
 
     /// Does what a node asks on its lease.
-    pub(super) fn apply(&mut self, now: u64, node: NodeIx, lease: Lease, op: Op) -> Result<Option<Reply>, Violation> {
+    pub(super) fn apply(
+        &mut self,
+        now: u64,
+        node: NodeIx,
+        lease: Lease,
+        op: Op,
+    ) -> Result<Option<Reply>, Violation> {
         self.revision += 1;
         let held = self.leases.contains_key(&lease);
         Ok(Some(match op {
-            Op::Register { life, draining } => Reply::Registered(self.register(now, node, lease, life, draining)),
+            Op::Register { life, draining } => {
+                Reply::Registered(self.register(now, node, lease, life, draining))
+            }
             Op::Renew => {
                 self.leases.entry(lease).and_modify(|(_, ends)| *ends = now + LEASE_MS);
                 Reply::Renewed(held)
             }
-            Op::Claim { room, seen, preempt, from } => {
-                Reply::Claimed(if held { self.claim(node, lease, room, seen, preempt, from)? } else { Err(Refused) })
-            }
-            Op::Mirror { room, preempt } => {
-                Reply::Mirrored(if held { self.mirror(node, lease, room, preempt) } else { Err(Refused) })
-            }
+            Op::Claim { room, seen, preempt, from } => Reply::Claimed(if held {
+                self.claim(node, lease, room, seen, preempt, from)?
+            } else {
+                Err(Refused::NoLease)
+            }),
+            Op::Mirror { room, preempt } => Reply::Mirrored(if held {
+                self.mirror(node, lease, room, preempt)
+            } else {
+                Err(Refused::NoLease)
+            }),
             Op::Commit { room, epoch, revision, record } => {
-                Reply::Committed(self.commit(room, epoch, revision, record)?)
+                self.commit(room, epoch, revision, record)?;
+                Reply::Committed
             }
             Op::Reassert { room, epoch, from, record } => {
                 let stored = Stored { epoch, record };
-                Reply::Reasserted(if held { self.reassert(node, lease, room, from, stored)? } else { Err(Refused) })
+                Reply::Reasserted(if held {
+                    self.reassert(node, lease, room, from, stored)?
+                } else {
+                    Err(Refused::NoLease)
+                })
             }
             Op::Release { room, revision } => {
                 let mut keys = self.now(room).clone();
@@ -236,9 +259,9 @@ impl Directory {
         from: Slot,
     ) -> Result<Result<(Owner, Option<Rc<Record>>), Refused>, Violation> {
         let mut keys = self.now(room).clone();
-        let Some(stored) = &mut keys.record else { return Ok(Err(Refused)) };
+        let Some(stored) = &mut keys.record else { return Ok(Err(Refused::Taken)) };
         if keys.owner.is_some_and(|owner| preempt != Some(owner.revision)) {
-            return Ok(Err(Refused));
+            return Ok(Err(Refused::Taken));
         }
         let owners = keys.owner.map_or(Epoch(0), |owner| owner.epoch);
         let epoch = stored.epoch.max(owners).max(seen).next();
@@ -262,7 +285,7 @@ impl Directory {
         let mut keys = self.now(room).clone();
         let owned = keys.owner.is_some_and(|owner| owner.node == node);
         if owned || keys.mirror.is_some_and(|mirror| preempt != Some(mirror.revision)) {
-            return Err(Refused);
+            return Err(Refused::Taken);
         }
         let mirror = Mirror { node, revision: self.revision, lease };
         keys.mirror = Some(mirror);
@@ -276,15 +299,15 @@ impl Directory {
         epoch: Epoch,
         revision: Revision,
         record: Option<Rc<Record>>,
-    ) -> Result<Result<(), Refused>, Violation> {
+    ) -> Result<(), Violation> {
         let mut keys = self.now(room).clone();
         if keys.owner.is_none_or(|owner| owner.revision != revision) {
-            return Ok(Err(Refused));
+            return Ok(());
         }
         self.writers[room].committed(epoch)?;
         keys.record = Some(Stored { epoch, record });
         self.write(room, keys);
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn reassert(
@@ -300,7 +323,7 @@ impl Directory {
         let claimed = keys.record.as_ref().map_or(Epoch(0), |stored| stored.epoch);
         let superseded = |owner: Owner| (owner.epoch, owner.node) != (epoch, node) && owner.epoch >= epoch;
         if claimed > epoch || keys.owner.is_some_and(superseded) {
-            return Ok(Err(Refused));
+            return Ok(Err(Refused::Taken));
         }
         self.writers[room].committed(epoch)?;
         let owner = Owner { node, epoch, from, revision: self.revision, lease };
@@ -364,7 +387,10 @@ impl Directory {
         self.come_back_without_leases(now);
         for room in 0..self.rooms.len() {
             let keys = self.room(room, at).clone();
-            let leases = [keys.owner.map(|owner| (owner.lease, owner.node)), keys.mirror.map(|one| (one.lease, one.node))];
+            let leases = [
+                keys.owner.map(|owner| (owner.lease, owner.node)),
+                keys.mirror.map(|one| (one.lease, one.node)),
+            ];
             for (lease, node) in leases.into_iter().flatten() {
                 self.leases.insert(lease, (node, now + LEASE_MS));
             }

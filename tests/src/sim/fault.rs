@@ -100,6 +100,8 @@ impl World {
     /// Lets something go wrong.
     pub(super) fn strike(&mut self, fault: Fault) {
         self.note(Note::Strike(fault));
+        self.judge_moves();
+        self.only_directory &= matches!(fault, Fault::Outage { .. } | Fault::NoDirectory { .. });
         self.stats.struck(fault.name());
         self.net.heal(self.now);
         let until = self.now + fault.lasts_ms();
@@ -211,7 +213,8 @@ impl World {
             _ => true,
         });
         self.dir_back = Some((self.now + ms, back, revision.map_or(0, |(_, revision)| *revision)));
-        self.owners_before = (0..self.dir.rooms()).map(|room| self.dir.now(room).owner.map(|one| one.node)).collect();
+        self.owners_before =
+            (0..self.dir.rooms()).map(|room| self.dir.now(room).owner.map(|one| one.node)).collect();
     }
 
     /// Brings the directory back when its time has come.

@@ -57,9 +57,9 @@ impl Net {
         if self.troubles.is_empty() || from == to {
             return Some(random.random_range(1..=LONGEST_MS));
         }
-        let slower = self.between(now, from, to).try_fold(0, |most: u64, trouble| {
-            trouble.slower_ms.map(|slower| most.max(slower))
-        })?;
+        let slower = self
+            .between(now, from, to)
+            .try_fold(0, |most: u64, trouble| trouble.slower_ms.map(|slower| most.max(slower)))?;
         Some(random.random_range(1..=LONGEST_MS) + random.random_range(0..=slower))
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub(super) rooms: usize,
     /// The first so many rooms have their audio simulated, slot by slot.
     pub(super) watched: usize,
+    /// Whether the cluster has stood for long, or starts.
+    pub(super) stood: bool,
     /// Whether faults come one at a time.
     pub(super) single: bool,
     pub(super) warm_up_ms: u64,
@@ -40,11 +42,11 @@ impl Plan {
         let mut random = SmallRng::seed_from_u64(seed ^ 0x57E7_0125_1A0D_0001);
         let large = seed % 50 == 49;
         let (origins, relays, edges) = if large {
-            (random.random_range(20..60), random.random_range(10..60), random.random_range(40..200))
+            (random.random_range(12..40), random.random_range(10..60), random.random_range(40..200))
         } else {
             (random.random_range(2..7), random.random_range(0..6), random.random_range(2..6))
         };
-        let rooms = if large { random.random_range(500..4_000) } else { random.random_range(4..40) };
+        let rooms = if large { random.random_range(300..2_500) } else { random.random_range(4..40) };
         let zones = random.random_range(1..=3);
         let role = |n: usize| Roles {
             origin: n < origins,
@@ -61,6 +63,7 @@ impl Plan {
             nodes,
             rooms,
             watched,
+            stood: large || random.random_bool(0.5),
             single,
             warm_up_ms: WARM_UP_MS,
             faults: Vec::new(),
@@ -112,7 +115,13 @@ impl Plan {
             (Who::Relay(room, 1), Who::Node(self.nodes.len() - 1)),
         ];
         let (from, to) = pairs[random.random_range(0..pairs.len())];
-        let back = [Back::Same, Back::Same, Back::NoLeases, Back::Empty, Back::Older(random.random_range(500..6_000))];
+        let back = [
+            Back::Same,
+            Back::Same,
+            Back::NoLeases,
+            Back::Empty,
+            Back::Older(random.random_range(500..6_000)),
+        ];
         match random.random_range(0..20) {
             0..=4 => Fault::Kill { who, told: random.random_bool(0.5), ms: 2_000 + ms },
             5..=8 => Fault::Pause { who, ms },

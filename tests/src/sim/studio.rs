@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use rand::RngExt;
-use stentor_mix::{Config, Mixer, REPLAY_MIN_SLOTS};
-use stentor_relay::{Act, Due, Heard, Inserted};
 use stentor_ids::{Lineage, Slot};
+use stentor_mix::{Config, Mixer, REPLAY_MIN_SLOTS};
 use stentor_pace::Invariant;
+use stentor_relay::{Act, Due, Heard, Inserted};
 use stentor_room::{Actor, Command, Record};
 
 use super::{
@@ -21,6 +21,8 @@ use super::{
 const STATE_MS: u64 = 500;
 /// What a replay takes.
 const REPLAY_MS: u64 = 8;
+/// Decisions that are remembered: those of a second and more.
+const DECISIONS: usize = 16;
 /// Most time between two commands of moderators.
 const COMMAND_MS: u64 = 3_000;
 
@@ -76,7 +78,9 @@ impl World {
 
     /// A node has nothing more to do with a room.
     pub(super) fn leave_air(&mut self, n: NodeIx, room: RoomIx) {
-        let Some(origin) = self.audio.get_mut(room).and_then(|audio| audio.origins.remove(&n)) else { return };
+        let Some(origin) = self.audio.get_mut(room).and_then(|audio| audio.origins.remove(&n)) else {
+            return;
+        };
         let parent = (n, self.nodes[n].life);
         for child in origin.children {
             self.tell(n, child, Message::Subscribed { room, parent, taken: false });
@@ -133,10 +137,12 @@ impl World {
         self.audio[room].next_command = self.now + self.random.random_range(200..COMMAND_MS);
         let (id, muted) = (speaker(self.random.random_range(0..3)), self.random.random_bool(0.6));
         let wall = self.wall();
-        let owner = self.audio[room].origins.iter().find(|(n, origin)| origin.room.is_some() && self.awake(**n));
+        let owner =
+            self.audio[room].origins.iter().find(|(n, origin)| origin.room.is_some() && self.awake(**n));
         let Some(n) = owner.map(|(n, _)| *n) else { return };
         let Some(origin) = self.origin(n, room) else { return };
-        let handled = origin.room.as_mut().map(|room| room.handle(wall, &Actor::Operator, Command::Mute { id, muted }));
+        let handled =
+            origin.room.as_mut().map(|room| room.handle(wall, &Actor::Operator, Command::Mute { id, muted }));
         if !matches!(handled, Some(Ok(effects)) if !effects.is_empty()) {
             return;
         }
@@ -146,8 +152,11 @@ impl World {
         let open = stage.seats.iter().filter(|seat| !seat.muted).map(|seat| seat.participant.clone());
         let open: BTreeSet<_> = open.collect();
         self.note(Note::Mutes { room, version: stage.version });
-        self.audio[room].decided.push_back((self.now, open));
-        self.audio[room].decided.truncate(64);
+        let decided = &mut self.audio[room].decided;
+        decided.push_back((self.now, open));
+        if decided.len() > DECISIONS {
+            decided.pop_front();
+        }
         if let Some(peer) = peer {
             self.tell(n, peer, Message::Stage { room, stage });
         }
@@ -168,7 +177,12 @@ impl World {
                 Some(Act::Emit { due, lineage }) => self.emit(n, room, due, lineage),
                 Some(Act::Yielded) => {
                     origin.keep_anew();
+                    // An old owner has done what it had to, unless it mirrors the room by now.
+                    if origin.retire_at.is_some() {
+                        origin.retire_at = Some(now);
+                    }
                     self.note(Note::Keeps { room, node: n });
+                    break;
                 }
             }
         }
@@ -189,7 +203,8 @@ impl World {
         let Some(origin) = self.origin(n, room) else { return };
         origin.busy = now + REPLAY_MS;
         let ready = origin.history.ready(REPLAY_MIN_SLOTS).is_ok();
-        let replayed = ready.then(|| Mixer::replay(Config::default(), &origin.history, time, REPLAY_MIN_SLOTS));
+        let replayed =
+            ready.then(|| Mixer::replay(Config::default(), &origin.history, time, REPLAY_MIN_SLOTS));
         if let Some(Err(error)) = replayed {
             self.broken(Invariant::MirrorReady.broken(format!("room {room} at node {n}: {error}")));
         }
@@ -205,9 +220,8 @@ impl World {
         self.judge_gate(n, room, &entry);
         self.send_down(n, room, &frame);
         // Only an origin that follows this one hears it.
-        let followed = peer.filter(|peer| {
-            self.audio[room].origins.get(peer).is_some_and(|other| other.peer == Some(n))
-        });
+        let followed =
+            peer.filter(|peer| self.audio[room].origins.get(peer).is_some_and(|other| other.peer == Some(n)));
         if let Some(peer) = followed {
             self.tell(n, peer, Message::Mixed { room, from: n, frame, entry });
         }

@@ -1,12 +1,12 @@
 //! Holding rooms: becoming owner or mirror, staying it through outages of the directory, handing over, stepping down. It follows
 //! `cluster/host/src/{tenure,standby}.rs`.
 
-use stentor_ids::{Epoch, Slot};
-use stentor_placement::{SeatKind, Vigil};
+use stentor_ids::{Epoch, NodeId, Slot};
+use stentor_placement::{SeatKind, Vigil, rank};
 
 use super::{
     control::What,
-    directory::{Mirror, Op, Owner, Reply, Revision, RoomIx},
+    directory::{Mirror, Op, Owner, Refused, Reply, Revision, RoomIx},
     message::{Message, Note},
     net::NodeIx,
     world::World,
@@ -51,7 +51,7 @@ impl World {
             Reply::Renewed(held) if self.nodes[n].control.session == Some(serial) && !held => {
                 (self.nodes[n].lease, self.nodes[n].renew_at) = (0, self.now);
             }
-            Reply::Renewed(_) | Reply::Committed(_) => {}
+            Reply::Renewed(_) | Reply::Committed => {}
             reply => {
                 let control = &mut self.nodes[n].control;
                 // Whoever asked has given up.
@@ -86,8 +86,10 @@ impl World {
                     (owned.revision, owned.unowned) = (owner.revision, false);
                 }
             }
-            (Reply::Reasserted(Err(_)), _) => self.fenced(n, room),
-            (Reply::Registered(_) | Reply::Renewed(_) | Reply::Committed(_), _) => {}
+            (Reply::Reasserted(Err(Refused::Taken)), _) => self.fenced(n, room),
+            // It is tried again under the next lease.
+            (Reply::Reasserted(Err(Refused::NoLease)), _) => {}
+            (Reply::Registered(_) | Reply::Renewed(_) | Reply::Committed, _) => {}
         }
     }
 
@@ -97,6 +99,38 @@ impl World {
             // Every key on the old lease is gone.
             self.nodes[n].control.owned.values_mut().for_each(|owned| owned.unowned = true);
         }
+    }
+
+    /// A cluster that has stood for long: every room is where placement wants it.
+    pub(super) fn found(&mut self) {
+        for n in 0..self.nodes.len() {
+            let reply = self.dir.apply(self.now, n, 0, Op::Register { life: 0, draining: false });
+            if let Ok(Some(Reply::Registered(lease))) = reply {
+                (self.nodes[n].lease, self.nodes[n].renew_at) = (lease, self.now + self.draw() % 1_000);
+            }
+        }
+        self.nodes
+            .iter_mut()
+            .for_each(|node| (node.view, node.unread) = (self.dir.revision, self.dir.revision));
+        let from = self.slot();
+        for room in 0..self.rooms.len() {
+            let ranked = rank(&self.rooms[room], &self.candidates(0, |node| node.roles.origin));
+            let number = |id: &NodeId| self.nodes.iter().position(|node| node.id == *id);
+            let [Some(owner), Some(mirror)] = [0, 1].map(|place| ranked.get(place).and_then(number)) else {
+                return;
+            };
+            let claim = Op::Claim { room, seen: Epoch(0), preempt: None, from };
+            for (n, op) in [(owner, claim), (mirror, Op::Mirror { room, preempt: None })] {
+                let reply = self.dir.apply(self.now, n, self.nodes[n].lease, op);
+                self.nodes[n].view = self.dir.revision;
+                if let Ok(Some(reply)) = reply {
+                    self.settled(n, room, None, reply);
+                }
+            }
+        }
+        self.nodes
+            .iter_mut()
+            .for_each(|node| (node.view, node.unread) = (self.dir.revision, self.dir.revision));
     }
 
     fn become_owner(&mut self, n: NodeIx, room: RoomIx, owner: Owner) {
@@ -164,15 +198,24 @@ impl World {
         self.find_vacancies(n, room, owner, mirror, exists);
     }
 
-    fn find_vacancies(&mut self, n: NodeIx, room: RoomIx, owner: Option<Owner>, mirror: Option<Mirror>, exists: bool) {
+    fn find_vacancies(
+        &mut self,
+        n: NodeIx,
+        room: RoomIx,
+        owner: Option<Owner>,
+        mirror: Option<Mirror>,
+        exists: bool,
+    ) {
         let control = &mut self.nodes[n].control;
         let holds = control.owned.contains_key(&room) || control.mirrored.contains_key(&room);
         let owner_vacant = owner.is_none_or(|owner| owner.node == n);
-        let mirror_vacant = owner.is_some_and(|owner| owner.node != n) && mirror.is_none_or(|mirror| mirror.node == n);
+        let mirror_vacant =
+            owner.is_some_and(|owner| owner.node != n) && mirror.is_none_or(|mirror| mirror.node == n);
         for (seat, vacant) in [(SeatKind::Owner, owner_vacant), (SeatKind::Mirror, mirror_vacant)] {
             if vacant && exists && !holds && !control.pending.contains_key(&room) {
-                control.vacant.insert((room, seat));
-                control.look_at = 0;
+                if control.vacant.insert((room, seat)) {
+                    control.look_at = 0;
+                }
             } else {
                 control.vacant.remove(&(room, seat));
             }
@@ -215,7 +258,9 @@ impl World {
     fn beat(&mut self, n: NodeIx, room: RoomIx) {
         let now = self.now;
         let mirror = self.dir.room(room, self.nodes[n].view).mirror.map(|mirror| mirror.node);
-        let Some(own) = self.nodes[n].control.owned.get_mut(&room).filter(|own| own.beat_at <= now) else { return };
+        let Some(own) = self.nodes[n].control.owned.get_mut(&room).filter(|own| own.beat_at <= now) else {
+            return;
+        };
         own.beat_at = now + BEAT_MS;
         if let Some(mirror) = mirror {
             self.tell(n, mirror, Message::Beat { room, from: n });
@@ -226,7 +271,9 @@ impl World {
     fn hand_over(&mut self, n: NodeIx, room: RoomIx) {
         let now = self.now;
         let keys = self.dir.room(room, self.nodes[n].view);
-        let Some(mirror) = keys.mirror.map(|mirror| mirror.node).filter(|mirror| self.is_ready(*mirror, room)) else {
+        let Some(mirror) =
+            keys.mirror.map(|mirror| mirror.node).filter(|mirror| self.is_ready(*mirror, room))
+        else {
             return;
         };
         let from = self.next_slot(n, room).plus(MOVE_AHEAD);
@@ -285,7 +332,8 @@ impl World {
     /// The owner's stream to its mirror lives.
     pub(super) fn beaten(&mut self, n: NodeIx, room: RoomIx, from: NodeIx) {
         let time = self.time();
-        if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room).filter(|one| one.owner == from) {
+        if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room).filter(|one| one.owner == from)
+        {
             mirrored.vigil.heard(time);
         }
     }

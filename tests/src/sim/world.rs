@@ -3,19 +3,23 @@
 //!
 //! A node is deaf while it is paused: what comes waits, in order. A process that ended takes what was under way to it along.
 
-use std::{collections::BTreeMap, hash::{DefaultHasher, Hasher}, rc::Rc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hasher},
+    rc::Rc,
+    time::Duration,
+};
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use stentor_ids::{NodeId, RoomId, Slot};
 use stentor_pace::{Time, Violation, WallTime};
 use stentor_room::Record;
 
-
 use super::{
     audio::Audio,
     control::Control,
     directory::{Directory, Lease, Op, Reply, Revision, RoomIx},
-    fault::Fault,
+    fault::{Back, Fault},
     message::{Message, Note},
     net::{DIRECTORY, Net, NodeIx},
     plan::Plan,
@@ -82,6 +86,14 @@ pub(super) struct World {
     pub(super) single: bool,
     /// Until when something is wrong.
     pub(super) trouble_until: u64,
+    /// Whether nothing but the directory has failed so far.
+    pub(super) only_directory: bool,
+    /// When the directory comes back, as what, and from when.
+    pub(super) dir_back: Option<(u64, Back, Revision)>,
+    /// Where the directory stood when.
+    pub(super) revision_at: Vec<(u64, Revision)>,
+    /// Who owned which room when the directory went.
+    pub(super) owners_before: Vec<Option<NodeIx>>,
     pub(super) stats: Stats,
     pub(super) violations: Vec<Violation>,
     hash: DefaultHasher,
@@ -92,10 +104,9 @@ impl World {
     /// The world of a plan; `trace` keeps what happens as text.
     pub(super) fn new(plan: &Plan, trace: bool) -> Self {
         let random = SmallRng::seed_from_u64(plan.seed);
-        let rooms: Vec<_> = (0..plan.rooms)
-            .map(|n| RoomId::new(format!("room-{n}")).expect("it is a name"))
-            .collect();
-        let audio: Vec<_> = (0..plan.watched).map(|room| Audio::new(room, plan)).collect();
+        let rooms: Vec<_> =
+            (0..plan.rooms).map(|n| RoomId::new(format!("room-{n}")).expect("it is a name")).collect();
+        let audio: Vec<_> = (0..plan.watched).map(|_| Audio::new(plan)).collect();
         let record = |room: usize| audio.get(room).map(|audio: &Audio| Rc::new(audio.first_record()));
         let records: Vec<Option<Rc<Record>>> = (0..plan.rooms).map(record).collect();
         let mut world = Self {
@@ -110,6 +121,10 @@ impl World {
             audio,
             single: plan.single,
             trouble_until: START + plan.warm_up_ms,
+            only_directory: true,
+            dir_back: None,
+            revision_at: Vec::new(),
+            owners_before: Vec::new(),
             stats: Stats::of(plan),
             violations: Vec::new(),
             hash: DefaultHasher::new(),
@@ -118,6 +133,9 @@ impl World {
         for n in 0..world.nodes.len() {
             world.nodes[n].id = NodeId::new(format!("node-{n}")).expect("it is a name");
             world.nodes[n].next_turn = START + world.random.random_range(0..TURN_MS);
+        }
+        if plan.stood {
+            world.found();
         }
         for (at, fault) in &plan.faults {
             world.at(START + at, Event::Strike(*fault));
@@ -133,8 +151,10 @@ impl World {
                 let event = entry.remove();
                 self.happen(event);
             }
+            self.restore();
             if self.dir.up && self.now % 100 == 0 {
                 self.dir.expire(self.now);
+                self.revision_at.push((self.now, self.dir.revision));
             }
             for n in 0..self.nodes.len() {
                 if self.nodes[n].next_turn <= self.now && self.awake(n) {
@@ -172,6 +192,26 @@ impl World {
                     Err(violation) => self.broken(violation),
                 }
             }
+        }
+    }
+
+    /// A node hears something.
+    fn hear(&mut self, n: NodeIx, message: Message) {
+        match message {
+            Message::Reply { room, serial, reply } => self.replied(n, room, serial, reply),
+            Message::Beat { room, from } => self.beaten(n, room, from),
+            Message::Answered { room, serial } => self.asked(n, room, serial),
+            Message::TakeOver { room, revision, from } => self.take_over(n, room, revision, from),
+            Message::Gone { peer } => self.disconnected(n, peer),
+            Message::Mixed { .. } => self.mixed(n, message),
+            Message::Stage { .. } | Message::Packets { .. } => self.told_studio(n, message),
+            Message::State { room, leads, lineage } => self.told_state(n, room, leads, lineage),
+            Message::Subscribe { .. } => self.subscribe(n, message),
+            Message::Subscribed { room, parent, taken } => self.subscribed(n, room, parent, taken),
+            Message::Unsubscribe { room, child } => self.unsubscribe(n, room, child),
+            Message::Frame { room, parent, frame } => self.framed(n, room, parent, &frame),
+            Message::Fence { .. } => self.fence(n, message),
+            Message::Count { room, child, count } => self.counted(n, room, child, count),
         }
     }
 

@@ -1,0 +1,147 @@
+//! What must hold in the whole of a world, beyond what each listener, ring and record is checked for where it is.
+
+use stentor_mix::LogEntry;
+use stentor_pace::{Invariant, Violation, check};
+
+use super::{
+    directory::{Owner, RoomIx},
+    net::NodeIx,
+    tree::LISTENERS,
+    world::World,
+};
+
+/// How late a decision of the owner's may be at the other origin: a link, and a step of it.
+const GATE_MS: u64 = 30;
+/// How long after a change of the stage a mirror may not be ready: what it keeps, and a link.
+const READY_MS: u64 = 600;
+/// How long an edge may have played nothing when all is well.
+const PLAYS_MS: u64 = 100;
+
+impl World {
+    /// `RoleGate`: who was muted a moment ago is not mixed. While something is wrong the decision may be under way.
+    pub(super) fn judge_gate(&mut self, n: NodeIx, room: RoomIx, entry: &LogEntry) {
+        let now = self.now;
+        let decided = &self.audio[room].decided;
+        let Some(known) = decided.iter().rposition(|(at, _)| at + GATE_MS < now) else { return };
+        if decided[known].0 <= self.trouble_until {
+            return;
+        }
+        // What was decided since may be known already, or not.
+        let may = |who| decided.range(known..).any(|(_, open)| open.contains(who));
+        if let Some(voice) = entry.voices.iter().find(|voice| !may(&voice.participant)) {
+            let (who, slot, at) = (&voice.participant, entry.slot, decided[known].0);
+            let detail = format!("{who} is in slot {slot} of room {room} at node {n}, muted at {at}");
+            self.broken(Invariant::RoleGate.broken(detail));
+        }
+    }
+
+    /// `NoGap`, where at most one thing is wrong at a time.
+    pub(super) fn judge_gap(&mut self, gap: Result<(), Violation>) {
+        if self.single && gap.is_err() {
+            self.hold(gap);
+        }
+    }
+
+    /// Nobody takes a room from an owner that lives only because its key is gone.
+    pub(super) fn judge_owner(&mut self, n: NodeIx, room: RoomIx, owner: Owner) {
+        if !self.only_directory {
+            return;
+        }
+        let runs =
+            |other: &NodeIx| *other != n && self.epoch_of(*other, room).is_some() && self.answers(n, *other);
+        let robbed = (0..self.nodes.len()).find(|other| runs(other) && !self.nodes[*other].draining);
+        if let Some(other) = robbed {
+            let detail =
+                format!("node {n} took room {room} at epoch {} from node {other}, which lives", owner.epoch);
+            self.broken(Invariant::OneWriter.broken(detail));
+        }
+    }
+
+    /// At most one room in a hundred has moved while the directory was away.
+    pub(super) fn judge_moves(&mut self) {
+        let before = std::mem::take(&mut self.owners_before);
+        if !self.only_directory {
+            return;
+        }
+        let moved = |(room, owner): &(RoomIx, &Option<NodeIx>)| {
+            owner.is_some() && self.dir.now(*room).owner.map(|owner| owner.node) != **owner
+        };
+        let moved = before.iter().enumerate().filter(moved).count();
+        self.stats.moved = self.stats.moved.max(moved);
+        if moved > before.len() / 100 {
+            let detail = format!("{moved} of {} rooms moved while the directory was away", before.len());
+            self.broken(Invariant::OneWriter.broken(detail));
+        }
+    }
+
+    /// Everything is healed and had its time.
+    pub(super) fn judge_end(&mut self) {
+        self.judge_moves();
+        for room in 0..self.rooms.len() {
+            if let Err(detail) = self.is_held(room) {
+                self.broken(Invariant::OneWriter.broken(detail));
+            }
+        }
+        for room in 0..self.audio.len() {
+            let outcome = self.is_on_air(room);
+            self.hold(outcome);
+        }
+    }
+
+    /// Whether a room has one owner, who knows it, and a mirror if there is anyone to be it.
+    fn is_held(&self, room: RoomIx) -> Result<(), String> {
+        let keys = self.dir.now(room);
+        let runners: Vec<_> = (0..self.nodes.len()).filter(|n| self.epoch_of(*n, room).is_some()).collect();
+        if keys.record.is_none() && runners.is_empty() {
+            // Its directory was wiped while it had no owner.
+            return Ok(());
+        }
+        let owner = keys.owner.map(|owner| owner.node);
+        if runners != Vec::from_iter(owner) {
+            return Err(format!("room {room} is run by nodes {runners:?}; the directory names {owner:?}"));
+        }
+        let others = (0..self.nodes.len()).filter(|n| self.nodes[*n].roles.origin && Some(*n) != owner);
+        let mirror = keys.mirror.map(|mirror| mirror.node);
+        let mirrors: Vec<_> =
+            (0..self.nodes.len()).filter(|n| self.nodes[*n].control.mirrored.contains_key(&room)).collect();
+        if others.count() > 0 && mirror.is_none() || mirrors != Vec::from_iter(mirror) {
+            return Err(format!(
+                "room {room} is mirrored by nodes {mirrors:?}; the directory names {mirror:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether one origin mixes, the other is ready, every edge plays, and the count is right.
+    fn is_on_air(&self, room: RoomIx) -> Result<(), Violation> {
+        let keys = self.dir.now(room);
+        let Some(owner) = keys.owner else { return Ok(()) };
+        let audio = &self.audio[room];
+        let leaders: Vec<_> =
+            audio.origins.iter().filter(|(_, origin)| origin.duty.leads().is_some()).collect();
+        if leaders.len() != 1 {
+            let leaders: Vec<_> = leaders.iter().map(|(n, _)| **n).collect();
+            return Err(Invariant::SlotOnce.broken(format!("nodes {leaders:?} mix room {room}")));
+        }
+        // Whoever is heard again is so at the owner first: what came until the mirror knew is not in its history.
+        let settled = audio.decided.back().is_none_or(|(at, _)| at + READY_MS < self.now);
+        for (n, origin) in &audio.origins {
+            if settled && !origin.is_ready() {
+                let why = origin.history.ready(stentor_mix::HISTORY_SLOTS);
+                return Err(Invariant::MirrorReady.broken(format!("node {n} of room {room}: {why:?}")));
+            }
+        }
+        for (edge, tap) in &audio.taps {
+            let Some(listener) = &tap.listener else { continue };
+            if listener.played.is_none_or(|(_, at)| at + PLAYS_MS < self.now) {
+                let detail = format!("edge {edge} plays nothing of room {room} since {:?}", listener.played);
+                return Err(Invariant::NoGap.broken(detail));
+            }
+            check::bounded("playout", listener.playout.pending(), stentor_relay::PENDING_FRAMES)?;
+        }
+        let Some(origin) = audio.origins.get(&owner.node) else { return Ok(()) };
+        let sum = origin.counts.sum(self.time());
+        let reports = audio.edges.iter().map(|_| LISTENERS);
+        check::count_sum(sum.listeners, sum.reporting as usize, reports)
+    }
+}

@@ -1,0 +1,327 @@
+//! Relays and edges of watched rooms: which parents they take (`placement::parents`, `relay::Parents`), what passes through
+//! them (`relay::Ring`), what is played (`relay::Playout`) and how many listen (`relay::Counts`).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use stentor_ids::{Lineage, Slot};
+use stentor_pace::check::{EpochFence, NoGap, SlotOnce};
+use stentor_placement::{parents, rank};
+use stentor_relay::{Action, Count, Counts, Frame, Inserted, Output, Parents, Playout, Ring};
+
+use super::{
+    directory::RoomIx,
+    message::{Message, Note, Process},
+    net::NodeIx,
+    world::World,
+};
+
+/// The seam buffer of an edge.
+const SEAM: Duration = Duration::from_millis(60);
+/// How often counts travel up, in milliseconds.
+const COUNT_MS: u64 = 1_000;
+/// Listeners of each edge.
+pub(super) const LISTENERS: u64 = 10;
+
+/// A watched room at a relay or an edge.
+#[derive(Debug)]
+pub(super) struct Tap {
+    pub(super) parents: Parents<Process>,
+    ranked: Vec<Process>,
+    pub(super) ring: Ring,
+    fence: EpochFence,
+    pub(super) children: BTreeSet<NodeIx>,
+    /// When an origin's frames last came.
+    pub(super) heard: BTreeMap<NodeIx, u64>,
+    counts: Counts,
+    count_at: u64,
+    /// At an edge.
+    pub(super) listener: Option<Listener>,
+}
+
+/// Those who listen to a watched room at one edge.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) playout: Playout,
+    once: SlotOnce,
+    no_gap: NoGap,
+    lineage: Lineage,
+    /// The last slot played, and when.
+    pub(super) played: Option<(Slot, u64)>,
+}
+
+impl Tap {
+    /// Of a relay.
+    fn relay() -> Self {
+        let mut parents = Parents::default();
+        parents.become_live(stentor_pace::Time::default(), true);
+        Self {
+            parents,
+            ranked: Vec::new(),
+            ring: Ring::new(),
+            fence: EpochFence::default(),
+            children: BTreeSet::new(),
+            heard: BTreeMap::new(),
+            counts: Counts::default(),
+            count_at: 0,
+            listener: None,
+        }
+    }
+
+    /// Of an edge, with listeners.
+    pub(super) fn edge() -> Self {
+        let listener = Listener {
+            playout: Playout::new(SEAM),
+            once: SlotOnce::default(),
+            no_gap: NoGap::default(),
+            lineage: Lineage::default(),
+            played: None,
+        };
+        let mut counts = Counts::default();
+        counts.own(LISTENERS);
+        Self { listener: Some(listener), counts, ..Self::relay() }
+    }
+}
+
+impl World {
+    fn tap(&mut self, n: NodeIx, room: RoomIx) -> Option<&mut Tap> {
+        self.audio.get_mut(room)?.taps.get_mut(&n)
+    }
+
+    /// A relay's or an edge's turn: parents are chosen anew, counts go up.
+    pub(super) fn tend(&mut self, n: NodeIx) {
+        for room in 0..self.audio.len() {
+            if self.audio[room].taps.contains_key(&n) {
+                self.take_parents(n, room);
+                self.count(n, room);
+            }
+        }
+    }
+
+    fn take_parents(&mut self, n: NodeIx, room: RoomIx) {
+        let ranked = self.nodes[n].current.then(|| self.ranked(n, room));
+        let (time, random) = (self.time(), self.draw());
+        let Some(tap) = self.tap(n, room) else { return };
+        if let Some(ranked) = ranked.filter(|ranked| *ranked != tap.ranked) {
+            tap.ranked.clone_from(&ranked);
+            tap.parents.rank(ranked);
+        }
+        let mut actions = Vec::new();
+        tap.parents.poll(time, random, &mut actions);
+        let (next, lineage) = (tap.ring.highest().map(Slot::next), tap.ring.lineage());
+        for action in actions {
+            let (parent, takes) = match action {
+                Action::Connect(parent) => (parent, true),
+                Action::Drop(parent, _) => (parent, false),
+            };
+            self.note(Note::Parent { room, node: n, parent, takes });
+            let life = parent.1;
+            let message = match takes {
+                true => Message::Subscribe { room, child: n, life, next, lineage },
+                false => Message::Unsubscribe { room, child: n },
+            };
+            self.tell(n, parent.0, message);
+        }
+    }
+
+    /// The parents of a relay are the room's origins, those of an edge two relays, where there are two.
+    fn ranked(&self, n: NodeIx, room: RoomIx) -> Vec<Process> {
+        let (node, view) = (&self.nodes[n], self.nodes[n].view);
+        let process = |node: NodeIx| Some((node, self.dir.member(node, view)?.life));
+        if node.roles.edge {
+            let relays = self.candidates(n, |node| node.roles.relay);
+            if relays.len() >= 2 {
+                let id = &self.rooms[room];
+                let edges = self.nodes.iter().filter(|node| node.roles.edge).count();
+                let mut ranked = parents(id, &node.id, node.zone, &relays, edges);
+                let others = rank(id, &relays);
+                ranked.extend(others.into_iter().filter(|other| !ranked.contains(other)).collect::<Vec<_>>());
+                let number = |id| self.nodes.iter().position(|node| node.id == id);
+                return ranked.into_iter().filter_map(number).filter_map(process).collect();
+            }
+        }
+        let keys = self.dir.room(room, view);
+        let origins = [keys.owner.map(|owner| owner.node), keys.mirror.map(|mirror| mirror.node)];
+        origins.into_iter().flatten().filter_map(process).collect()
+    }
+
+    fn count(&mut self, n: NodeIx, room: RoomIx) {
+        let (now, time) = (self.now, self.time());
+        let Some(tap) = self.tap(n, room).filter(|tap| tap.count_at <= now) else { return };
+        tap.count_at = now + COUNT_MS;
+        let (count, best) = (tap.counts.sum(time), tap.parents.best().copied());
+        if let Some((best, _)) = best {
+            self.tell(n, best, Message::Count { room, child: n, count });
+        }
+    }
+
+    /// A child tells how many listen below it.
+    pub(super) fn counted(&mut self, n: NodeIx, room: RoomIx, child: NodeIx, count: Count) {
+        let (time, id) = (self.time(), self.nodes[child].id.clone());
+        let Some(audio) = self.audio.get_mut(room) else { return };
+        let origin = audio.origins.get_mut(&n).map(|origin| &mut origin.counts);
+        if let Some(counts) = origin.or(audio.taps.get_mut(&n).map(|tap| &mut tap.counts)) {
+            counts.join(id.clone());
+            counts.report(time, &id, count);
+        }
+    }
+
+    /// A child wants the room.
+    pub(super) fn subscribe(&mut self, n: NodeIx, message: Message) {
+        let Message::Subscribe { room, child, life, next, lineage } = message else { return };
+        let parent = (n, self.nodes[n].life);
+        let relay = self.nodes[n].roles.relay;
+        let audio = &mut self.audio[room];
+        let found = if life != parent.1 {
+            None
+        } else if let Some(origin) = audio.origins.get_mut(&n) {
+            origin.children.insert(child);
+            origin.duty.lift(next.unwrap_or_default(), lineage);
+            Some((Some(origin.claim()), &origin.ring))
+        } else if relay {
+            let tap = audio.taps.entry(n).or_insert_with(Tap::relay);
+            tap.children.insert(child);
+            Some((None, &tap.ring))
+        } else {
+            None
+        };
+        let Some((claim, ring)) = found else {
+            return self.tell(n, child, Message::Subscribed { room, parent, taken: false });
+        };
+        // Without a wish a little of what is held, so that two parents overlap.
+        let from = next.or(ring.highest()).unwrap_or_default();
+        let held: Vec<_> = ring.from(from).cloned().collect();
+        let delay = self.net.delay(self.now, n, child, &mut self.random);
+        let Some(delay) = delay else { return };
+        self.tell_in(delay, child, Message::Subscribed { room, parent, taken: true });
+        if let Some((epoch, from)) = claim {
+            self.tell_in(delay, child, Message::Fence { room, epoch, from });
+        }
+        for frame in held {
+            self.tell_in(delay, child, Message::Frame { room, parent, frame });
+        }
+    }
+
+    /// The parent answered, or let go.
+    pub(super) fn subscribed(&mut self, n: NodeIx, room: RoomIx, parent: Process, taken: bool) {
+        let (time, random) = (self.time(), self.draw());
+        let Some(tap) = self.tap(n, room) else { return };
+        if taken {
+            tap.parents.opened(time, &parent);
+        } else {
+            tap.parents.lost(time, &parent, random);
+        }
+    }
+
+    /// A child is gone.
+    pub(super) fn unsubscribe(&mut self, n: NodeIx, room: RoomIx, child: NodeIx) {
+        let id = self.nodes[child].id.clone();
+        let Some(audio) = self.audio.get_mut(room) else { return };
+        if let Some(origin) = audio.origins.get_mut(&n) {
+            origin.children.remove(&child);
+            origin.counts.leave(&id);
+        }
+        if let Some(tap) = audio.taps.get_mut(&n) {
+            tap.children.remove(&child);
+            tap.counts.leave(&id);
+        }
+    }
+
+    /// A process at the other end of connections has ended: streams from it, to it, and beside it.
+    pub(super) fn disconnected(&mut self, n: NodeIx, peer: Process) {
+        self.gone(n, peer.0);
+        for room in 0..self.audio.len() {
+            self.subscribed(n, room, peer, false);
+            self.unsubscribe(n, room, peer.0);
+            if let Some(origin) = self.audio[room].origins.get_mut(&n).filter(|one| one.peer == Some(peer.0))
+            {
+                origin.duty.lost();
+            }
+        }
+    }
+
+    /// A slot goes to all children.
+    pub(super) fn send_down(&mut self, n: NodeIx, room: RoomIx, frame: &Frame) {
+        let parent = (n, self.nodes[n].life);
+        let audio = &self.audio[room];
+        let origin = audio.origins.get(&n).map(|origin| &origin.children);
+        let children = origin.or(audio.taps.get(&n).map(|tap| &tap.children)).cloned().unwrap_or_default();
+        for child in children {
+            self.tell(n, child, Message::Frame { room, parent, frame: frame.clone() });
+        }
+    }
+
+    /// A slot came from a parent.
+    pub(super) fn framed(&mut self, n: NodeIx, room: RoomIx, parent: Process, frame: &Frame) {
+        let (now, time) = (self.now, self.time());
+        let Some(tap) = self.tap(n, room) else { return };
+        tap.parents.delivered(time, &parent);
+        tap.heard.insert(parent.0, now);
+        let before = tap.ring.epoch();
+        let inserted = tap.ring.insert(frame.clone());
+        let fenced = if inserted == Inserted::New { tap.fence.took(frame.epoch, frame.slot) } else { Ok(()) };
+        if tap.ring.epoch() > before {
+            tap.fence.claimed(frame.epoch, frame.slot);
+        }
+        if inserted == Inserted::New {
+            if let Some(listener) = &mut tap.listener {
+                listener.playout.push(time, frame.clone());
+            }
+            self.hold(fenced);
+            self.send_down(n, room, frame);
+        }
+    }
+
+    /// A claim came down.
+    pub(super) fn fence(&mut self, n: NodeIx, message: Message) {
+        let Message::Fence { room, epoch, from } = message else { return };
+        let Some(tap) = self.tap(n, room) else { return };
+        tap.fence.claimed(epoch, from);
+        if tap.ring.fence(epoch, from) {
+            for child in tap.children.clone() {
+                self.tell(n, child, Message::Fence { room, epoch, from });
+            }
+        }
+    }
+
+    /// Plays what is due at the edges of a room.
+    pub(super) fn listen(&mut self, room: RoomIx) {
+        let (now, time) = (self.now, self.time());
+        for place in 0..self.audio[room].edges.len() {
+            let n = self.audio[room].edges[place];
+            if !self.awake(n) {
+                continue;
+            }
+            let Some(listener) = self.tap(n, room).and_then(|tap| tap.listener.as_mut()) else { continue };
+            let mut out = Vec::new();
+            if listener.playout.next_deadline().is_some_and(|due| due <= time) {
+                listener.playout.poll(time, &mut out);
+            }
+            for output in out {
+                self.heard_slot(n, room, now, &output);
+            }
+        }
+    }
+
+    fn heard_slot(&mut self, edge: NodeIx, room: RoomIx, now: u64, output: &Output) {
+        let Some(listener) = self.tap(edge, room).and_then(|tap| tap.listener.as_mut()) else { return };
+        let (slot, lineage) = match output {
+            Output::Play(frame) => (frame.slot, frame.lineage),
+            Output::Gap { slot, count } => {
+                self.note(Note::Gap { room, edge, slot: *slot, count: *count });
+                return self.stats.missed(*count);
+            }
+        };
+        let (once, gap) = (listener.once.given(slot, lineage), listener.no_gap.given(slot));
+        let changed = std::mem::replace(&mut listener.lineage, lineage) != lineage;
+        let before = listener.played.replace((slot, now)).map(|(_, at)| at);
+        self.stats.played(before.map(|before| now - before));
+        self.hold(once);
+        self.judge_gap(gap);
+        if changed {
+            self.note(Note::Hears { room, edge, slot, lineage });
+        }
+    }
+}
