@@ -10,7 +10,7 @@ use stentor_admission::AdminTokens;
 use stentor_directory::{Directory, NodeRecord, NodeRole, Roles, Session, View};
 use stentor_host::{Host, HostHandle, Topology};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
-use stentor_link::{LinkServer, Pool, Security, Services, control};
+use stentor_link::{Journal, LinkServer, Pool, Security, Services, control};
 use stentor_proto::{
     fault_of,
     v1::{self, RoomStatus, admin_service_client::AdminServiceClient},
@@ -95,10 +95,16 @@ impl Cluster {
         let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Origin.into()));
         let (pool, metrics) = (pool(&self.metrics, &id), self.metrics.for_node(&id));
         let config = stentor_host::Config::default();
-        let host = Host::new(config, self.directory.clone(), &session, pool, topology, metrics).unwrap();
+        let journal = Journal::new(id.clone());
+        let directory = self.directory.clone();
+        let host = Host::new(config, directory, &session, pool, topology, journal.clone(), metrics).unwrap();
         let handle = host.handle();
         let stop = CancellationToken::new();
-        let services = Services { control: Some(Arc::new(Real(handle.clone()))), ..Services::default() };
+        let services = Services {
+            control: Some(Arc::new(Real(handle.clone()))),
+            journal: Some(journal),
+            ..Services::default()
+        };
         let serving = server.run(id.clone(), services, self.metrics.for_node(&id), stop.clone());
         let tasks = vec![
             tokio::spawn(async move { drop(serving.await) }),
@@ -113,10 +119,35 @@ impl Cluster {
         let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap();
         let session = self.register(name, NodeRole::Origin, server.local_addr().to_string()).await;
         let said = Arc::new(Script { says: Box::new(says), heard: Mutex::default() });
-        let services = Services { control: Some(said.clone()), ..Services::default() };
+        let journal = Journal::new(id.clone());
+        let services =
+            Services { control: Some(said.clone()), journal: Some(journal.clone()), ..Services::default() };
         let stop = CancellationToken::new();
         tokio::spawn(server.run(id.clone(), services, self.metrics.for_node(&id), stop.clone()));
-        Puppet { session, said, _stop: stop.drop_guard() }
+        Puppet { session, said, journal, _stop: stop.drop_guard() }
+    }
+
+    /// Links that tell a journal, and nothing else, on a port of old if there is one.
+    pub async fn linked(&self, name: &str, port: Option<u16>) -> (u16, Session, Journal, DropGuard) {
+        let id = NodeId::new(name).unwrap();
+        let server = timeout(SOON, async {
+            loop {
+                let addr = ([127, 0, 0, 1], port.unwrap_or(0)).into();
+                match LinkServer::bind(addr, &Security::Insecure) {
+                    Ok(server) => return server,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        let server = server.await.expect("the port is free in time");
+        let addr = server.local_addr();
+        let session = self.register(name, NodeRole::Origin, addr.to_string()).await;
+        let (journal, stop) = (Journal::new(id.clone()), CancellationToken::new());
+        let said = Arc::new(Script { says: Box::new(|_, _| not_asked()), heard: Mutex::default() });
+        let services =
+            Services { control: Some(said), journal: Some(journal.clone()), ..Services::default() };
+        tokio::spawn(server.run(id.clone(), services, self.metrics.for_node(&id), stop.clone()));
+        (addr.port(), session, journal, stop.drop_guard())
     }
 
     /// A member of the cluster, with nothing behind it.
@@ -162,6 +193,7 @@ impl Origin {
 pub struct Puppet {
     pub session: Session,
     pub said: Arc<Script>,
+    pub journal: Journal,
     _stop: DropGuard,
 }
 
@@ -219,7 +251,8 @@ impl control::Handler for Script {
 
     async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault> {
         self.hear(format!("drain {draining}"));
-        Ok(v1::DrainResponse { draining, rooms: 3, connections: 0, waits_for: Vec::new() })
+        let waits_for = if draining { vec!["3 rooms that it owns".into()] } else { Vec::new() };
+        Ok(v1::DrainResponse { draining, rooms: 3, connections: 0, waits_for })
     }
 
     async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {
