@@ -18,6 +18,7 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
         Lifecycle::Ended { at } => (0, signed(at.as_millis())),
         Lifecycle::Scheduled | Lifecycle::Open => (0, 0),
     };
+    let banned = record.rulings().iter().filter(|(_, ruling)| ruling.banned);
     v1::RoomStatus {
         room: room.to_owned(),
         spec: Some(spec_to_wire(record.spec())),
@@ -28,6 +29,7 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
         epoch: owner.map(|owner| owner.epoch.0).unwrap_or_default(),
         stage_version: record.stage_version(),
         stage: record.stage().iter().map(|seat| participant(seat, false, SILENT_DBOV)).collect(),
+        banned: banned.map(|(id, _)| id.to_string()).collect(),
         ..v1::RoomStatus::default()
     }
 }
@@ -48,7 +50,6 @@ pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::
     let seat = |seat: &Seat| participant(seat, hosted.speakers.is_connected(&seat.id), level(&seat.id));
     let leader =
         if hosted.leads() { Some(origins.me) } else { origins.mirror.filter(|_| hosted.peer.leads()) };
-    let banned = record.rulings().iter().filter(|(_, ruling)| ruling.banned);
     v1::RoomStatus {
         mirror: origins.mirror.map(ToString::to_string).unwrap_or_default(),
         mirror_ready: origins.ready && origins.mirror.is_some(),
@@ -59,7 +60,6 @@ pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::
         count: Some(hosted.feed.counts()),
         hands: u32::try_from(room.hands().len()).unwrap_or(u32::MAX),
         last_takeover_ms: kept.taken_over.map_or(0, |at| signed(at.as_millis())),
-        banned: banned.map(|(id, _)| id.to_string()).collect(),
         ..recorded(hosted.id.as_str(), record, Some(kept.seat.owner()))
     }
 }
