@@ -15,7 +15,7 @@
 //! Invariants: the lineages that one side begins rise, and are never those of the other side; a leader emits each slot
 //! once, in order; the state is a few numbers, whatever the other sends.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, ops::RangeInclusive, time::Duration};
 
 use stentor_ids::{Lineage, SLOT_DURATION, Slot};
 use stentor_pace::{Deadline, Time};
@@ -32,6 +32,8 @@ const GRACE_LOST: Duration = Duration::from_millis(10);
 const ASLEEP: Duration = Duration::from_millis(40);
 /// Arrivals that the grid of the other is read from: 200 ms.
 const ARRIVALS: usize = 10;
+/// Between which times slots come that are not a backlog.
+const PACED: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(40);
 /// How far the wall clock may pull a grid that is taken over, so that transit times do not add up over many take-overs.
 const PULL_MICROS: i64 = 10_000;
 
@@ -125,6 +127,9 @@ struct Keep {
     arrivals: VecDeque<i64>,
     /// Where the grid was led before, until there are arrivals.
     led: Option<i64>,
+    /// When the last slot came, and how many came late in a row, at the pace of a grid.
+    came: Time,
+    late: usize,
     /// The first slot that has not come; `None` before any came.
     next: Option<Slot>,
     /// The stream of the other has ended.
@@ -223,15 +228,12 @@ impl Duty {
             return Heard::Behind;
         }
         self.highest = lineage;
-        // What is read after a pause of one's own came at some time during it.
-        let asleep = self.deadline().is_some_and(|deadline| now.since(deadline.at) > ASLEEP);
         if let Role::Lead { grid, .. } = &self.role {
             let led = Some(micros(grid.at()) - place(grid.next()));
             self.role = Role::Keep(Keep { led, ..Keep::default() });
         }
         if let Role::Keep(keep) = &mut self.role {
-            let came = Some(now).filter(|_| !asleep && now >= keep.awake);
-            keep.heard(came, slot);
+            keep.heard(now, slot, self.grace);
         }
         if leads { Heard::StepDown } else { Heard::Follow }
     }
@@ -306,7 +308,7 @@ impl Duty {
     fn due(&self, slot: Slot) -> Time {
         let base = match &self.role {
             Role::Lead { grid, .. } => micros(grid.at()) - place(grid.next()),
-            Role::Keep(keep) => keep.arrivals.iter().copied().min().or(keep.led).unwrap_or(self.anchor),
+            Role::Keep(keep) => keep.base().unwrap_or(self.anchor),
         };
         let base = self.anchor.clamp(base - PULL_MICROS, base);
         Time::from_micros(u64::try_from(base + place(slot)).unwrap_or_default())
@@ -319,18 +321,32 @@ impl Keep {
         Self { led: Some(micros(at) - place(next)), next: Some(next), ..Self::default() }
     }
 
-    /// A slot came, if one knows when.
-    fn heard(&mut self, came: Option<Time>, slot: Slot) {
+    /// Where the grid of the other is, as far as is known.
+    fn base(&self) -> Option<i64> {
+        self.arrivals.iter().copied().min().or(self.led)
+    }
+
+    /// A slot that comes late was held up: by a link that was cut, or by a pause of one's own. It says that the other lives,
+    /// and not where its grid is, unless late ones come for so long at the pace of a grid that it has shifted.
+    fn heard(&mut self, now: Time, slot: Slot, grace: Duration) {
         if self.next.is_some_and(|next| slot < next) {
             return;
         }
         self.next = Some(slot.next());
         self.lost = false;
-        let Some(came) = came else { return };
-        if self.arrivals.len() == ARRIVALS {
-            self.arrivals.pop_front();
+        let arrival = micros(now) - place(slot);
+        let paced = PACED.contains(&now.since(std::mem::replace(&mut self.came, now)));
+        let late = self.base().is_some_and(|base| arrival > base + ASLEEP.as_micros() as i64);
+        self.late = if late && paced { self.late + 1 } else { 0 };
+        if late && self.late < ARRIVALS {
+            self.awake = now + grace;
+            return;
         }
-        self.arrivals.push_back(micros(came) - place(slot));
+        if late || self.arrivals.len() == ARRIVALS {
+            self.arrivals.drain(..if late { self.arrivals.len() } else { 1 });
+        }
+        self.late = 0;
+        self.arrivals.push_back(arrival);
     }
 }
 
@@ -417,6 +433,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_cut_link_held_up_does_not_shift_the_grid_and_a_grid_that_shifts_is_followed() {
+        let mut duty = Duty::leading(Side::Owner, Lineage(2), Grid::resumed(Slot(0), at(0)));
+        assert_eq!(acts(&mut duty, 140), "E0:2 E1:2 E2:2 E3:2 E4:2 E5:2 E6:2 E7:2");
+        // The first slots of one that took over while the link was cut.
+        assert_eq!(duty.heard(at(150), Slot(2), Lineage(3)), Heard::StepDown);
+        assert_eq!(duty.heard(at(170), Slot(3), Lineage(3)), Heard::Follow);
+        assert_eq!(acts(&mut duty, 199), "");
+        assert_eq!(acts(&mut duty, 200), "T4 E4:4 E5:4 E6:4 E7:4 E8:4 E9:4 E10:4");
+        // One whose grid is 100 ms later.
+        for slot in 11..60 {
+            duty.heard(at(100 + 20 * slot), Slot(slot), Lineage(5));
+            assert_eq!(acts(&mut duty, 100 + 20 * slot), "");
+        }
+        assert_eq!(acts(&mut duty, 1_319), "");
+        assert!(acts(&mut duty, 1_320).starts_with("T60 E60:6"));
+    }
+
+    #[test]
     fn what_is_read_after_a_pause_of_ones_own_does_not_shift_the_grid() {
         let mut duty = Duty::leading(Side::Owner, Lineage(2), Grid::resumed(Slot(0), at(0)));
         assert_eq!(acts(&mut duty, 20), "E0:2 E1:2");
@@ -427,7 +461,8 @@ mod tests {
         }
         assert_eq!(acts(&mut duty, 2_020), "");
         assert_eq!(duty.heard(at(2_025), Slot(50), Lineage(3)), Heard::Follow);
-        assert_eq!(acts(&mut duty, 2_050), "T51 E102:4");
+        assert_eq!(acts(&mut duty, 2_054), "");
+        assert_eq!(acts(&mut duty, 2_055), "T51 E102:4");
     }
 
     #[test]
