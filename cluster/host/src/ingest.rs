@@ -30,9 +30,10 @@ impl Ingest for HostHandle {
             let detail = format!("{edge} has seen epoch {epoch} of room {room}; this owner's is {own}");
             return Err(Fault::new(Code::NotOwner, detail));
         }
-        let status = hosted.feed.status().ok_or_else(|| restarting(&room))?;
+        // The edge is known before the status is read, so that no change of the mirror comes in between.
         let edge = hosted.edges.add(edge_side);
-        let session = Session { handle: self.clone(), hosted, edge };
+        let session = Session { handle: self.clone(), hosted: hosted.clone(), edge };
+        let status = hosted.feed.status().ok_or_else(|| restarting(&room))?;
         Ok(Opened { session: Arc::new(session), epoch: own, status })
     }
 }

@@ -187,6 +187,8 @@ impl State {
         self.origin.journal.tell(Some(&self.hosted.id), What::TakeOver(told));
         tracing::info!(room = %self.hosted.id, former = %former.node, %epoch, %from, ?took, "the mirror owns the room");
         self.look_for_mirror();
+        // Edges that cannot tell yet that the former owner is gone bring their speakers here.
+        self.hosted.edges.moved(&self.origin.me, epoch);
         self.tell_status();
     }
 

@@ -29,8 +29,13 @@ impl Loop {
                 self.hosted.peer.learn(|known| known.connected = true);
             }
             Followed::Lost(fault) => {
-                tracing::info!(room = %self.hosted.id, %fault, "the other origin is not heard");
-                self.hosted.peer.learn(|known| known.connected = false);
+                let mut broke = false;
+                self.hosted.peer.learn(|known| broke = std::mem::take(&mut known.connected));
+                if broke {
+                    tracing::info!(room = %self.hosted.id, %fault, "the other origin is not heard any more");
+                } else {
+                    tracing::debug!(room = %self.hosted.id, %fault, "the other origin is not heard");
+                }
                 if let Some(duty) = &mut self.duty {
                     duty.lost();
                 }
