@@ -11,6 +11,7 @@ use stentor_proto::{
     v1::{self, control_service_client::ControlServiceClient, control_service_server},
 };
 use stentor_telemetry::propagation;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 use tracing::{Instrument, info_span};
 
@@ -221,6 +222,7 @@ type Happenings = Pin<Box<dyn Stream<Item = Result<v1::Happening, Status>> + Sen
 pub(crate) struct Server {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) journal: Option<Journal>,
+    pub(crate) stop: CancellationToken,
 }
 
 fn room(name: &str) -> Result<RoomId, Fault> {
@@ -313,12 +315,9 @@ impl control_service_server::ControlService for Server {
                 missed || only.as_ref().is_none_or(|room| told.room == *room)
             };
             let none = || Fault::new(Code::WrongState, "this node keeps no journal");
-            let told = self
-                .journal
-                .as_ref()
-                .ok_or_else(none)?
-                .watch()
-                .filter(move |told| future::ready(wanted(told)));
+            let journal = self.journal.as_ref().ok_or_else(none)?;
+            let told = journal.watch().filter(move |told| future::ready(wanted(told)));
+            let told = told.take_until(self.stop.clone().cancelled_owned());
             Ok(Box::pin(told.map(Ok)) as Happenings)
         })
         .await

@@ -115,7 +115,8 @@ impl LinkServer {
             stop: shutdown.clone(),
         };
         let uplink = services.ingest.map(|ingest| uplink::Server { ingest, metrics, stop: shutdown.clone() });
-        let control = services.control.map(|handler| control::Server { handler, journal: services.journal });
+        let (journal, stop) = (services.journal, shutdown.clone());
+        let control = services.control.map(|handler| control::Server { handler, journal, stop });
         let router = self
             .server
             .add_service(DownlinkServiceServer::new(downlink).max_decoding_message_size(MAX_MESSAGE))

@@ -22,26 +22,28 @@ use crate::{
     Cluster,
     act::Act,
     door,
+    happenings::{Happenings, Told},
     nodes::Nodes,
+    places::Places,
     rooms::Rooms,
     watch::{Statuses, Watches},
 };
-
-type Happenings =
-    std::pin::Pin<Box<dyn futures::Stream<Item = Result<stentor_proto::v1::Happening, Status>> + Send>>;
 
 pub(crate) struct Calls {
     rooms: Rooms,
     nodes: Nodes,
     watches: Watches,
+    happenings: Happenings,
     metrics: NodeMetrics,
 }
 
 impl Calls {
     pub(crate) fn new(cluster: Cluster, metrics: NodeMetrics, shutdown: CancellationToken) -> Self {
         let rooms = Rooms::new(cluster.clone());
-        let watches = Watches::new(cluster.clone(), rooms.clone(), shutdown);
-        Self { rooms, nodes: Nodes::new(cluster), watches, metrics }
+        let places = Places::new(shutdown);
+        let watches = Watches::new(cluster.clone(), rooms.clone(), places.clone());
+        let happenings = Happenings::new(cluster.clone(), places);
+        Self { rooms, nodes: Nodes::new(cluster), watches, happenings, metrics }
     }
 
     async fn answer<Q, A>(
@@ -132,10 +134,13 @@ impl AdminService for Calls {
         .await
     }
 
-    type WatchStream = Happenings;
+    type WatchStream = Told;
 
-    async fn watch(&self, _request: Request<WatchRequest>) -> Result<Response<Happenings>, Status> {
-        Err(Status::unimplemented("watch"))
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Told>, Status> {
+        self.answer("watch", request, async |asked| {
+            self.happenings.watch(door::optional_room(&asked.room)?).await
+        })
+        .await
     }
 
     async fn open_room(&self, request: Request<RoomRequest>) -> Result<Response<RoomStatus>, Status> {

@@ -6,23 +6,27 @@
 //!
 //! Every call of `AdminService` carries an admin token as `authorization: Bearer …`; health and reflection need none.
 //!
-//! | module   | knows                                                                  |
-//! |----------|------------------------------------------------------------------------|
-//! | `serve`  | the port, TLS, limits                                                  |
-//! | `auth`   | the token                                                              |
-//! | `calls`  | which request leads to what                                            |
-//! | `door`   | requests as they come, refused by field or turned into domain values   |
-//! | `act`    | what an operator does to a room, in the room's and in the wire's words |
-//! | `rooms`  | who is to be told: the record or the owner                             |
-//! | `search` | how long to look for whoever that is                                   |
-//! | `nodes`  | the members of the cluster, drain                                      |
-//! | `watch`  | rooms as they change                                                   |
+//! | module       | knows                                                                  |
+//! |--------------|------------------------------------------------------------------------|
+//! | `serve`      | the port, TLS, limits                                                  |
+//! | `auth`       | the token                                                              |
+//! | `calls`      | which request leads to what                                            |
+//! | `door`       | requests as they come, refused by field or turned into domain values   |
+//! | `act`        | what an operator does to a room, in the room's and in the wire's words |
+//! | `rooms`      | who is to be told: the record or the owner                             |
+//! | `search`     | how long to look for whoever that is                                   |
+//! | `nodes`      | the members of the cluster, drain                                      |
+//! | `watch`      | rooms as they change                                                   |
+//! | `happenings` | what all nodes tell of themselves, as one stream                       |
+//! | `places`     | how many may watch, and until when                                     |
 
 mod act;
 mod auth;
 mod calls;
 mod door;
+mod happenings;
 mod nodes;
+mod places;
 mod rooms;
 mod search;
 mod serve;

@@ -24,21 +24,28 @@ impl Nodes {
         Ok(view.nodes.values().map(|node| told(node, &owned)).collect())
     }
 
-    /// Tells a node to start or stop draining. The answer says how many rooms it has left. A node that is busy leaving may
-    /// answer too late; then what it has told the directory meanwhile counts.
+    /// Tells a node to start or stop draining. The answer says how many rooms it has left, and what it waits for. A node
+    /// that is busy leaving may answer too late; then what it has told the directory meanwhile counts.
     pub(crate) async fn drain(&self, id: &NodeId, draining: bool) -> Result<v1::Node, Fault> {
         let view = self.cluster.listed()?;
         let node = view.nodes.get(id).ok_or_else(|| unknown(id))?;
         let fault = match self.cluster.control.drain(&node.link_addr, draining).await {
-            Ok(v1::DrainResponse { draining, rooms, .. }) => {
-                return Ok(v1::Node { draining, rooms, ..told(node, &BTreeMap::new()) });
+            Ok(v1::DrainResponse { draining, rooms, waits_for, .. }) => {
+                return Ok(v1::Node { draining, rooms, waits_for, ..told(node, &BTreeMap::new()) });
             }
             Err(fault) => fault,
         };
         let now = self.cluster.listed()?;
         let changed = |now: &&Arc<NodeRecord>| now.draining == draining && node.draining != draining;
         match now.nodes.get(id).filter(changed) {
-            Some(node) if fault.code == Code::NodeUnavailable => Ok(told(node, &owned(&now))),
+            Some(node) if fault.code == Code::NodeUnavailable => {
+                let waits_for = if draining {
+                    vec!["its own word, as it is too busy to answer".to_owned()]
+                } else {
+                    Vec::new()
+                };
+                Ok(v1::Node { waits_for, ..told(node, &owned(&now)) })
+            }
             _ => Err(fault),
         }
     }

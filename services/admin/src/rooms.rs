@@ -88,7 +88,7 @@ impl Rooms {
         let told = stream::iter(page).map(|room| async move {
             match timeout_at(deadline, self.get(&room)).await {
                 Ok(status) => status.ok(),
-                Err(_) => self.cluster.topology.status(&room),
+                Err(_) => self.at_hand(&room),
             }
         });
         // A room that was deleted meanwhile is left out.
@@ -241,20 +241,27 @@ impl Rooms {
     async fn ask(&self, owner: &Owner, room: &RoomId, command: Wire) -> Result<v1::CommandReply, Fault> {
         let by = Some(v1::Actor::default());
         let request = v1::CommandRequest { room: room.to_string(), by, command: Some(command) };
-        self.cluster.control.command(&owner.link_addr, request).await
+        let mut reply = self.cluster.control.command(&owner.link_addr, request).await?;
+        reply.room = reply.room.map(fit_for_people);
+        Ok(reply)
     }
 
     /// The room as its record tells it.
     async fn recorded(&self, room: &RoomId) -> Result<RoomStatus, Fault> {
-        if let Some(status) = self.cluster.topology.status(room) {
+        if let Some(status) = self.at_hand(room) {
             return Ok(status);
         }
         self.seen(self.stored(room).await?.revision).await;
-        self.cluster.topology.status(room).ok_or_else(|| {
+        self.at_hand(room).ok_or_else(|| {
             let detail =
                 format!("room {room} is in the directory, and this node does not see it yet; ask again");
             Fault::new(Code::DirectoryUnavailable, detail).retry_after(OWNER_RETRY)
         })
+    }
+
+    /// The room as the view has its record.
+    fn at_hand(&self, room: &RoomId) -> Option<RoomStatus> {
+        self.cluster.topology.status(room).map(fit_for_people)
     }
 
     /// The room with its owner named, if one comes in time; where no origin can come, nobody waits.
@@ -264,7 +271,8 @@ impl Rooms {
         self.get(room).await
     }
 
-    /// Waits until the view has what was written.
+    /// Waits until the view has what was written, or for [`VIEW`]. A directory that went back to an older state meanwhile
+    /// makes the wait end early or in vain, and does no harm: this is only so that an answer shows what it has done.
     async fn seen(&self, revision: Revision) {
         let seen = |view: &View| view.revision >= revision;
         let _ = timeout(VIEW, self.cluster.view().wait_for(seen)).await;
@@ -273,6 +281,11 @@ impl Rooms {
 
 fn has_origin(view: &View) -> bool {
     view.nodes.values().any(|node| node.roles.has(NodeRole::Origin) && !node.draining)
+}
+
+/// A status without what nodes tell each other alone.
+fn fit_for_people(status: RoomStatus) -> RoomStatus {
+    RoomStatus { banned: Vec::new(), ..status }
 }
 
 /// A record after an operator's command.

@@ -8,7 +8,6 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     hash::{DefaultHasher, Hasher},
     ops::{Bound, ControlFlow},
-    sync::Arc,
     time::Duration,
 };
 
@@ -21,22 +20,19 @@ use stentor_proto::{
     v1::{Lifecycle, RoomStatus},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
     time::{Instant, sleep, timeout_at},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::{
     Cluster,
+    places::Places,
     rooms::Rooms,
     search::{Version, version},
 };
 
-/// Watches at the same time. Each one walks all rooms at each change; beyond it a watch is refused with a time to come
-/// back.
-const WATCHES: usize = 32;
 /// Least time between two walks: many changes at once are one walk.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often owners are asked for what no record says: levels, counts, hands, the slot.
@@ -52,31 +48,26 @@ pub(crate) type Statuses = ReceiverStream<Result<RoomStatus, Status>>;
 pub(crate) struct Watches {
     cluster: Cluster,
     rooms: Rooms,
-    places: Arc<Semaphore>,
-    shutdown: CancellationToken,
+    places: Places,
 }
 
 impl Watches {
-    pub(crate) fn new(cluster: Cluster, rooms: Rooms, shutdown: CancellationToken) -> Self {
-        Self { cluster, rooms, places: Arc::new(Semaphore::new(WATCHES)), shutdown }
+    pub(crate) const fn new(cluster: Cluster, rooms: Rooms, places: Places) -> Self {
+        Self { cluster, rooms, places }
     }
 
     /// Watches one room until it ends, or every room.
     pub(crate) async fn watch(&self, room: Option<RoomId>) -> Result<Statuses, Fault> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let detail =
-                format!("{WATCHES} watches are kept by this node and no more; ask another, or come back");
-            Fault::new(Code::Overloaded, detail).retry_after(Duration::from_secs(10))
-        })?;
+        let place = self.places.take()?;
         match &room {
             Some(room) => drop(self.rooms.get(room).await?),
             None => drop(self.cluster.listed()?),
         }
         // One status waits at most: whatever else changes is told as it is when that one has been taken.
         let (told, statuses) = mpsc::channel(1);
-        let watch =
-            Watch { watches: self.clone(), room, told, known: BTreeMap::new(), sampled: None, _place: place };
-        tokio::spawn(watch.run());
+        let mut watch =
+            Watch { watches: self.clone(), room, told: told.clone(), known: BTreeMap::new(), sampled: None };
+        tokio::spawn(place.keep(told, async move { watch.tell_all().await }));
         Ok(ReceiverStream::new(statuses))
     }
 }
@@ -95,22 +86,9 @@ struct Watch {
     known: BTreeMap<RoomId, Known>,
     /// The last room whose owner had its turn.
     sampled: Option<RoomId>,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Watch {
-    async fn run(mut self) {
-        let (shutdown, told) = (self.watches.shutdown.clone(), self.told.clone());
-        tokio::select! {
-            () = self.tell_all() => {}
-            () = told.closed() => {}
-            () = shutdown.cancelled() => {
-                let fault = Fault::new(Code::Draining, "this admin node is leaving; watch another");
-                let _ = told.try_send(Err(status_of(&fault)));
-            }
-        }
-    }
-
     async fn tell_all(&mut self) {
         let mut view = self.watches.cluster.view();
         let mut sample_at = Instant::now() + SAMPLE_EVERY;

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "these are tests and what they share")]
 
 mod door;
+mod happenings;
 mod nodes;
 mod owned;
 mod races;

@@ -31,7 +31,9 @@ async fn a_node_is_told_to_drain_and_to_stop_draining() {
     let node = || v1::NodeRequest { node: "o-1".into() };
     let drained = operator.drain_node(node()).await.unwrap().into_inner();
     assert_eq!((drained.id.as_str(), drained.draining, drained.rooms), ("o-1", true, 3));
-    assert!(!operator.undrain_node(node()).await.unwrap().into_inner().draining);
+    assert_eq!(drained.waits_for, ["3 rooms that it owns"]);
+    let back = operator.undrain_node(node()).await.unwrap().into_inner();
+    assert!(!back.draining && back.waits_for.is_empty());
     assert_eq!(puppet.said.heard(), ["drain true", "drain false"]);
     let unknown = refused(operator.drain_node(v1::NodeRequest { node: "o-9".into() }).await);
     assert_eq!(unknown.code, Code::UnknownNode);
@@ -63,7 +65,8 @@ async fn a_node_that_leaves_and_answers_too_late_is_believed_by_its_record() {
     };
     let mut operator = cluster.operator();
     let (drained, _called) = tokio::join!(operator.drain_node(node()), begins_to_leave);
-    assert!(drained.unwrap().into_inner().draining);
+    let drained = drained.unwrap().into_inner();
+    assert!(drained.draining && !drained.waits_for.is_empty(), "{drained:?}");
     // It drains already and says nothing: nobody knows whether it has heard.
     assert_eq!(refused(operator.drain_node(node()).await).code, Code::NodeUnavailable);
 }

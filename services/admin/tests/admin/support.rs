@@ -127,27 +127,29 @@ impl Cluster {
         Puppet { session, said, journal, _stop: stop.drop_guard() }
     }
 
-    /// Links that tell a journal, and nothing else, on a port of old if there is one.
-    pub async fn linked(&self, name: &str, port: Option<u16>) -> (u16, Session, Journal, DropGuard) {
+    /// Links of a node that tell what happens there, at its address as soon as that is free, and do nothing else.
+    pub async fn linked(
+        &self,
+        name: &str,
+        addr: std::net::SocketAddr,
+    ) -> (std::net::SocketAddr, Journal, DropGuard) {
         let id = NodeId::new(name).unwrap();
-        let server = timeout(SOON, async {
+        let free = async {
             loop {
-                let addr = ([127, 0, 0, 1], port.unwrap_or(0)).into();
                 match LinkServer::bind(addr, &Security::Insecure) {
                     Ok(server) => return server,
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
-        });
-        let server = server.await.expect("the port is free in time");
+        };
+        let server = timeout(SOON, free).await.expect("the address is free in time");
         let addr = server.local_addr();
-        let session = self.register(name, NodeRole::Origin, addr.to_string()).await;
         let (journal, stop) = (Journal::new(id.clone()), CancellationToken::new());
         let said = Arc::new(Script { says: Box::new(|_, _| not_asked()), heard: Mutex::default() });
         let services =
             Services { control: Some(said), journal: Some(journal.clone()), ..Services::default() };
         tokio::spawn(server.run(id.clone(), services, self.metrics.for_node(&id), stop.clone()));
-        (addr.port(), session, journal, stop.drop_guard())
+        (addr, journal, stop.drop_guard())
     }
 
     /// A member of the cluster, with nothing behind it.
