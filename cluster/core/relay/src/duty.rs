@@ -6,7 +6,8 @@
 //! | keeping | a slot has not come [`GRACE`] after it was due | leads from that slot, under the next lineage of its side |
 //! | keeping | to lead from a slot, and that is due | leads, without a grace |
 //! | keeping | it was asleep itself | waits a grace anew: its own pause says nothing of the other, nor of when slots are due |
-//! | leading | a slot of a higher lineage | keeps |
+//! | leading | a slot of a higher lineage, in time | keeps |
+//! | leading | one that a link or its own pause held up | goes on: it does not say that the other mixes now |
 //! | leading | to yield at a slot, and has come to it | keeps |
 //!
 //! Both may lead while they do not hear each other. Their lineages differ, listeners stay on one of them, and when they hear
@@ -113,6 +114,9 @@ pub struct Duty {
     begin: Option<(Slot, Lineage)>,
     /// To yield at this slot.
     end: Option<Slot>,
+    /// When the last slot of the other came, and how many came late in a row, at the pace of a grid.
+    came: Time,
+    late: usize,
 }
 
 #[derive(Debug)]
@@ -127,9 +131,6 @@ struct Keep {
     arrivals: VecDeque<i64>,
     /// Where the grid was led before, until there are arrivals.
     led: Option<i64>,
-    /// When the last slot came, and how many came late in a row, at the pace of a grid.
-    came: Time,
-    late: usize,
     /// The first slot that has not come; `None` before any came.
     next: Option<Slot>,
     /// The stream of the other has ended.
@@ -145,7 +146,17 @@ impl Duty {
     pub fn keeping(side: Side, now: Time, live: Duration) -> Self {
         let (role, highest) = (Role::Keep(Keep::default()), Lineage::default());
         let anchor = micros(now) - i64::try_from(live.as_micros()).unwrap_or(i64::MAX);
-        Self { side, role, highest, anchor, grace: GRACE, begin: None, end: None }
+        Self {
+            side,
+            role,
+            highest,
+            anchor,
+            grace: GRACE,
+            begin: None,
+            end: None,
+            came: Time::default(),
+            late: 0,
+        }
     }
 
     /// One that leads from the grid's next slot on.
@@ -153,7 +164,17 @@ impl Duty {
     pub fn leading(side: Side, lineage: Lineage, grid: Grid) -> Self {
         let anchor = micros(grid.at()) - place(grid.next());
         let role = Role::Lead { lineage, grid };
-        Self { side, role, highest: lineage, anchor, grace: GRACE, begin: None, end: None }
+        Self {
+            side,
+            role,
+            highest: lineage,
+            anchor,
+            grace: GRACE,
+            begin: None,
+            end: None,
+            came: Time::default(),
+            late: 0,
+        }
     }
 
     /// The same with another grace.
@@ -223,19 +244,42 @@ impl Duty {
 
     /// A slot of the other came.
     pub fn heard(&mut self, now: Time, slot: Slot, lineage: Lineage) -> Heard {
-        let (behind, leads) = (lineage < self.highest, self.leads().is_some());
-        if behind || (leads && lineage == self.highest) {
+        let leads = self.leads();
+        if leads.map_or(lineage < self.highest, |own| lineage <= own) {
             return Heard::Behind;
         }
-        self.highest = lineage;
+        self.highest = self.highest.max(lineage);
+        let late = self.is_late(now, slot);
         if let Role::Lead { grid, .. } = &self.role {
+            // What it mixed a while ago does not say that it mixes now.
+            if late {
+                return Heard::Behind;
+            }
             let led = Some(micros(grid.at()) - place(grid.next()));
             self.role = Role::Keep(Keep { led, ..Keep::default() });
         }
         if let Role::Keep(keep) = &mut self.role {
-            keep.heard(now, slot, self.grace);
+            keep.heard(now, slot, if late { Some(self.grace) } else { None });
         }
-        if leads { Heard::StepDown } else { Heard::Follow }
+        if leads.is_some() { Heard::StepDown } else { Heard::Follow }
+    }
+
+    /// A slot that comes late was held up: by a link that was cut, or by a pause of one's own. It says that the other lives,
+    /// and not where its grid is, unless late ones come for so long at the pace of a grid that it has shifted.
+    fn is_late(&mut self, now: Time, slot: Slot) -> bool {
+        let base = match &self.role {
+            Role::Lead { grid, .. } => Some(micros(grid.at()) - place(grid.next())),
+            Role::Keep(keep) => keep.base(),
+        };
+        let paced = PACED.contains(&now.since(std::mem::replace(&mut self.came, now)));
+        let late = base.is_some_and(|base| micros(now) - place(slot) > base + ASLEEP.as_micros() as i64);
+        self.late = if late && (paced || self.late == 0) { self.late + 1 } else { 0 };
+        let shifted = self.late > ARRIVALS;
+        if shifted && let Role::Keep(keep) = &mut self.role {
+            (keep.led, self.late) = (None, 0);
+            keep.arrivals.clear();
+        }
+        late && !shifted
     }
 
     /// The stream of the other has ended.
@@ -326,27 +370,21 @@ impl Keep {
         self.arrivals.iter().copied().min().or(self.led)
     }
 
-    /// A slot that comes late was held up: by a link that was cut, or by a pause of one's own. It says that the other lives,
-    /// and not where its grid is, unless late ones come for so long at the pace of a grid that it has shifted.
-    fn heard(&mut self, now: Time, slot: Slot, grace: Duration) {
+    /// A slot came; too late to tell of the grid, if a grace is given in which others may come.
+    fn heard(&mut self, now: Time, slot: Slot, late: Option<Duration>) {
         if self.next.is_some_and(|next| slot < next) {
             return;
         }
         self.next = Some(slot.next());
         self.lost = false;
-        let arrival = micros(now) - place(slot);
-        let paced = PACED.contains(&now.since(std::mem::replace(&mut self.came, now)));
-        let late = self.base().is_some_and(|base| arrival > base + ASLEEP.as_micros() as i64);
-        self.late = if late && paced { self.late + 1 } else { 0 };
-        if late && self.late < ARRIVALS {
+        if let Some(grace) = late {
             self.awake = now + grace;
             return;
         }
-        if late || self.arrivals.len() == ARRIVALS {
-            self.arrivals.drain(..if late { self.arrivals.len() } else { 1 });
+        if self.arrivals.len() == ARRIVALS {
+            self.arrivals.pop_front();
         }
-        self.late = 0;
-        self.arrivals.push_back(arrival);
+        self.arrivals.push_back(micros(now) - place(slot));
     }
 }
 
@@ -436,15 +474,16 @@ mod tests {
     fn what_a_cut_link_held_up_does_not_shift_the_grid_and_a_grid_that_shifts_is_followed() {
         let mut duty = Duty::leading(Side::Owner, Lineage(2), Grid::resumed(Slot(0), at(0)));
         assert_eq!(acts(&mut duty, 140), "E0:2 E1:2 E2:2 E3:2 E4:2 E5:2 E6:2 E7:2");
-        // The first slots of one that took over while the link was cut.
-        assert_eq!(duty.heard(at(150), Slot(2), Lineage(3)), Heard::StepDown);
-        assert_eq!(duty.heard(at(170), Slot(3), Lineage(3)), Heard::Follow);
-        assert_eq!(acts(&mut duty, 199), "");
-        assert_eq!(acts(&mut duty, 200), "T4 E4:4 E5:4 E6:4 E7:4 E8:4 E9:4 E10:4");
+        // The first slots of one that took over while the link was cut, and then those of now.
+        assert_eq!(duty.heard(at(150), Slot(2), Lineage(3)), Heard::Behind);
+        assert_eq!(duty.heard(at(155), Slot(3), Lineage(3)), Heard::Behind);
+        assert_eq!(acts(&mut duty, 160), "E8:2");
+        assert_eq!(duty.heard(at(165), Slot(7), Lineage(3)), Heard::StepDown);
+        assert_eq!(acts(&mut duty, 189), "");
         // One whose grid is 100 ms later.
-        for slot in 11..60 {
+        for slot in 8..60 {
             duty.heard(at(100 + 20 * slot), Slot(slot), Lineage(5));
-            assert_eq!(acts(&mut duty, 100 + 20 * slot), "");
+            acts(&mut duty, 100 + 20 * slot);
         }
         assert_eq!(acts(&mut duty, 1_319), "");
         assert!(acts(&mut duty, 1_320).starts_with("T60 E60:6"));
@@ -455,14 +494,15 @@ mod tests {
         let mut duty = Duty::leading(Side::Owner, Lineage(2), Grid::resumed(Slot(0), at(0)));
         assert_eq!(acts(&mut duty, 20), "E0:2 E1:2");
         // Paused for two seconds, of which the first half has come; then the link breaks too.
-        assert_eq!(duty.heard(at(2_020), Slot(2), Lineage(3)), Heard::StepDown);
-        for slot in 3..50 {
-            assert_eq!(duty.heard(at(2_020), Slot(slot), Lineage(3)), Heard::Follow);
+        for slot in 2..50 {
+            assert_eq!(duty.heard(at(2_020), Slot(slot), Lineage(3)), Heard::Behind);
         }
-        assert_eq!(acts(&mut duty, 2_020), "");
-        assert_eq!(duty.heard(at(2_025), Slot(50), Lineage(3)), Heard::Follow);
-        assert_eq!(acts(&mut duty, 2_054), "");
-        assert_eq!(acts(&mut duty, 2_055), "T51 E102:4");
+        assert_eq!(acts(&mut duty, 2_020), "E101:2");
+        assert_eq!(duty.heard(at(2_025), Slot(50), Lineage(3)), Heard::Behind);
+        assert_eq!(acts(&mut duty, 2_040), "E102:2");
+        // It does not, and this one hears what is mixed now.
+        assert_eq!(duty.heard(at(2_055), Slot(102), Lineage(3)), Heard::StepDown);
+        assert_eq!(acts(&mut duty, 2_100), "T103 E103:4 E104:4");
     }
 
     #[test]
