@@ -58,6 +58,8 @@ pub struct Extras {
     pub wires: Option<Wires>,
     /// Members of etcd; none is one.
     pub members: usize,
+    /// Settings that are not at their defaults, as `section.key=value`.
+    pub settings: Vec<String>,
 }
 
 /// The cluster. Dropping it ends every process that it has started.
@@ -168,6 +170,7 @@ impl Cluster {
         if let Some(advertise) = node.advertise {
             args.extend(["--set".to_owned(), format!("link.advertise={advertise}")]);
         }
+        args.extend(self.extras.settings.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
         if let Some(certificates) = &self.certificates {
             args.extend(certificates.link_settings());
         }

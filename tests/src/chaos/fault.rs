@@ -7,6 +7,7 @@
 //! | `kill-primary`, `kill-mirror`, `kill-relay` | kill -9, started again after some seconds | no slot missing |
 //! | `kill-edge` | the same; the listeners of the other edges are the ones that count | no slot missing |
 //! | `pause-primary-short`, `pause-primary-long` | SIGSTOP for 0.2 s or 5 s, then SIGCONT | no slot missing, no stale commit |
+//! | `pause-leader` | SIGSTOP for 0.2 s to who mixes, which after a pause of the primary is the mirror | no slot missing |
 //! | `cut-origins` | primary and mirror cannot reach each other | no slot missing |
 //! | `cut-primary`, `-out`, `-in` | nothing to or from the primary arrives; nothing from it; nothing to it | no slot missing, no stale commit |
 //! | `cut-directory` | the primary cannot reach the directory | no slot missing |
@@ -69,6 +70,7 @@ faults! {
     KillEdge = "kill-edge",
     PausePrimaryShort = "pause-primary-short",
     PausePrimaryLong = "pause-primary-long",
+    PauseLeader = "pause-leader",
     CutOrigins = "cut-origins",
     CutPrimary = "cut-primary",
     CutPrimaryOut = "cut-primary-out",
@@ -126,6 +128,8 @@ pub struct Scene {
     pub primary: String,
     /// Its mirror; none while the room has none.
     pub mirror: Option<String>,
+    /// Who mixes: the primary or the mirror.
+    pub leader: String,
     /// All origins.
     pub origins: Vec<String>,
     /// All relays.
@@ -227,6 +231,7 @@ impl Fault {
             Self::KillBothOrigins => killed([scene.primary.clone(), scene.second(random)]),
             Self::PausePrimaryShort => paused(&scene.primary, SHORT_PAUSE),
             Self::PausePrimaryLong => paused(&scene.primary, LONG_PAUSE),
+            Self::PauseLeader => paused(&scene.leader, SHORT_PAUSE),
             Self::CutOrigins => {
                 let second = scene.second(random);
                 broken([(&scene.primary, &second), (&second, &scene.primary)])
@@ -330,6 +335,7 @@ mod tests {
         };
         Scene {
             primary: "origin-b".into(),
+            leader: "origin-c".into(),
             mirror: Some("origin-c".into()),
             origins: names("origin", 3),
             relays: names("relay", 2),

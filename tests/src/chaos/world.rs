@@ -58,6 +58,8 @@ pub struct Setting {
     pub recorders: usize,
     /// How long etcd stays dead when it is killed.
     pub hold: Duration,
+    /// How long a node may take to leave; it takes some of that, as it lets its people go one by one.
+    pub drain: Duration,
     /// What jitter and loss are drawn from.
     pub seed: u64,
 }
@@ -71,6 +73,7 @@ impl Default for Setting {
             listeners: 200,
             recorders: 4,
             hold: Duration::from_secs(10),
+            drain: Duration::from_secs(20),
             seed: 1,
         }
     }
@@ -96,7 +99,8 @@ impl World {
     /// When something does not start.
     pub async fn start(setting: Setting) -> Result<Self> {
         let wires = Some(Wires::new(setting.seed));
-        let extras = Extras { wires, members: setting.members, ..Extras::default() };
+        let settings = vec![format!("node.drain_timeout_s={}", setting.drain.as_secs())];
+        let extras = Extras { wires, members: setting.members, settings, ..Extras::default() };
         let mut cluster = Cluster::start_with(setting.shape, extras).await?;
         let journal = Journal::follow(cluster.etcd().members());
         let operators = (0..cluster.edge_count()).map(|edge| Operator::at(&cluster, edge));
@@ -183,6 +187,10 @@ impl World {
         };
         Scene {
             primary: status.primary.clone(),
+            leader: Some(&status.leader)
+                .filter(|leader| !leader.is_empty())
+                .unwrap_or(&status.primary)
+                .clone(),
             mirror: Some(status.mirror.clone()).filter(|mirror| !mirror.is_empty()),
             origins: tier("origin"),
             relays: tier("relay"),
@@ -199,7 +207,13 @@ impl World {
         if wires > 0 {
             told.push(format!("{wires} wires"));
         }
-        format!("primary {}, mirror {:?}: {}", status.primary, status.mirror, told.join(", "))
+        format!(
+            "primary {}, mirror {:?}, mixed by {:?}: {}",
+            status.primary,
+            status.mirror,
+            status.leader,
+            told.join(", ")
+        )
     }
 
     /// Everyone is in their place, and all is well.

@@ -66,7 +66,15 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::ctl`], and when it prints no JSON.
     pub async fn ctl_json(&self, args: &[&str]) -> Result<Value> {
-        let text = self.ctl(&[&["-o", "json"], args].concat()).await?;
+        self.ctl_json_at(0, args).await
+    }
+
+    /// The same against another admin node.
+    ///
+    /// # Errors
+    /// As [`Cluster::ctl_json`].
+    pub async fn ctl_json_at(&self, admin: usize, args: &[&str]) -> Result<Value> {
+        let text = self.ctl_at(admin, &[&["-o", "json"], args].concat()).await?;
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
     }
 }
