@@ -66,6 +66,14 @@ chaos: setup ## Break a real cluster on purpose and tell what listeners noticed 
 	cargo build --release --locked --workspace --bins
 	target/release/chaos --seed $(SEED) --rounds $(ROUNDS) $(if $(FAULT),--fault $(FAULT)) $(ARGS)
 
+# make sim SEEDS=10000 FROM=0; make sim SEEDS=1 FROM=1234 tells all that happens in one world.
+SEEDS ?= 1000
+FROM ?= 0
+.PHONY: sim
+sim: ## Let worlds in virtual time go by, and tell what fails in them (SEEDS=… FROM=…)
+	cargo build --release --locked --package stentor-tests --bin sim
+	target/release/sim $(SEEDS) $(FROM)
+
 .PHONY: voices
 voices: ## Make the demo voices again (needs espeak-ng, sox, opus-tools)
 	services/node/demo/make-voices.sh

@@ -29,6 +29,8 @@ use super::{
 const SPEAKERS: usize = 3;
 /// How many slots a packet waits at the origin that mixes.
 const JITTER_SLOTS: u64 = 2;
+/// Slots by which the grids of two origins may differ.
+const GRIDS_DIFFER: u64 = 25;
 /// Packets that an origin remembers to have.
 const PACKETS: usize = 64;
 
@@ -64,7 +66,7 @@ pub(super) struct Origin {
     pub(super) peer: Option<NodeIx>,
     /// Replaying until then.
     pub(super) busy: u64,
-    pub(super) state_at: u64,
+    pub(super) stage_at: u64,
     /// When it goes, unless it has become the mirror by then.
     pub(super) retire_at: Option<u64>,
     packets: BTreeSet<u64>,
@@ -186,7 +188,7 @@ impl Origin {
             room: None,
             peer: None,
             busy: 0,
-            state_at: 0,
+            stage_at: 0,
             retire_at: None,
             packets: BTreeSet::new(),
         }
@@ -216,6 +218,17 @@ impl Origin {
             }
         }
         true
+    }
+
+    /// A child has seen slots up to this one, and this lineage. What the other origin leads in this epoch is settled between
+    /// the two; a few slots are what their grids differ by.
+    pub(super) fn reported(&mut self, next: Slot, lineage: Lineage) {
+        if lineage.epoch() > self.claim().0 {
+            self.duty.lift(Slot(0), lineage);
+        }
+        if next.since(self.duty.next().unwrap_or_default()) > GRIDS_DIFFER {
+            self.duty.lift(next, Lineage::default());
+        }
     }
 
     /// Takes the room of a record: this origin decides from now on.

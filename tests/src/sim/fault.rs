@@ -3,7 +3,7 @@
 
 use super::{
     message::{Message, Note},
-    net::{DIRECTORY, NodeIx},
+    net::{DIRECTORY, NodeIx, RESENT_MS},
     world::World,
 };
 
@@ -100,12 +100,14 @@ impl World {
     /// Lets something go wrong.
     pub(super) fn strike(&mut self, fault: Fault) {
         self.note(Note::Strike(fault));
-        self.judge_moves();
+        if self.single {
+            self.judge_moves();
+        }
         self.only_directory &= matches!(fault, Fault::Outage { .. } | Fault::NoDirectory { .. });
         self.stats.struck(fault.name());
         self.net.heal(self.now);
         let until = self.now + fault.lasts_ms();
-        self.trouble_until = self.trouble_until.max(until);
+        self.trouble_until = self.trouble_until.max(until + RESENT_MS);
         match fault {
             Fault::Kill { who, told, ms } => self.kill(who, told, ms),
             Fault::Pause { who, .. } => {

@@ -34,8 +34,6 @@ pub(super) enum Message {
     Mixed { room: RoomIx, from: NodeIx, frame: Frame, entry: LogEntry },
     /// To the other origin: who may speak.
     Stage { room: RoomIx, stage: Stage },
-    /// To the other origin: who leads, and the highest lineage known.
-    State { room: RoomIx, leads: bool, lineage: Lineage },
     /// A child wants a room from this slot on, and has seen this lineage.
     Subscribe { room: RoomIx, child: NodeIx, life: u32, next: Option<Slot>, lineage: Lineage },
     /// The parent serves it, or does not.

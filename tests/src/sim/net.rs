@@ -1,4 +1,9 @@
 //! Links of the simulated cluster: how long a message takes, and whether it comes at all. It does not know what is sent.
+//!
+//! Links are TCP: what a cut holds up comes after it, in order and late, unless the cut lasts so long that the connection is
+//! given up.
+
+use std::collections::BTreeMap;
 
 use rand::{RngExt, rngs::SmallRng};
 
@@ -9,6 +14,11 @@ pub(super) const DIRECTORY: NodeIx = usize::MAX;
 
 /// Longest that a message takes on a good link, in milliseconds: two zones of one region.
 pub(super) const LONGEST_MS: u64 = 5;
+
+/// How long a cut may last until a connection is given up and what was on its way is lost, in milliseconds.
+const GIVEN_UP_MS: u64 = 1_500;
+/// Longest from the end of a cut until what it held up is sent again.
+pub(super) const RESENT_MS: u64 = 200;
 
 /// Something wrong between two places, one way, until a moment; `None` stands for any place.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +34,8 @@ struct Trouble {
 #[derive(Debug, Default)]
 pub(super) struct Net {
     troubles: Vec<Trouble>,
+    /// When the last message that was held up arrives, by link.
+    held_up: BTreeMap<(NodeIx, NodeIx), u64>,
 }
 
 impl Net {
@@ -40,6 +52,7 @@ impl Net {
     /// Forgets what is over.
     pub(super) fn heal(&mut self, now: u64) {
         self.troubles.retain(|trouble| trouble.until > now);
+        self.held_up.retain(|_, until| *until > now);
     }
 
     /// Whether a message sent now arrives.
@@ -53,14 +66,24 @@ impl Net {
     }
 
     /// How long a message sent now takes, in milliseconds; `None` if it is lost.
-    pub(super) fn delay(&self, now: u64, from: NodeIx, to: NodeIx, random: &mut SmallRng) -> Option<u64> {
-        if self.troubles.is_empty() || from == to {
-            return Some(random.random_range(1..=LONGEST_MS));
+    pub(super) fn delay(&mut self, now: u64, from: NodeIx, to: NodeIx, random: &mut SmallRng) -> Option<u64> {
+        let good = random.random_range(1..=LONGEST_MS);
+        if (self.troubles.is_empty() && self.held_up.is_empty()) || from == to {
+            return Some(good);
         }
-        let slower = self
-            .between(now, from, to)
-            .try_fold(0, |most: u64, trouble| trouble.slower_ms.map(|slower| most.max(slower)))?;
-        Some(random.random_range(1..=LONGEST_MS) + random.random_range(0..=slower))
+        let mut arrives = now + good;
+        for trouble in self.between(now, from, to) {
+            arrives = arrives.max(match trouble.slower_ms {
+                Some(slower) => now + good + random.random_range(0..=slower),
+                None if trouble.until - now > GIVEN_UP_MS => return None,
+                None => trouble.until + random.random_range(1..=RESENT_MS),
+            });
+        }
+        let before = self.held_up.get(&(from, to)).copied().unwrap_or_default();
+        if arrives > now + good {
+            self.held_up.insert((from, to), arrives.max(before));
+        }
+        Some(arrives.max(before) - now)
     }
 
     fn between(&self, now: u64, from: NodeIx, to: NodeIx) -> impl Iterator<Item = &Trouble> {

@@ -17,8 +17,8 @@ use super::{
     world::World,
 };
 
-/// How often origins tell each other how they stand, in milliseconds.
-const STATE_MS: u64 = 500;
+/// How often an owner tells its mirror who may speak, in milliseconds.
+const STAGE_MS: u64 = 500;
 /// What a replay takes.
 const REPLAY_MS: u64 = 8;
 /// Decisions that are remembered: those of a second and more.
@@ -194,7 +194,7 @@ impl World {
                 return self.leave_air(n, room);
             }
         }
-        self.tell_state(n, room);
+        self.tell_stage(n, room);
     }
 
     /// A keeper begins to mix. One that is ready must be able to.
@@ -227,15 +227,14 @@ impl World {
         }
     }
 
-    fn tell_state(&mut self, n: NodeIx, room: RoomIx) {
+    /// The owner's stream begins with the stage; here it is told now and then.
+    fn tell_stage(&mut self, n: NodeIx, room: RoomIx) {
         let now = self.now;
-        let Some(origin) = self.origin(n, room).filter(|origin| origin.state_at <= now) else { return };
-        origin.state_at = now + STATE_MS;
-        let (leads, lineage) = (origin.duty.leads().is_some(), origin.duty.lineage());
-        let (stage, peer) = (origin.room.is_some().then(|| origin.stage.clone()), origin.peer);
-        let Some(peer) = peer else { return };
-        self.tell(n, peer, Message::State { room, leads, lineage });
-        if let Some(stage) = stage {
+        let due = |origin: &&mut Origin| origin.stage_at <= now && origin.room.is_some();
+        let Some(origin) = self.origin(n, room).filter(due) else { return };
+        origin.stage_at = now + STAGE_MS;
+        let (stage, peer) = (origin.stage.clone(), origin.peer);
+        if let Some(peer) = peer {
             self.tell(n, peer, Message::Stage { room, stage });
         }
     }
@@ -262,13 +261,6 @@ impl World {
         }
         if heard == Heard::StepDown {
             self.note(Note::Keeps { room, node: n });
-        }
-    }
-
-    /// The other origin tells how it stands: who leads goes above what the other has seen.
-    pub(super) fn told_state(&mut self, n: NodeIx, room: RoomIx, leads: bool, lineage: Lineage) {
-        if let Some(origin) = self.origin(n, room).filter(|origin| !leads && origin.duty.leads().is_some()) {
-            origin.duty.lift(Slot(0), lineage);
         }
     }
 

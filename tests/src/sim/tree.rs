@@ -178,7 +178,7 @@ impl World {
             None
         } else if let Some(origin) = audio.origins.get_mut(&n) {
             origin.children.insert(child);
-            origin.duty.lift(next.unwrap_or_default(), lineage);
+            origin.reported(next.unwrap_or_default(), lineage);
             Some((Some(origin.claim()), &origin.ring))
         } else if relay {
             let tap = audio.taps.entry(n).or_insert_with(Tap::relay);

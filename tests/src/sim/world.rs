@@ -205,7 +205,6 @@ impl World {
             Message::Gone { peer } => self.disconnected(n, peer),
             Message::Mixed { .. } => self.mixed(n, message),
             Message::Stage { .. } | Message::Packets { .. } => self.told_studio(n, message),
-            Message::State { room, leads, lineage } => self.told_state(n, room, leads, lineage),
             Message::Subscribe { .. } => self.subscribe(n, message),
             Message::Subscribed { room, parent, taken } => self.subscribed(n, room, parent, taken),
             Message::Unsubscribe { room, child } => self.unsubscribe(n, room, child),

@@ -114,6 +114,8 @@ pub struct Duty {
     begin: Option<(Slot, Lineage)>,
     /// To yield at this slot.
     end: Option<Slot>,
+    /// One that leads emits nothing below this.
+    floor: Slot,
     /// When the last slot of the other came, and how many came late in a row, at the pace of a grid.
     came: Time,
     late: usize,
@@ -154,6 +156,7 @@ impl Duty {
             grace: GRACE,
             begin: None,
             end: None,
+            floor: Slot(0),
             came: Time::default(),
             late: 0,
         }
@@ -172,6 +175,7 @@ impl Duty {
             grace: GRACE,
             begin: None,
             end: None,
+            floor: Slot(0),
             came: Time::default(),
             late: 0,
         }
@@ -206,9 +210,9 @@ impl Duty {
 
     /// The next slot to lead, or to come; `None` for one that keeps and has heard nothing.
     #[must_use]
-    pub const fn next(&self) -> Option<Slot> {
+    pub fn next(&self) -> Option<Slot> {
         match &self.role {
-            Role::Lead { grid, .. } => Some(grid.next()),
+            Role::Lead { grid, .. } => Some(grid.next().max(self.floor)),
             Role::Keep(keep) => keep.next,
         }
     }
@@ -221,8 +225,8 @@ impl Duty {
     /// Goes on above a slot that somebody has seen, and under a lineage above one that somebody has seen.
     pub fn lift(&mut self, slot: Slot, seen: Lineage) {
         self.saw(seen);
-        if let Role::Lead { lineage, grid } = &mut self.role {
-            grid.lift(slot);
+        if let Role::Lead { lineage, .. } = &mut self.role {
+            self.floor = self.floor.max(slot);
             if *lineage < seen {
                 *lineage = self.side.after(seen);
                 self.highest = *lineage;
@@ -298,6 +302,7 @@ impl Duty {
                     (self.role, self.end) = (Role::Keep(keep), None);
                     return Some(Act::Yielded);
                 }
+                grid.lift(now, std::mem::take(&mut self.floor));
                 let due = grid.poll(now)?;
                 if let Some((_, raised)) = self.begin.take_if(|(slot, _)| due.slot >= *slot) {
                     *lineage = raised.max(*lineage);
@@ -516,6 +521,17 @@ mod tests {
         // And goes on when that one is gone, above it.
         assert_eq!(acts(&mut duty, 111), "T4 E4:4 E5:4");
         assert_eq!(duty.heard(at(112), Slot(4), Lineage(3)), Heard::Behind);
+    }
+
+    #[test]
+    fn what_was_seen_during_a_pause_of_ones_own_lifts_it_no_further_than_to_now() {
+        let mut duty = Duty::leading(Side::Owner, Lineage(2), Grid::resumed(Slot(0), at(0)));
+        assert_eq!(acts(&mut duty, 0), "E0:2");
+        duty.lift(Slot(250), Lineage(2));
+        assert_eq!(duty.next(), Some(Slot(250)));
+        assert_eq!(acts(&mut duty, 5_000), "E250:2");
+        duty.lift(Slot(300), Lineage(2));
+        assert_eq!(acts(&mut duty, 5_020), "E300:2");
     }
 
     #[test]

@@ -78,8 +78,12 @@ impl Grid {
         Some(Due { slot, late, skipped })
     }
 
-    /// Goes on from `slot` if that is ahead; the grid keeps its beat.
-    pub fn lift(&mut self, slot: Slot) {
+    /// Goes on from `slot` if that is ahead; the grid keeps its beat. Slots that are overdue are given up first, so that it
+    /// ends no further ahead of time than `slot` is.
+    pub fn lift(&mut self, now: Time, slot: Slot) {
+        let overdue = u64::try_from(now.since(self.at).as_micros() / SLOT_DURATION.as_micros());
+        let given_up = slot.since(self.next).min(overdue.unwrap_or(u64::MAX));
+        self.at = self.at + slots(given_up);
         self.next = self.next.max(slot);
     }
 }
@@ -128,8 +132,8 @@ mod tests {
     #[test]
     fn a_slot_that_somebody_has_seen_is_never_given_again() {
         let mut grid = grid(5, 0);
-        grid.lift(Slot(400));
-        grid.lift(Slot(7));
+        grid.lift(Time::from_millis(500), Slot(400));
+        grid.lift(Time::from_millis(500), Slot(7));
         assert_eq!(grid.poll(Time::from_millis(600)).map(|due| due.slot), Some(Slot(400)));
     }
 

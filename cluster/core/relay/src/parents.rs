@@ -263,15 +263,18 @@ impl<P: Clone + PartialEq> Parents<P> {
         let mut wanted = self.links.iter().filter(|link| link.leaving.is_none());
         let replaced = has_target && wanted.all(|link| link.is_settled(now, live));
         let mut surplus = self.links.len().saturating_sub(2 * PARENTS);
-        self.links.retain(|link| {
-            let Some(since) = link.leaving else { return true };
-            let over = replaced || (has_target && now.since(since) >= LEAVE) || surplus > 0;
-            if over {
-                surplus = surplus.saturating_sub(1);
-                actions.push(Action::Drop(link.parent.clone(), Why::Replaced));
-            }
-            !over
-        });
+        // While the best two change faster than they open, those that deliver are the last to go.
+        for idle in [true, false] {
+            self.links.retain(|link| {
+                let Some(since) = link.leaving.filter(|_| link.delivers(now) != idle) else { return true };
+                let over = replaced || (has_target && now.since(since) >= LEAVE) || surplus > 0;
+                if over {
+                    surplus = surplus.saturating_sub(1);
+                    actions.push(Action::Drop(link.parent.clone(), Why::Replaced));
+                }
+                !over
+            });
+        }
     }
 
     /// When the link fails if nothing comes from it, and as what.

@@ -85,6 +85,20 @@ fn a_stalled_parent_is_noticed_by_the_slots_that_the_other_brings() {
 }
 
 #[test]
+fn while_candidates_change_faster_than_they_open_those_that_deliver_are_kept() {
+    let mut bench = Bench::new(&["a", "b"]);
+    bench.poll();
+    bench.open(&["a", "b"]);
+    bench.deliver(&["a", "b"], 600);
+    for ranked in [["c", "d"], ["e", "f"], ["g", "h"], ["c", "e"], ["d", "f"]] {
+        bench.parents.rank(ranked.to_vec());
+        let told = bench.deliver(&["a", "b"], 40);
+        assert!(!told.contains("-a") && !told.contains("-b"), "{told}");
+    }
+    assert!(bench.parents.links() <= 2 * PARENTS);
+}
+
+#[test]
 fn while_nobody_delivers_links_are_kept_and_seldom_made_anew() {
     let mut bench = Bench::new(&["a", "b"]);
     bench.poll();
