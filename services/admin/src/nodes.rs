@@ -39,11 +39,9 @@ impl Nodes {
         let changed = |now: &&Arc<NodeRecord>| now.draining == draining && node.draining != draining;
         match now.nodes.get(id).filter(changed) {
             Some(node) if fault.code == Code::NodeUnavailable => {
-                let waits_for = if draining {
-                    vec!["its own word, as it is too busy to answer".to_owned()]
-                } else {
-                    Vec::new()
-                };
+                // Nothing would say that it is done.
+                let unheard = || "its own word: it did not answer in time".to_owned();
+                let waits_for = draining.then(unheard).into_iter().collect();
                 Ok(v1::Node { waits_for, ..told(node, &owned(&now)) })
             }
             _ => Err(fault),

@@ -19,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// How often a connection is tried for life, and how long that may take.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 
-type Client = AdminServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// An admin node.
 pub(crate) struct Admin {

@@ -13,12 +13,14 @@ Examples:
   stentorctl speak --room friday --name Ann talk.ogg
   stentorctl listen --room friday --seconds 60 -O friday.ogg
   stentorctl -o json room get friday
+  stentorctl watch
 
 Beside `stentor dev`, with the addresses and keys that it has made:
   stentorctl --dev room list
 
 Exit codes:
-  0 done   1 refused or failed   2 wrong usage   3 not reachable   4 slots missing (listen --strict)";
+  0 done   1 refused or failed   2 wrong usage   3 not reachable   4 slots missing (listen --strict)
+  5 not done in time (node drain --wait)";
 
 /// Runs a Stentor cluster: rooms, participants, nodes, tickets; speaks and listens.
 #[derive(Debug, Parser)]
@@ -99,7 +101,8 @@ enum Command {
     Speak(speak::Speak),
     /// Listen to a room and report what was heard
     Listen(listen::Listen),
-    /// Print changes of all rooms as they happen
+    /// Print what happens in the cluster: take-overs, lineages, mirrors, parents, drains, nodes
+    #[command(after_help = watch::AFTER)]
     Watch(watch::Watch),
 }
 
@@ -151,6 +154,7 @@ mod tests {
             "room get friday -o json",
             "-o json room get friday",
             "room watch friday",
+            "room watch",
             "room open friday",
             "room go-live friday",
             "room end friday",
@@ -165,6 +169,7 @@ mod tests {
             "hand list friday",
             "node list",
             "node drain origin-a",
+            "node drain origin-a --wait 60",
             "node undrain origin-a",
             "ticket create --room friday --role speaker --name Ann --sub ann --ttl 2h --key-file keys --key main",
             "ticket inspect -",
@@ -172,6 +177,7 @@ mod tests {
             "speak --room friday --ticket x -",
             "listen --room friday --seconds 2.5 -O out.ogg --unbuffered --strict --no-reconnect",
             "watch --admin http://a:1 --token x --ca ca.pem",
+            "watch --room friday",
             "room list --dev",
         ] {
             let args = std::iter::once("stentorctl").chain(line.split(' '));
@@ -189,6 +195,7 @@ mod tests {
             ("listen --room friday --seconds -1", "-1"),
             ("room create friday --starts-at tomorrow", "tomorrow"),
             ("node drain", "NODE"),
+            ("node drain origin-a --wait soon", "soon"),
             ("room lst", "lst"),
         ] {
             let args = std::iter::once("stentorctl").chain(line.split(' '));

@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// So many slots were missing, or none was heard at all (0), and that was not to be.
     Missing(u64),
+    /// What was waited for did not come in time.
+    Unfinished(String),
     /// Anything else.
     Other(String),
 }
@@ -31,6 +33,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Unreachable { .. } => 3,
             Self::Missing(_) => 4,
+            Self::Unfinished(_) => 5,
         }
     }
 
@@ -64,7 +67,7 @@ impl fmt::Display for Failure {
             Self::Missing(0) => write!(f, "nothing was heard"),
             Self::Missing(1) => write!(f, "1 slot is missing"),
             Self::Missing(slots) => write!(f, "{slots} slots are missing"),
-            Self::Usage(text) | Self::Other(text) => f.write_str(text),
+            Self::Usage(text) | Self::Unfinished(text) | Self::Other(text) => f.write_str(text),
         }
     }
 }
@@ -132,7 +135,8 @@ mod tests {
             Failure::Usage(String::new()).code(),
             Failure::Unreachable { what: "edge", url: url(), reason: url() }.code(),
             Failure::Missing(1).code(),
+            Failure::Unfinished(String::new()).code(),
         ];
-        assert_eq!(codes, [1, 2, 3, 4]);
+        assert_eq!(codes, [1, 2, 3, 4, 5]);
     }
 }

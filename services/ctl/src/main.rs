@@ -10,7 +10,9 @@
 //! | `room` …      | one module a group of commands                              |
 
 mod admin;
+mod changes;
 mod cli;
+mod drain;
 mod failure;
 mod listen;
 mod node;

@@ -7,6 +7,7 @@ use stentor_proto::v1::{ListNodesRequest, NodeRequest};
 
 use crate::{
     admin::Admin,
+    drain::Drain,
     failure::Failure,
     settings::Settings,
     show::{self, Node},
@@ -15,7 +16,7 @@ use crate::{
 pub(crate) const AFTER: &str = "\
 Examples:
   stentorctl node list
-  stentorctl node drain origin-a      (before maintenance; its rooms go to other origins)
+  stentorctl node drain origin-a --wait 60     (before maintenance; its rooms and people go elsewhere)
   stentorctl node undrain origin-a";
 
 #[derive(Debug, Subcommand)]
@@ -23,9 +24,9 @@ pub(crate) enum Command {
     /// List the nodes of the cluster
     #[command(visible_alias = "ls")]
     List,
-    /// Have a node give up its rooms and take no new ones; it goes on running
-    Drain(Which),
-    /// Let a drained node take rooms again
+    /// Have a node give up its rooms and people and take no new ones; it goes on running
+    Drain(Drain),
+    /// Let a drained node take work again
     Undrain(Which),
 }
 
@@ -42,24 +43,21 @@ struct Nodes {
 
 impl Command {
     pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
-        let mut admin = Admin::connect(settings).await?;
-        let answer = match self {
-            Self::List => {
-                let answer = admin.client.list_nodes(ListNodesRequest {}).await;
-                let nodes = admin.answer(answer)?.nodes.into_iter().map(Node::from).collect();
-                let nodes = Nodes { nodes };
-                return show::print(settings.output, &nodes, || Node::list(&nodes.nodes));
-            }
-            Self::Drain(which) => admin.client.drain_node(which.request()).await,
-            Self::Undrain(which) => admin.client.undrain_node(which.request()).await,
+        let which = match self {
+            Self::List => return list(settings).await,
+            Self::Drain(drain) => return drain.run(settings).await,
+            Self::Undrain(which) => which,
         };
+        let mut admin = Admin::connect(settings).await?;
+        let answer = admin.client.undrain_node(NodeRequest { node: which.node.to_string() }).await;
         let node = Node::from(admin.answer(answer)?);
         show::print(settings.output, &node, || Node::list(std::slice::from_ref(&node)))
     }
 }
 
-impl Which {
-    fn request(&self) -> NodeRequest {
-        NodeRequest { node: self.node.to_string() }
-    }
+async fn list(settings: &Settings) -> Result<(), Failure> {
+    let mut admin = Admin::connect(settings).await?;
+    let answer = admin.client.list_nodes(ListNodesRequest {}).await;
+    let nodes = Nodes { nodes: admin.answer(answer)?.nodes.into_iter().map(Node::from).collect() };
+    show::print(settings.output, &nodes, || Node::list(&nodes.nodes))
 }

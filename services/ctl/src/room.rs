@@ -8,11 +8,11 @@ use stentor_proto::v1::{self, RoomRequest, RoomStatus};
 
 use crate::{
     admin::Admin,
+    changes::Changes,
     failure::Failure,
     settings::Settings,
     show::{self, Room},
-    time::parse_moment,
-    watch::Watch,
+    time::{parse_moment, wall_clock},
 };
 
 pub(crate) const AFTER: &str = "\
@@ -33,10 +33,10 @@ pub(crate) enum Command {
     /// List the rooms
     #[command(visible_alias = "ls")]
     List(List),
-    /// Show all about a room: owner, slot, stage, listeners
+    /// Show all about a room: who carries and who mixes it, slot, stage, listeners, last take-over
     Get(Which),
-    /// Print the changes of a room as they happen, until it ends
-    Watch(Which),
+    /// Print the changes of a room as they happen, until it ends; of every room if none is named
+    Watch(Changes),
     /// Open the doors: participants may come in, nothing is on the air yet
     Open(Which),
     /// Go on the air; opens the doors first if they are closed
@@ -101,8 +101,8 @@ pub(crate) struct Move {
 
 impl Command {
     pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
-        if let Self::Watch(which) = self {
-            return Watch::of(which.room).run(settings).await;
+        if let Self::Watch(changes) = self {
+            return changes.run(settings).await;
         }
         let mut admin = Admin::connect(settings).await?;
         let status = match self {
@@ -135,7 +135,7 @@ impl Command {
 /// Prints a room as a call has left it.
 pub(crate) fn show_status(settings: &Settings, status: RoomStatus) -> Result<(), Failure> {
     let room = Room::from(status);
-    show::print(settings.output, &room, || room.details())
+    show::print(settings.output, &room, || room.details(wall_clock()))
 }
 
 impl Which {

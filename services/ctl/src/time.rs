@@ -1,8 +1,11 @@
 //! Moments and lengths of time as people write them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt::Display,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Local, SecondsFormat, TimeZone};
 use stentor_pace::WallTime;
 
 /// Now.
@@ -21,10 +24,15 @@ pub(crate) fn moment_ms(millis: i64) -> Option<String> {
     moment(millis.saturating_mul(1000))
 }
 
-/// The time of day of a moment, in UTC, to the second.
-pub(crate) fn time_of_day(at: WallTime) -> String {
-    let seconds = at.as_millis() / 1000 % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+/// The time of day of a moment as clocks show it here, to the millisecond; given in milliseconds since the Unix epoch.
+pub(crate) fn local_time(millis: u64) -> String {
+    time_of_day(millis, &Local)
+}
+
+fn time_of_day<Z: TimeZone<Offset: Display>>(millis: u64, zone: &Z) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    let moment = DateTime::from_timestamp_millis(millis).unwrap_or_default();
+    moment.with_timezone(zone).format("%H:%M:%S%.3f").to_string()
 }
 
 /// Reads a moment: RFC 3339, for example `2026-12-24T18:00:00Z`.
@@ -83,7 +91,9 @@ mod tests {
         assert_eq!(moment(read.as_micros() as i64).as_deref(), Some(text));
         assert_eq!(moment_ms(read.as_millis() as i64).as_deref(), Some(text));
         assert_eq!(moment(0), None);
-        assert_eq!(time_of_day(read), "18:00:00");
+        let (utc, delhi) = (chrono::Utc, chrono::FixedOffset::east_opt(5 * 3600 + 1800).unwrap());
+        assert_eq!(time_of_day(read.as_millis(), &utc), "18:00:00.250");
+        assert_eq!(time_of_day(read.as_millis(), &delhi), "23:30:00.250");
         assert!(parse_moment("1969-01-01T00:00:00Z").unwrap_err().contains("1970"));
     }
 

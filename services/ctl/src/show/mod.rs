@@ -1,5 +1,8 @@
 //! The form of everything printed: each answer as a JSON value with fields that stay, and as a table for people.
 
+#[cfg(test)]
+mod golden;
+mod happening;
 mod table;
 mod view;
 
@@ -7,7 +10,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-pub(crate) use table::{fields, table};
+pub(crate) use happening::{Happening, What};
+pub(crate) use table::{fields, plain, table};
 pub(crate) use view::{Hand, Node, Room, Seat};
 
 use crate::{cli::Output, failure::Failure};

@@ -35,7 +35,7 @@ fn drawn(builder: Builder) -> String {
 }
 
 /// Text of others on one line, with nothing in it that steers a terminal.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

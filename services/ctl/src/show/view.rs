@@ -1,10 +1,11 @@
 //! Rooms, seats, hands and nodes as they are printed. The JSON fields are a promise: they are added and never renamed.
 
 use serde::Serialize;
+use stentor_pace::WallTime;
 use stentor_proto::{role_from_wire, v1};
 
 use super::{fields, table};
-use crate::time::{moment, moment_ms};
+use crate::time::{length, moment, moment_ms};
 
 /// A level above this is speech. Rooms are quiet around -70 dBov.
 const SPEAKING: i32 = -50;
@@ -24,9 +25,13 @@ pub(crate) struct Room {
     pub(crate) primary: String,
     pub(crate) mirror: String,
     pub(crate) mirror_ready: bool,
+    /// Which of the two mixes; empty while none does.
+    leader: String,
     pub(crate) epoch: u64,
     pub(crate) lineage: u64,
     slot: u64,
+    /// Other than by plan; null if there was none, as far as the owner knows.
+    last_takeover: Option<String>,
     stage_version: u64,
     stage_limit: u32,
     bitrate_bps: u32,
@@ -34,6 +39,8 @@ pub(crate) struct Room {
     pub(crate) hands: u32,
     /// Null where nobody counts.
     listeners: Option<Listeners>,
+    #[serde(skip)]
+    last_takeover_at: Option<WallTime>,
 }
 
 /// How many listen, with how sure one is.
@@ -43,6 +50,8 @@ struct Listeners {
     age_ms: u32,
     edges_reporting: u32,
     edges_known: u32,
+    /// Slots that edges filled because nobody had them in time.
+    slots_filled: u64,
 }
 
 /// A seat on the stage.
@@ -103,9 +112,12 @@ impl From<v1::RoomStatus> for Room {
             primary: status.primary,
             mirror: status.mirror,
             mirror_ready: status.mirror_ready,
+            leader: status.leader,
             epoch: status.epoch,
             lineage: status.lineage,
             slot: status.slot,
+            last_takeover: moment_ms(status.last_takeover_ms),
+            last_takeover_at: wall_time(status.last_takeover_ms),
             stage_version: status.stage_version,
             stage_limit: spec.stage_limit,
             bitrate_bps: spec.bitrate_bps,
@@ -116,6 +128,7 @@ impl From<v1::RoomStatus> for Room {
                 age_ms: count.age_ms,
                 edges_reporting: count.edges_reporting,
                 edges_known: count.edges_known,
+                slots_filled: count.slots_filled,
             }),
         }
     }
@@ -161,6 +174,11 @@ fn role(wire: i32) -> &'static str {
     role_from_wire(wire).ok().flatten().map_or("unknown", |role| role.as_str())
 }
 
+/// A moment of the wire, where 0 says that there is none.
+fn wall_time(millis: i64) -> Option<WallTime> {
+    u64::try_from(millis).ok().filter(|millis| *millis > 0).map(WallTime::from_millis)
+}
+
 fn or_dash(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }
@@ -177,6 +195,7 @@ impl Room {
                 room.room.clone(),
                 room.lifecycle.to_owned(),
                 or_dash(&room.primary),
+                or_dash(&room.mirror),
                 room.epoch.to_string(),
                 room.stage.len().to_string(),
                 room.listeners
@@ -185,7 +204,7 @@ impl Room {
                 room.title.clone(),
             ]
         };
-        let heading = ["ROOM", "STATE", "PRIMARY", "EPOCH", "STAGE", "LISTENERS", "TITLE"];
+        let heading = ["ROOM", "STATE", "PRIMARY", "MIRROR", "EPOCH", "STAGE", "LISTENERS", "TITLE"];
         table(
             heading,
             rooms.iter().map(row).collect(),
@@ -193,21 +212,9 @@ impl Room {
         )
     }
 
-    /// One room, all of it.
-    pub(crate) fn details(&self) -> String {
-        let mirror = match (self.mirror.as_str(), self.mirror_ready) {
-            ("", _) => String::new(),
-            (mirror, true) => format!("{mirror} (ready)"),
-            (mirror, false) => format!("{mirror} (not ready)"),
-        };
-        let listeners = self.listeners.as_ref().map_or_else(String::new, |listeners| {
-            let (told, known) = (listeners.edges_reporting, listeners.edges_known);
-            format!(
-                "{} ({told} of {known} edges, {:.1} s old)",
-                listeners.count,
-                f64::from(listeners.age_ms) / 1000.0
-            )
-        });
+    /// One room, all of it, at this moment.
+    pub(crate) fn details(&self, now: WallTime) -> String {
+        let listeners = self.listeners.as_ref();
         let about = fields([
             ("room", self.room.clone()),
             ("title", self.title.clone()),
@@ -217,16 +224,52 @@ impl Room {
             ("ended", self.ended_at.clone().unwrap_or_default()),
             ("heard by", if self.visibility == "public" { "everyone" } else { "ticket holders" }.to_owned()),
             ("primary", self.primary.clone()),
-            ("mirror", mirror),
+            ("mirror", self.mirror_now()),
+            ("leader", self.leader_now()),
             ("epoch", number(self.epoch)),
             ("lineage", number(self.lineage)),
             ("slot", number(self.slot)),
-            ("listeners", listeners),
+            ("slots filled", listeners.map_or_else(String::new, |them| them.slots_filled.to_string())),
+            ("last take-over", self.last_takeover_before(now)),
+            ("listeners", listeners.map_or_else(String::new, Listeners::told)),
             ("hands", number(self.hands.into())),
             ("bit rate", format!("{} kbit/s", f64::from(self.bitrate_bps) / 1000.0)),
             ("stage", format!("{} of {} seats", self.stage.len(), self.stage_limit)),
         ]);
         if self.stage.is_empty() { about } else { format!("{about}\n\n{}", Seat::list(&self.stage)) }
+    }
+
+    fn mirror_now(&self) -> String {
+        match (self.primary.as_str(), self.mirror.as_str(), self.mirror_ready) {
+            ("", "", _) => String::new(),
+            (_, "", _) => "none".to_owned(),
+            (_, mirror, true) => format!("{mirror} (ready)"),
+            (_, mirror, false) => format!("{mirror} (not ready)"),
+        }
+    }
+
+    fn leader_now(&self) -> String {
+        match self.leader.as_str() {
+            "" => String::new(),
+            leader if leader == self.primary => format!("{leader} (the primary mixes)"),
+            leader if leader == self.mirror => format!("{leader} (the mirror mixes)"),
+            leader => leader.to_owned(),
+        }
+    }
+
+    fn last_takeover_before(&self, now: WallTime) -> String {
+        match (&self.last_takeover, self.last_takeover_at) {
+            (Some(moment), Some(at)) => format!("{moment} ({} ago)", length(now.since(at))),
+            _ if self.primary.is_empty() => String::new(),
+            _ => "none known".to_owned(),
+        }
+    }
+}
+
+impl Listeners {
+    fn told(&self) -> String {
+        let (told, known, age) = (self.edges_reporting, self.edges_known, f64::from(self.age_ms) / 1000.0);
+        format!("{} ({told} of {known} edges, {age:.1} s old)", self.count)
     }
 }
 
@@ -256,6 +299,10 @@ impl Hand {
 }
 
 impl Node {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Nodes, one a line.
     pub(crate) fn list(nodes: &[Self]) -> String {
         let row = |node: &Self| {
@@ -278,6 +325,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::show::golden::golden;
 
     fn room() -> Room {
         let seat = |id: &str, role: v1::Role, connected, level_dbov| v1::Participant {
@@ -301,9 +349,14 @@ mod tests {
             lifecycle: v1::Lifecycle::Live.into(),
             live_since_us: 1_798_135_200_250_000,
             primary: "origin-a".into(),
+            mirror: "origin-b".into(),
+            mirror_ready: true,
+            leader: "origin-a".into(),
             epoch: 3,
-            lineage: 1,
+            lineage: 196_608,
             slot: 4711,
+            last_takeover_ms: 1_798_135_214_000,
+            banned: vec!["mallory".into()],
             stage_version: 4,
             stage: vec![
                 seat("ann", v1::Role::Host, true, -23),
@@ -316,11 +369,20 @@ mod tests {
                 age_ms: 1900,
                 edges_reporting: 2,
                 edges_known: 2,
-                ..v1::ListenerCount::default()
+                slots_filled: 4,
             }),
             hands: 2,
             ..v1::RoomStatus::default()
         })
+    }
+
+    /// Its primary has just paused, and it had a new mirror then.
+    fn in_trouble() -> Room {
+        let mut room = room();
+        (room.mirror_ready, room.leader) = (false, "origin-b".into());
+        (room.last_takeover, room.last_takeover_at) = (None, None);
+        room.stage.clear();
+        room
     }
 
     fn scheduled() -> Room {
@@ -331,23 +393,22 @@ mod tests {
         })
     }
 
-    /// Compares with a file; `UPDATE_GOLDEN=1` writes it.
-    fn golden(name: &str, printed: &str) {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, format!("{printed}\n")).unwrap();
-        }
-        let expected = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(printed, expected.trim_end(), "{}", path.display());
-    }
-
     #[test]
     fn rooms_look_as_they_are_meant_to() {
         golden("room_list.txt", &Room::list(&[room(), scheduled()]));
         golden("room_list_empty.txt", &Room::list(&[]));
-        golden("room_get.txt", &room().details());
-        golden("room_get_scheduled.txt", &scheduled().details());
+        let now = WallTime::from_millis(1_798_135_940_000);
+        golden("room_get.txt", &room().details(now));
+        golden("room_get_trouble.txt", &in_trouble().details(now));
+        golden("room_get_alone.txt", &Room { mirror: String::new(), ..in_trouble() }.details(now));
+        golden("room_get_scheduled.txt", &scheduled().details(now));
         golden("room_get.json", &serde_json::to_string_pretty(&room()).unwrap());
+    }
+
+    #[test]
+    fn who_is_banned_is_not_printed() {
+        let json = serde_json::to_string(&room()).unwrap();
+        assert!(!json.contains("mallory") && !room().details(WallTime::default()).contains("mallory"));
     }
 
     #[test]

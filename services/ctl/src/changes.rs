@@ -1,0 +1,175 @@
+//! `stentorctl room watch`: rooms as they change.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use stentor_ids::RoomId;
+use stentor_proto::v1::WatchRoomsRequest;
+
+use crate::{
+    admin::Admin,
+    cli::Output,
+    failure::Failure,
+    settings::Settings,
+    show::{self, Room},
+    time::{local_time, wall_clock},
+};
+
+/// Until Ctrl-C.
+#[derive(Debug, Args)]
+pub(crate) struct Changes {
+    /// Only this room, until it ends
+    room: Option<RoomId>,
+}
+
+impl Changes {
+    pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
+        tokio::select! {
+            end = self.follow(settings) => end,
+            _ = tokio::signal::ctrl_c() => Ok(()),
+        }
+    }
+
+    async fn follow(&self, settings: &Settings) -> Result<(), Failure> {
+        let mut admin = Admin::connect(settings).await?;
+        let room = self.room.as_ref().map(ToString::to_string).unwrap_or_default();
+        let answer = admin.client.watch_rooms(WatchRoomsRequest { room }).await;
+        let mut statuses = admin.answer(answer)?;
+        let mut known: BTreeMap<String, Room> = BTreeMap::new();
+        while let Some(status) = statuses.message().await.map_err(|status| admin.failure(&status))? {
+            let room = Room::from(status);
+            let before = known.insert(room.room.clone(), room.clone());
+            match settings.output {
+                Output::Json => show::print(Output::Json, &room, String::new)?,
+                Output::Table => {
+                    let now = local_time(wall_clock().as_millis());
+                    for change in changes(before.as_ref(), &room) {
+                        show::say(&format!("{now}  {}  {change}", room.room));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is different, a line each.
+fn changes(before: Option<&Room>, now: &Room) -> Vec<String> {
+    let Some(before) = before else {
+        let owner = if now.primary.is_empty() { String::new() } else { format!(" at {}", now.primary) };
+        return vec![format!(
+            "is {}{owner}, epoch {}, {} on the stage",
+            now.lifecycle,
+            now.epoch,
+            now.stage.len()
+        )];
+    };
+    let mut changes = Vec::new();
+    if before.lifecycle != now.lifecycle {
+        changes.push(format!("{} -> {}", before.lifecycle, now.lifecycle));
+    }
+    match (before.primary.as_str(), now.primary.as_str()) {
+        (old, new) if old == new && before.epoch != now.epoch => {
+            changes.push(format!("{new} claimed it again at epoch {}", now.epoch));
+        }
+        (old, new) if old == new => {}
+        ("", new) => changes.push(format!("{new} has it at epoch {}", now.epoch)),
+        (old, "") => changes.push(format!("{old} has lost it; nobody has it")),
+        (old, new) => changes.push(format!("{old} -> {new} at epoch {}", now.epoch)),
+    }
+    if before.lineage != now.lineage && now.lineage != 0 {
+        changes.push(format!("lineage {} -> {}", before.lineage, now.lineage));
+    }
+    if before.mirror != now.mirror || before.mirror_ready != now.mirror_ready {
+        let ready = if now.mirror_ready { "ready" } else { "not ready" };
+        let mirror = if now.mirror.is_empty() {
+            "no mirror".to_owned()
+        } else {
+            format!("mirror {}, {ready}", now.mirror)
+        };
+        changes.push(mirror);
+    }
+    changes.extend(stage_changes(before, now));
+    if before.hands != now.hands {
+        changes.push(format!("hands {} -> {}", before.hands, now.hands));
+    }
+    changes
+}
+
+fn stage_changes(before: &Room, now: &Room) -> Vec<String> {
+    let mut changes = Vec::new();
+    for seat in &now.stage {
+        match before.stage.iter().find(|old| old.id == seat.id) {
+            None => changes.push(format!("{} is on the stage as {}", seat.id, seat.role)),
+            Some(old) => {
+                if old.role != seat.role {
+                    changes.push(format!("{} is {} now", seat.id, seat.role));
+                }
+                if old.muted != seat.muted {
+                    changes.push(format!("{} is {}", seat.id, if seat.muted { "muted" } else { "unmuted" }));
+                }
+            }
+        }
+    }
+    let gone = before.stage.iter().filter(|old| now.stage.iter().all(|seat| seat.id != old.id));
+    changes.extend(gone.map(|old| format!("{} has left the stage", old.id)));
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use stentor_proto::v1::{self, Lifecycle, RoomStatus};
+
+    use super::*;
+
+    fn room(lifecycle: Lifecycle, primary: &str, epoch: u64, stage: &[(&str, bool)]) -> Room {
+        let seat = |(id, muted): &(&str, bool)| v1::Participant {
+            id: (*id).into(),
+            role: v1::Role::Speaker.into(),
+            muted: *muted,
+            ..v1::Participant::default()
+        };
+        Room::from(RoomStatus {
+            room: "r".into(),
+            lifecycle: lifecycle.into(),
+            primary: primary.into(),
+            epoch,
+            stage: stage.iter().map(seat).collect(),
+            ..RoomStatus::default()
+        })
+    }
+
+    #[test]
+    fn a_day_of_a_room_reads_as_it_happened() {
+        let day = [
+            room(Lifecycle::Scheduled, "", 0, &[]),
+            room(Lifecycle::Open, "", 0, &[]),
+            room(Lifecycle::Open, "a", 1, &[]),
+            room(Lifecycle::Live, "a", 1, &[("ann", false), ("ben", false)]),
+            room(Lifecycle::Live, "b", 2, &[("ann", true)]),
+            room(Lifecycle::Live, "b", 3, &[("ann", true)]),
+            room(Lifecycle::Ended, "", 3, &[]),
+        ];
+        let mut told = changes(None, &day[0]);
+        told.extend(day.windows(2).flat_map(|pair| changes(Some(&pair[0]), &pair[1])));
+        assert_eq!(
+            told,
+            [
+                "is scheduled, epoch 0, 0 on the stage",
+                "scheduled -> open",
+                "a has it at epoch 1",
+                "open -> live",
+                "ann is on the stage as speaker",
+                "ben is on the stage as speaker",
+                "a -> b at epoch 2",
+                "ann is muted",
+                "ben has left the stage",
+                "b claimed it again at epoch 3",
+                "live -> ended",
+                "b has lost it; nobody has it",
+                "ann has left the stage",
+            ]
+        );
+        assert!(changes(Some(&day[0]), &day[0]).is_empty());
+    }
+}
