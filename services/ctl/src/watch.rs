@@ -12,9 +12,9 @@ use crate::{
 };
 
 pub(crate) const AFTER: &str = "\
-Prints one line each: the local time at the node where it happened, the node, the room, and what happened; with
--o json one object each, whose `what` says which fields it has. What a room is like, and who is on its stage, is shown
-by `stentorctl room watch`.
+Prints one line each: the local time by the clock of the node where it happened, the node, the room, and what happened;
+with -o json one object each, whose `what` says which fields it has. What a room is like, and who is on its stage, is
+shown by `stentorctl room watch`.
 
 Examples:
   stentorctl watch

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod golden;
 mod happening;
+mod node;
 mod table;
 mod view;
 
@@ -11,8 +12,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 pub(crate) use happening::{Happening, What};
+pub(crate) use node::Node;
 pub(crate) use table::{fields, plain, table};
-pub(crate) use view::{Hand, Node, Room, Seat};
+pub(crate) use view::{Hand, Room, Seat};
 
 use crate::{cli::Output, failure::Failure};
 
@@ -39,4 +41,9 @@ pub(crate) fn say(text: &str) {
 /// To standard error: what is not the answer.
 pub(crate) fn say_aside(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
+}
+
+/// A name, or that there is none.
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }

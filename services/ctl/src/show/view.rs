@@ -1,10 +1,10 @@
-//! Rooms, seats, hands and nodes as they are printed. The JSON fields are a promise: they are added and never renamed.
+//! Rooms, seats and hands as they are printed. The JSON fields are a promise: they are added and never renamed.
 
 use serde::Serialize;
 use stentor_pace::WallTime;
 use stentor_proto::{role_from_wire, v1};
 
-use super::{fields, table};
+use super::{fields, or_dash, table};
 use crate::time::{length, moment, moment_ms};
 
 /// A level above this is speech. Rooms are quiet around -70 dBov.
@@ -74,20 +74,6 @@ pub(crate) struct Hand {
     raised_at: Option<String>,
 }
 
-/// A node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Node {
-    id: String,
-    roles: Vec<String>,
-    zone: String,
-    link_addr: String,
-    public_addr: String,
-    capacity: u32,
-    draining: bool,
-    build: String,
-    rooms: u32,
-}
-
 impl From<v1::RoomStatus> for Room {
     fn from(status: v1::RoomStatus) -> Self {
         let spec = status.spec.clone().unwrap_or_default();
@@ -154,22 +140,6 @@ impl From<v1::Hand> for Hand {
     }
 }
 
-impl From<v1::Node> for Node {
-    fn from(node: v1::Node) -> Self {
-        Self {
-            id: node.id,
-            roles: node.roles,
-            zone: node.zone,
-            link_addr: node.link_addr,
-            public_addr: node.public_addr,
-            capacity: node.capacity,
-            draining: node.draining,
-            build: node.build,
-            rooms: node.rooms,
-        }
-    }
-}
-
 fn role(wire: i32) -> &'static str {
     role_from_wire(wire).ok().flatten().map_or("unknown", |role| role.as_str())
 }
@@ -177,10 +147,6 @@ fn role(wire: i32) -> &'static str {
 /// A moment of the wire, where 0 says that there is none.
 fn wall_time(millis: i64) -> Option<WallTime> {
     u64::try_from(millis).ok().filter(|millis| *millis > 0).map(WallTime::from_millis)
-}
-
-fn or_dash(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }
 
 fn number(value: u64) -> String {
@@ -298,30 +264,6 @@ impl Hand {
     }
 }
 
-impl Node {
-    pub(crate) fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Nodes, one a line.
-    pub(crate) fn list(nodes: &[Self]) -> String {
-        let row = |node: &Self| {
-            [
-                node.id.clone(),
-                node.roles.join(","),
-                or_dash(&node.zone),
-                node.rooms.to_string(),
-                if node.draining { "draining" } else { "up" }.to_owned(),
-                or_dash(&node.link_addr),
-                or_dash(&node.public_addr),
-                or_dash(&node.build),
-            ]
-        };
-        let heading = ["NODE", "ROLES", "ZONE", "ROOMS", "STATE", "LINKS", "PEOPLE", "BUILD"];
-        table(heading, nodes.iter().map(row).collect(), "no nodes")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -412,22 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_and_hands_look_as_they_are_meant_to() {
-        let node = |id: &str, draining| {
-            Node::from(v1::Node {
-                id: id.into(),
-                roles: vec!["origin".into(), "admin".into()],
-                link_addr: "10.0.0.1:7000".into(),
-                capacity: 1,
-                draining,
-                build: "0.1.0".into(),
-                rooms: 12,
-                ..v1::Node::default()
-            })
-        };
-        let nodes = [node("origin-a", false), node("origin-b", true)];
-        golden("node_list.txt", &Node::list(&nodes));
-        golden("node_list.json", &serde_json::to_string_pretty(&nodes).unwrap());
+    fn hands_look_as_they_are_meant_to() {
         let hand = v1::Hand { id: "eve".into(), name: "Eve".into(), raised_at_ms: 1_798_135_200_000 };
         golden("hand_list.txt", &Hand::list(&[Hand::from(hand)]));
         golden("hand_list_empty.txt", &Hand::list(&[]));
