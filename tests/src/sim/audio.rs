@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -67,8 +66,8 @@ pub(super) struct Origin {
     /// Replaying until then.
     pub(super) busy: u64,
     pub(super) stage_at: u64,
-    /// When it goes, unless it has become the mirror by then.
-    pub(super) retire_at: Option<u64>,
+    /// Of an old owner: from which slot, or when at the latest, it has nothing more to do.
+    pub(super) retires: Option<(Slot, u64)>,
     packets: BTreeSet<u64>,
 }
 
@@ -189,7 +188,7 @@ impl Origin {
             peer: None,
             busy: 0,
             stage_at: 0,
-            retire_at: None,
+            retires: None,
             packets: BTreeSet::new(),
         }
     }
@@ -254,6 +253,12 @@ impl Origin {
         self.history.push_stage(self.stage.clone());
     }
 
+    /// Whether an old owner has come to its successor's first slot, mixed here or by the other.
+    pub(super) fn is_over(&self, now: u64) -> bool {
+        let come = |from| self.duty.leads().is_none() && self.duty.next().is_none_or(|next| next >= from);
+        self.retires.is_some_and(|(from, at)| come(from) || at <= now)
+    }
+
     /// Whether it could go on at once.
     pub(super) fn is_ready(&self) -> bool {
         self.duty.leads().is_some() || self.history.ready(HISTORY_SLOTS).is_ok()
@@ -290,9 +295,4 @@ impl Origin {
         let epoch = known.map_or(Epoch(0), |(epoch, _)| *epoch);
         Frame { epoch, lineage, slot, opus: Bytes::new(), captured: WallTime::default() }
     }
-}
-
-/// How long after a claim's first slot an old owner is still there.
-pub(super) fn retires_at(from: Slot, now: u64) -> u64 {
-    (due(from) + Duration::from_millis(1_500)).as_millis().clamp(now, now + 6_000)
 }

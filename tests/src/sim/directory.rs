@@ -82,7 +82,8 @@ pub(super) enum Reply {
     Renewed(bool),
     Claimed(Result<(Owner, Option<Rc<Record>>), Refused>),
     Mirrored(Result<Mirror, Refused>),
-    Committed,
+    /// Whatever came of it.
+    Done,
     Reasserted(Result<Owner, Refused>),
 }
 
@@ -115,6 +116,8 @@ pub(super) struct Directory {
     /// Rooms owned, by node.
     pub(super) load: Vec<u32>,
     writers: Vec<OneWriter>,
+    /// What was found broken since last asked.
+    pub(super) broken: Vec<Violation>,
 }
 
 impl Directory {
@@ -134,6 +137,7 @@ impl Directory {
             leases: BTreeMap::new(),
             granted: 0,
             load: vec![0; nodes],
+            broken: Vec::new(),
         }
     }
 
@@ -188,53 +192,39 @@ impl Directory {
     }
 
     /// Does what a node asks on its lease.
-    pub(super) fn apply(
-        &mut self,
-        now: u64,
-        node: NodeIx,
-        lease: Lease,
-        op: Op,
-    ) -> Result<Option<Reply>, Violation> {
+    pub(super) fn apply(&mut self, now: u64, node: NodeIx, lease: Lease, op: Op) -> Reply {
         self.revision += 1;
-        let held = self.leases.contains_key(&lease);
-        Ok(Some(match op {
+        let held = if self.leases.contains_key(&lease) { Ok(lease) } else { Err(Refused::NoLease) };
+        match op {
             Op::Register { life, draining } => {
                 Reply::Registered(self.register(now, node, lease, life, draining))
             }
             Op::Renew => {
                 self.leases.entry(lease).and_modify(|(_, ends)| *ends = now + LEASE_MS);
-                Reply::Renewed(held)
+                Reply::Renewed(held.is_ok())
             }
-            Op::Claim { room, seen, preempt, from } => Reply::Claimed(if held {
-                self.claim(node, lease, room, seen, preempt, from)?
-            } else {
-                Err(Refused::NoLease)
-            }),
-            Op::Mirror { room, preempt } => Reply::Mirrored(if held {
-                self.mirror(node, lease, room, preempt)
-            } else {
-                Err(Refused::NoLease)
-            }),
+            Op::Claim { room, seen, preempt, from } => {
+                Reply::Claimed(held.and_then(|lease| self.claim(node, lease, room, seen, preempt, from)))
+            }
+            Op::Mirror { room, preempt } => {
+                Reply::Mirrored(held.and_then(|lease| self.mirror(node, lease, room, preempt)))
+            }
             Op::Commit { room, epoch, revision, record } => {
-                self.commit(room, epoch, revision, record)?;
-                Reply::Committed
+                self.commit(room, epoch, revision, record);
+                Reply::Done
             }
             Op::Reassert { room, epoch, from, record } => {
                 let stored = Stored { epoch, record };
-                Reply::Reasserted(if held {
-                    self.reassert(node, lease, room, from, stored)?
-                } else {
-                    Err(Refused::NoLease)
-                })
+                Reply::Reasserted(held.and_then(|lease| self.reassert(node, lease, room, from, stored)))
             }
             Op::Release { room, revision } => {
                 let mut keys = self.now(room).clone();
                 if keys.mirror.take_if(|mirror| mirror.revision == revision).is_some() {
                     self.write(room, keys);
                 }
-                return Ok(None);
+                Reply::Done
             }
-        }))
+        }
     }
 
     fn register(&mut self, now: u64, node: NodeIx, lease: Lease, life: u32, draining: bool) -> Lease {
@@ -257,22 +247,22 @@ impl Directory {
         seen: Epoch,
         preempt: Option<Revision>,
         from: Slot,
-    ) -> Result<Result<(Owner, Option<Rc<Record>>), Refused>, Violation> {
+    ) -> Result<(Owner, Option<Rc<Record>>), Refused> {
         let mut keys = self.now(room).clone();
-        let Some(stored) = &mut keys.record else { return Ok(Err(Refused::Taken)) };
+        let Some(stored) = &mut keys.record else { return Err(Refused::Taken) };
         if keys.owner.is_some_and(|owner| preempt != Some(owner.revision)) {
-            return Ok(Err(Refused::Taken));
+            return Err(Refused::Taken);
         }
         let owners = keys.owner.map_or(Epoch(0), |owner| owner.epoch);
         let epoch = stored.epoch.max(owners).max(seen).next();
-        self.writers[room].claimed(epoch)?;
+        self.broken.extend(self.writers[room].claimed(epoch).err());
         stored.epoch = epoch;
         let owner = Owner { node, epoch, from, revision: self.revision, lease };
         let record = stored.record.clone();
         keys.owner = Some(owner);
         keys.mirror = keys.mirror.filter(|mirror| mirror.node != node);
         self.write(room, keys);
-        Ok(Ok((owner, record)))
+        Ok((owner, record))
     }
 
     fn mirror(
@@ -293,21 +283,14 @@ impl Directory {
         Ok(mirror)
     }
 
-    fn commit(
-        &mut self,
-        room: RoomIx,
-        epoch: Epoch,
-        revision: Revision,
-        record: Option<Rc<Record>>,
-    ) -> Result<(), Violation> {
+    fn commit(&mut self, room: RoomIx, epoch: Epoch, revision: Revision, record: Option<Rc<Record>>) {
         let mut keys = self.now(room).clone();
         if keys.owner.is_none_or(|owner| owner.revision != revision) {
-            return Ok(());
+            return;
         }
-        self.writers[room].committed(epoch)?;
+        self.broken.extend(self.writers[room].committed(epoch).err());
         keys.record = Some(Stored { epoch, record });
         self.write(room, keys);
-        Ok(())
     }
 
     fn reassert(
@@ -317,20 +300,20 @@ impl Directory {
         room: RoomIx,
         from: Slot,
         stored: Stored,
-    ) -> Result<Result<Owner, Refused>, Violation> {
+    ) -> Result<Owner, Refused> {
         let mut keys = self.now(room).clone();
         let epoch = stored.epoch;
         let claimed = keys.record.as_ref().map_or(Epoch(0), |stored| stored.epoch);
         let superseded = |owner: Owner| (owner.epoch, owner.node) != (epoch, node) && owner.epoch >= epoch;
         if claimed > epoch || keys.owner.is_some_and(superseded) {
-            return Ok(Err(Refused::Taken));
+            return Err(Refused::Taken);
         }
-        self.writers[room].committed(epoch)?;
+        self.broken.extend(self.writers[room].committed(epoch).err());
         let owner = Owner { node, epoch, from, revision: self.revision, lease };
         (keys.record, keys.owner) = (Some(stored), Some(owner));
         keys.mirror = keys.mirror.filter(|mirror| mirror.node != node);
         self.write(room, keys);
-        Ok(Ok(owner))
+        Ok(owner)
     }
 
     /// Lets the leases go whose time is over, and their keys with them.

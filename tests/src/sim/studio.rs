@@ -10,7 +10,7 @@ use stentor_relay::{Act, Due, Heard, Inserted};
 use stentor_room::{Actor, Command, Record};
 
 use super::{
-    audio::{Origin, retires_at, speaker},
+    audio::{Origin, speaker},
     directory::{Mirror, Op, Owner, RoomIx},
     message::{Message, Note},
     net::NodeIx,
@@ -19,6 +19,8 @@ use super::{
 
 /// How often an owner tells its mirror who may speak, in milliseconds.
 const STAGE_MS: u64 = 500;
+/// Longest that an old owner goes on to its successor's first slot.
+const RETIRE_MS: u64 = 5_000;
 /// What a replay takes.
 const REPLAY_MS: u64 = 8;
 /// Decisions that are remembered: those of a second and more.
@@ -36,7 +38,7 @@ impl World {
         let Some(audio) = self.audio.get_mut(room) else { return };
         let origin = audio.origins.entry(n).or_insert_with(|| Origin::owner(&owner));
         origin.claimed(owner.epoch, owner.from, true);
-        origin.retire_at = None;
+        origin.retires = None;
         if let Some(record) = record {
             origin.take_record(&record);
         }
@@ -52,7 +54,7 @@ impl World {
         let Some(owner) = self.dir.room(room, view).owner else { return };
         let Some(audio) = self.audio.get_mut(room) else { return };
         let origin = audio.origins.entry(n).or_insert_with(|| Origin::mirror(time, owner.epoch, owner.from));
-        (origin.retire_at, origin.peer) = (None, Some(owner.node));
+        (origin.retires, origin.peer) = (None, Some(owner.node));
     }
 
     /// The view shows who the other origin is.
@@ -69,11 +71,11 @@ impl World {
 
     /// Another node owns the room from a slot on.
     pub(super) fn retire(&mut self, n: NodeIx, room: RoomIx, successor: Owner) {
-        let at = retires_at(successor.from, self.now);
+        let retires = Some((successor.from, self.now + RETIRE_MS));
         let Some(origin) = self.origin(n, room) else { return };
         origin.claimed(successor.epoch, successor.from, false);
         origin.duty.yield_at(successor.from);
-        (origin.room, origin.peer, origin.retire_at) = (None, Some(successor.node), Some(at));
+        (origin.room, origin.peer, origin.retires) = (None, Some(successor.node), retires);
     }
 
     /// A node has nothing more to do with a room.
@@ -171,25 +173,23 @@ impl World {
         let (now, time) = (self.now, self.time());
         loop {
             let Some(origin) = self.origin(n, room).filter(|origin| origin.busy <= now) else { return };
+            if origin.is_over(now) {
+                break;
+            }
             match origin.duty.poll(time) {
                 None => break,
                 Some(Act::TakeOver { slot }) => self.lead(n, room, slot),
                 Some(Act::Emit { due, lineage }) => self.emit(n, room, due, lineage),
                 Some(Act::Yielded) => {
                     origin.keep_anew();
-                    // An old owner has done what it had to, unless it mirrors the room by now.
-                    if origin.retire_at.is_some() {
-                        origin.retire_at = Some(now);
-                    }
                     self.note(Note::Keeps { room, node: n });
-                    break;
                 }
             }
         }
         let mirrors = self.nodes[n].control.mirrored.contains_key(&room);
         let Some(origin) = self.origin(n, room) else { return };
-        if origin.retire_at.is_some_and(|at| at <= now) {
-            origin.retire_at = None;
+        if origin.is_over(now) {
+            origin.retires = None;
             if !mirrors {
                 return self.leave_air(n, room);
             }
@@ -215,15 +215,15 @@ impl World {
     fn emit(&mut self, n: NodeIx, room: RoomIx, due: Due, lineage: Lineage) {
         let Some(origin) = self.origin(n, room) else { return };
         let (frame, entry) = (origin.frame(due.slot, lineage), origin.mix(due.slot));
-        let peer = origin.peer;
         origin.ring.insert(frame.clone());
         self.judge_gate(n, room, &entry);
         self.send_down(n, room, &frame);
-        // Only an origin that follows this one hears it.
-        let followed =
-            peer.filter(|peer| self.audio[room].origins.get(peer).is_some_and(|other| other.peer == Some(n)));
-        if let Some(peer) = followed {
-            self.tell(n, peer, Message::Mixed { room, from: n, frame, entry });
+        let origins = self.audio[room].origins.iter();
+        let followers: Vec<_> =
+            origins.filter(|(_, other)| other.peer == Some(n)).map(|(follower, _)| *follower).collect();
+        for follower in followers {
+            let (frame, entry) = (frame.clone(), entry.clone());
+            self.tell(n, follower, Message::Mixed { room, from: n, frame, entry });
         }
     }
 

@@ -51,7 +51,7 @@ impl World {
             Reply::Renewed(held) if self.nodes[n].control.session == Some(serial) && !held => {
                 (self.nodes[n].lease, self.nodes[n].renew_at) = (0, self.now);
             }
-            Reply::Renewed(_) | Reply::Committed => {}
+            Reply::Renewed(_) | Reply::Done => {}
             reply => {
                 let control = &mut self.nodes[n].control;
                 // Whoever asked has given up.
@@ -89,7 +89,7 @@ impl World {
             (Reply::Reasserted(Err(Refused::Taken)), _) => self.fenced(n, room),
             // It is tried again under the next lease.
             (Reply::Reasserted(Err(Refused::NoLease)), _) => {}
-            (Reply::Registered(_) | Reply::Renewed(_) | Reply::Committed, _) => {}
+            (Reply::Registered(_) | Reply::Renewed(_) | Reply::Done, _) => {}
         }
     }
 
@@ -105,7 +105,7 @@ impl World {
     pub(super) fn found(&mut self) {
         for n in 0..self.nodes.len() {
             let reply = self.dir.apply(self.now, n, 0, Op::Register { life: 0, draining: false });
-            if let Ok(Some(Reply::Registered(lease))) = reply {
+            if let Reply::Registered(lease) = reply {
                 (self.nodes[n].lease, self.nodes[n].renew_at) = (lease, self.now + self.draw() % 1_000);
             }
         }
@@ -123,9 +123,7 @@ impl World {
             for (n, op) in [(owner, claim), (mirror, Op::Mirror { room, preempt: None })] {
                 let reply = self.dir.apply(self.now, n, self.nodes[n].lease, op);
                 self.nodes[n].view = self.dir.revision;
-                if let Ok(Some(reply)) = reply {
-                    self.settled(n, room, None, reply);
-                }
+                self.settled(n, room, None, reply);
             }
         }
         self.nodes

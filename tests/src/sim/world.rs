@@ -152,7 +152,7 @@ impl World {
                 self.happen(event);
             }
             self.restore();
-            if self.dir.up && self.now % 100 == 0 {
+            if self.dir.up && self.now.is_multiple_of(100) {
                 self.dir.expire(self.now);
                 self.revision_at.push((self.now, self.dir.revision));
             }
@@ -186,11 +186,9 @@ impl World {
                 if !self.dir.up {
                     return;
                 }
-                match self.dir.apply(self.now, from, lease, op) {
-                    Ok(Some(reply)) => self.answer(from, life, room, serial, reply),
-                    Ok(None) => {}
-                    Err(violation) => self.broken(violation),
-                }
+                let reply = self.dir.apply(self.now, from, lease, op);
+                self.violations.append(&mut self.dir.broken);
+                self.answer(from, life, room, serial, reply);
             }
         }
     }

@@ -129,6 +129,8 @@ enum Role {
 
 #[derive(Debug, Default)]
 struct Keep {
+    /// What the other leads, as last heard.
+    lineage: Lineage,
     /// Arrival of a slot less its place on the grid, in microseconds; the newest last.
     arrivals: VecDeque<i64>,
     /// Where the grid was led before, until there are arrivals.
@@ -248,10 +250,14 @@ impl Duty {
 
     /// A slot of the other came.
     pub fn heard(&mut self, now: Time, slot: Slot, lineage: Lineage) -> Heard {
-        let leads = self.leads();
-        if leads.map_or(lineage < self.highest, |own| lineage <= own) {
+        let behind = match &self.role {
+            Role::Lead { lineage: own, .. } => lineage <= *own,
+            Role::Keep(keep) => lineage < keep.lineage,
+        };
+        if behind {
             return Heard::Behind;
         }
+        let leads = self.leads().is_some();
         self.highest = self.highest.max(lineage);
         let late = self.is_late(now, slot);
         if let Role::Lead { grid, .. } = &self.role {
@@ -263,9 +269,10 @@ impl Duty {
             self.role = Role::Keep(Keep { led, ..Keep::default() });
         }
         if let Role::Keep(keep) = &mut self.role {
+            keep.lineage = lineage;
             keep.heard(now, slot, if late { Some(self.grace) } else { None });
         }
-        if leads.is_some() { Heard::StepDown } else { Heard::Follow }
+        if leads { Heard::StepDown } else { Heard::Follow }
     }
 
     /// A slot that comes late was held up: by a link that was cut, or by a pause of one's own. It says that the other lives,
@@ -298,7 +305,7 @@ impl Duty {
         match &mut self.role {
             Role::Lead { lineage, grid } => {
                 if self.end.is_some_and(|end| grid.next() >= end) {
-                    let keep = Keep::after(grid.next(), grid.at());
+                    let keep = Keep::after(*lineage, grid.next(), grid.at());
                     (self.role, self.end) = (Role::Keep(keep), None);
                     return Some(Act::Yielded);
                 }
@@ -366,8 +373,8 @@ impl Duty {
 
 impl Keep {
     /// One that has led up to `next`, which is due `at`.
-    fn after(next: Slot, at: Time) -> Self {
-        Self { led: Some(micros(at) - place(next)), next: Some(next), ..Self::default() }
+    fn after(lineage: Lineage, next: Slot, at: Time) -> Self {
+        Self { lineage, led: Some(micros(at) - place(next)), next: Some(next), ..Self::default() }
     }
 
     /// Where the grid of the other is, as far as is known.
@@ -521,6 +528,15 @@ mod tests {
         // And goes on when that one is gone, above it.
         assert_eq!(acts(&mut duty, 111), "T4 E4:4 E5:4");
         assert_eq!(duty.heard(at(112), Slot(4), Lineage(3)), Heard::Behind);
+    }
+
+    #[test]
+    fn one_that_keeps_goes_on_keeping_a_lineage_below_what_somebody_has_seen() {
+        let mut duty = mirror();
+        duty.saw(Lineage::of(Epoch(2)));
+        assert_eq!(duty.heard(at(200), Slot(10), Lineage(2)), Heard::Follow);
+        assert_eq!(acts(&mut duty, 249), "");
+        assert_eq!(acts(&mut duty, 250), format!("T11 E11:{0} E12:{0}", Lineage(131_073)));
     }
 
     #[test]
