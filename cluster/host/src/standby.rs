@@ -227,7 +227,9 @@ impl State {
         tokio::spawn(async move {
             release(&origin, &hosted).await;
             // Whoever asked has gone.
-            drop(reply.map(|reply| reply.send(())));
+            if let Some(reply) = reply {
+                drop(reply.send(()));
+            }
         });
     }
 }

@@ -52,13 +52,13 @@ impl Here {
     fn waits_for(&self) -> Vec<String> {
         let host = self.host.as_ref();
         let counts = [
-            (host.map_or(0, HostHandle::rooms), "rooms that it owns"),
-            (host.map_or(0, HostHandle::mirrored), "rooms that it mirrors"),
-            (self.carrier.as_ref().map_or(0, Carrier::children), "nodes that take rooms from it"),
-            (self.connections() as usize, "connections of listeners and speakers"),
+            ("rooms owned", host.map_or(0, HostHandle::rooms)),
+            ("rooms mirrored", host.map_or(0, HostHandle::mirrored)),
+            ("rooms taken from here by other nodes", self.carrier.as_ref().map_or(0, Carrier::children)),
+            ("connections of listeners and speakers", self.connections() as usize),
         ];
-        let left = counts.into_iter().filter(|(count, _)| *count > 0);
-        left.map(|(count, what)| format!("{count} {what}")).collect()
+        let left = counts.into_iter().filter(|(_, count)| *count > 0);
+        left.map(|(what, count)| format!("{what}: {count}")).collect()
     }
 
     fn connections(&self) -> u64 {
@@ -74,6 +74,8 @@ pub(super) struct Leave {
     journal: Journal,
     metrics: NodeMetrics,
     draining: AtomicBool,
+    /// Held while an operator's drain is under way.
+    emptying: Mutex<()>,
 }
 
 impl Leave {
@@ -85,7 +87,15 @@ impl Leave {
         metrics: NodeMetrics,
     ) -> Self {
         let session = Mutex::new(Some(session));
-        Self { session, record, here, journal, metrics, draining: AtomicBool::new(false) }
+        Self {
+            session,
+            record,
+            here,
+            journal,
+            metrics,
+            draining: AtomicBool::new(false),
+            emptying: Mutex::default(),
+        }
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -100,7 +110,11 @@ impl Leave {
         self.tell(draining).await?;
         if draining {
             let leave = self.clone();
-            let going = tokio::spawn(async move { leave.empty(Instant::now() + OPERATOR_DRAIN).await });
+            let going = tokio::spawn(async move {
+                // Whoever asks again while it is under way waits for that.
+                let _one = leave.emptying.lock().await;
+                leave.empty(Instant::now() + OPERATOR_DRAIN).await;
+            });
             // Whoever is not gone by then goes on going.
             let _ = timeout(ANSWER, going).await;
         } else {
