@@ -1,10 +1,11 @@
 //! A cluster of real processes on a real etcd: `cluster.kill(&owner)`, `listener.gone_on(…)`.
 
 mod ctl;
+mod people;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitStatus,
     time::{Duration, SystemTime},
 };
@@ -16,14 +17,14 @@ use stentor_pace::WallTime;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
+pub use people::{demo_voice, demo_voices};
+
 use crate::{
     certs::Certificates,
     chaos::Wires,
     etcd::Etcd,
     http,
-    listening::Listening,
     process::{Process, binary, eventually, free_port},
-    speech::Audio,
 };
 
 /// How long a node may take until it is ready: its first view, its lease, its ports.
@@ -385,66 +386,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// One of the demo voices speaks in a loop through an edge, as a process of its own.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn speak(&self, room: &str, name: &str, role: Role, edge: usize) -> Result<Process> {
-        let ticket = self.ticket(room, name, role)?;
-        let file = demo_voice(edge);
-        let args =
-            ["speak", "--room", room, "--name", name, "--ticket", &ticket, "--loop", &file.to_string_lossy()]
-                .map(str::to_owned);
-        self.as_ctl(&format!("speak-{name}"), args, edge)
-    }
-
-    /// Someone who writes what is heard at an edge into an Ogg/Opus file, as a process of its own; SIGINT ends it in order.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn listen_to_file(&self, edge: usize, room: &str, file: &Path) -> Result<Process> {
-        let args = ["listen", "--room", room, "-O", &file.to_string_lossy()].map(str::to_owned);
-        self.as_ctl("listen", args, edge)
-    }
-
-    fn as_ctl(&self, name: &str, args: impl IntoIterator<Item = String>, edge: usize) -> Result<Process> {
-        let env = self.ctl_env(edge);
-        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Process::start(name, &binary("stentorctl")?, args, &env, self.folder.path())
-    }
-
-    /// Both demo voices speak, one through each of the first two edges; waits until the room has both.
-    ///
-    /// # Errors
-    /// When they are not connected within 20 s.
-    pub async fn speak_demo(&self, room: &str) -> Result<[Process; 2]> {
-        let voices = [self.speak(room, "ann", Role::Speaker, 0)?, self.speak(room, "ben", Role::Speaker, 1)?];
-        let connected = self.connected(room, 2, Duration::from_secs(20)).await;
-        connected.with_context(|| voices.iter().map(Process::log_tail).collect::<String>())?;
-        Ok(voices)
-    }
-
-    /// Waits until so many participants on the stage are connected.
-    ///
-    /// # Errors
-    /// When they are not within that time.
-    pub async fn connected(&self, room: &str, count: usize, within: Duration) -> Result<()> {
-        eventually(&format!("{count} connected on the stage of {room}"), within, || async {
-            let answer = self.ctl_json(&["participant", "list", room]).await.ok()?;
-            let stage = answer["stage"].as_array()?.clone();
-            (stage.iter().filter(|seat| seat["connected"] == true).count() == count).then_some(())
-        })
-        .await
-    }
-
-    /// A listener by gRPC at an edge, from now on.
-    ///
-    /// # Errors
-    /// When it cannot be set up.
-    pub fn listen(&self, edge: usize, room: &str) -> Result<Listening> {
-        Listening::start(&format!("http://127.0.0.1:{}", self.edge_port(edge)), room)
-    }
-
     /// The node that owns a room.
     ///
     /// # Errors
@@ -465,21 +406,6 @@ impl Cluster {
         })
         .await
     }
-}
-
-/// The demo voices, decoded.
-///
-/// # Errors
-/// When they are not there.
-pub fn demo_voices() -> Result<[Audio; 2]> {
-    Ok([Audio::read_ogg(&demo_voice(0))?, Audio::read_ogg(&demo_voice(1))?])
-}
-
-/// The file of the voice that speaks through an edge.
-#[must_use]
-pub fn demo_voice(edge: usize) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/node/demo");
-    folder.join(if edge == 0 { "voice-a.ogg" } else { "voice-b.ogg" })
 }
 
 fn wall_now() -> WallTime {
