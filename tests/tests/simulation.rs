@@ -57,3 +57,10 @@ fn seed_213_a_leader_does_not_step_down_for_what_is_long_past() {
 fn seed_77_an_owner_without_a_lease_goes_on() {
     worlds(77, 1);
 }
+
+/// An owner decided who is muted while the directory was away, and died. The versions of its successor's stages were lower,
+/// and the mirror held on to the old ones.
+#[test]
+fn seed_1891_a_stage_that_goes_back_with_its_record_is_taken() {
+    worlds(1_891, 1);
+}

@@ -238,6 +238,11 @@ impl Origin {
 
     /// Who may speak from the next slot on.
     pub(super) fn set_stage(&mut self, stage: Stage) {
+        let goes_back = |newest: &Stage| stage.version <= newest.version && stage != *newest;
+        if self.history.newest_stage().is_some_and(goes_back) {
+            // A new owner's record lacks what the old one had decided and could not commit.
+            self.history.clear();
+        }
         self.history.push_stage(stage.clone());
         self.stage = stage;
     }
