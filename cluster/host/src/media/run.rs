@@ -146,6 +146,8 @@ impl Loop {
             self.before = old.reign;
             if let Some(duty) = &mut self.duty {
                 duty.become_side(self.steer.reign.side);
+                // What is begun from now on is above all of the epoch before.
+                duty.saw(Lineage::of(self.steer.reign.epoch));
             }
         }
         if old.peer != self.steer.peer || old.reign.epoch != self.steer.reign.epoch {

@@ -57,6 +57,11 @@ impl Studio {
 
     /// Who may be mixed from the next slot on.
     pub(super) fn set_stage(&mut self, stage: Arc<Stage>) {
+        let goes_back = |newest: &Stage| stage.version <= newest.version && *stage != *newest;
+        if self.history.newest_stage().is_some_and(goes_back) {
+            // A new owner's record lacks what the former one had decided and could not commit any more.
+            self.history.clear();
+        }
         self.history.push_stage((*stage).clone());
         if let Some(engine) = &mut self.engine {
             engine.set_stage((*stage).clone());

@@ -42,7 +42,9 @@ pub(crate) async fn measure(rooms: usize) -> Result<()> {
     drop(voices);
     tokio::time::sleep(Duration::from_secs(3)).await;
     let silent = both(usages(&cluster)?).await?;
-    println!("{rooms} rooms of two voices in conversation, taken by two relays; one origin owns them, one mirrors them");
+    println!(
+        "{rooms} rooms of two voices in conversation, taken by two relays; one origin owns them, one mirrors them"
+    );
     println!("{:<34} {:>12} {:>12} {:>14}", "", "% of a core", "a room", "rooms per core");
     for (place, origin) in ["owner", "mirror"].into_iter().enumerate() {
         println!("{:<34} {:>12.2}", format!("{origin}, no room"), idle[place] * 100.0);
