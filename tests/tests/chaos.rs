@@ -14,8 +14,7 @@ const SEED: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_single_failure_is_heard() {
-    let setting = Setting { listeners: 60, seed: SEED, ..Setting::default() };
-    let mut world = World::start(setting).await.unwrap();
+    let mut world = World::start(Setting::unhurried(SEED)).await.unwrap();
     assert!(world.mirrored(), "the room has no ready mirror");
     let mut table = Table::default();
     for (fault, rounds) in ROUNDS {

@@ -4,8 +4,7 @@ use stentor_tests::chaos::{Fault, Setting, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rooms_stay_where_they_are_when_etcd_comes_back_empty() {
-    let setting = Setting { listeners: 60, ..Setting::default() };
-    let mut world = World::start(setting).await.unwrap();
+    let mut world = World::start(Setting::unhurried(1)).await.unwrap();
     let outcome = world.round(Fault::WipeEtcd, 1).await.unwrap();
     assert!(outcome.wrong().is_empty(), "{:?}: {outcome}", outcome.wrong());
     let others = outcome.others.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stentor_tests::cluster::{Cluster, Shape};
 
-/// Lease, claim and re-attachment take some three seconds; this is a bound for a busy machine.
+/// Asking who else hears the owner, the claim and its telling take about a second; this is a bound for a busy machine.
 const GONE_ON: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use stentor_tests::chaos::{Fault, Setting, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn listeners_who_follow_the_hints_miss_nothing_of_a_rolling_restart() {
-    let setting = Setting { listeners: 60, drain: Duration::from_secs(8), ..Setting::default() };
+    let setting = Setting { drain: Duration::from_secs(8), ..Setting::unhurried(1) };
     let mut world = World::start(setting).await.unwrap();
     let outcome = world.round(Fault::RollingRestart, 1).await.unwrap();
     assert!(outcome.wrong().is_empty(), "{:?}: {outcome}", outcome.wrong());

@@ -22,10 +22,11 @@ use stentor_tests::{
 const FINISH: Duration = Duration::from_secs(5);
 
 const USAGE: &str = "\
-usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--listeners N]
+usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--listeners N] [--buffer MS]
              [--logs FOLDER] [--record FILE.ogg]
   --fault    which faults, each for all rounds; without it all that the cluster's etcd allows, each once
   --hold     how long etcd stays dead when it is killed
+  --buffer   the seam buffer of the edges, 60 by default
   --record   what is heard at the first edge, over all rounds";
 
 struct Args {
@@ -48,6 +49,7 @@ fn args() -> Result<Args> {
             "--rounds" => parsed.rounds = Some(number()?),
             "--hold" => parsed.setting.hold = Duration::from_secs(number()?),
             "--etcd" => parsed.setting.members = number()?.try_into()?,
+            "--buffer" => parsed.setting.buffer = Duration::from_millis(number()?),
             "--listeners" => parsed.setting.listeners = number()?.try_into()?,
             "--logs" => parsed.logs = Some(value.into()),
             "--record" => parsed.record = Some(value.into()),
