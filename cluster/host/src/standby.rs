@@ -62,7 +62,9 @@ impl State {
 
     /// Who mirrors the room, to an owner that starts.
     pub(crate) fn look_for_mirror(&mut self) {
-        self.mirror = self.origin.topology.mirror(&self.hosted.id);
+        let mirror = self.origin.topology.mirror(&self.hosted.id);
+        // A view from before the claim shows this node, if it mirrored the room until then.
+        self.mirror = mirror.filter(|mirror| mirror.node != self.origin.me);
     }
 
     /// The room has another mirror, or none.
@@ -163,11 +165,12 @@ impl State {
             kept.record = record.clone();
             kept.taken_over = took.map(|_| wall()).or(kept.taken_over);
         });
-        (self.vigil, self.mirror, self.unowned) = (None, None, false);
+        (self.vigil, self.unowned) = (None, false);
+        self.look_for_mirror();
         self.ledger = Ledger::new(Room::new(record.clone()));
         self.hosted.feed.fence(epoch, from);
         if let Some(media) = &self.media {
-            media.follow(None);
+            media.follow(self.mirror.clone());
             media.reign(Reign { epoch, from, side: Side::Owner });
             media.set_stage(std::sync::Arc::new(status::stage(&record)));
             if let Lifecycle::Live { since } = record.lifecycle() {
@@ -186,7 +189,6 @@ impl State {
         };
         self.origin.journal.tell(Some(&self.hosted.id), What::TakeOver(told));
         tracing::info!(room = %self.hosted.id, former = %former.node, %epoch, %from, ?took, "the mirror owns the room");
-        self.look_for_mirror();
         // Edges that cannot tell yet that the former owner is gone bring their speakers here.
         self.hosted.edges.moved(&self.origin.me, epoch);
         self.tell_status();
