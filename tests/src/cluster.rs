@@ -375,7 +375,7 @@ impl Cluster {
         Ok(KeySet::parse(&self.ticket_keys)?.sign(&claims, None)?)
     }
 
-    /// Creates a public room and puts it on the air.
+    /// Creates a public room and puts it on the air, and waits until every edge knows.
     ///
     /// # Errors
     /// When the operator's calls fail.
@@ -383,6 +383,14 @@ impl Cluster {
         self.ctl(&["room", "create", room]).await?;
         self.ctl(&["room", "open", room]).await?;
         self.ctl(&["room", "go-live", room]).await?;
+        // Views of the nodes that edges ask differ for a moment.
+        for port in self.edges().map(|edge| edge.edge) {
+            eventually(&format!("{room} to be live at {port}"), READY, || async move {
+                let told = http::get(port, &format!("/v1/rooms/{room}")).await.ok()?;
+                (told.status == 200 && told.body_text().contains("\"live\"")).then_some(())
+            })
+            .await?;
+        }
         Ok(())
     }
 

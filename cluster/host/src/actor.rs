@@ -64,6 +64,8 @@ pub(crate) enum Message {
     PeerChanged,
     /// The owner says that the room has ended, to its mirror.
     OwnerEnded,
+    /// The heir does not mirror the room.
+    HeirRefused(Fault),
     /// Look whether the heir is ready.
     LookAtHeir,
     /// Stop to mirror the room, and say when that is done.
@@ -179,6 +181,7 @@ impl ractor::Actor for RoomActor {
             Message::Promoted(promotion) => state.promoted(promotion),
             Message::PeerChanged => state.peer_changed(),
             Message::OwnerEnded => state.owner_ended(),
+            Message::HeirRefused(fault) => state.heir_refused(fault),
             Message::LookAtHeir => state.look_at_heir(),
             Message::StepAside(reply) => state.step_aside(reply),
             Message::Unowned => state.reassert(),

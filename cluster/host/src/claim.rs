@@ -32,7 +32,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long the view may take to show the claim of an owner that asks for a mirror.
 const VIEW: Duration = Duration::from_secs(1);
 /// How soon to claim again when the directory did not answer.
-const TRY_AGAIN: Duration = Duration::from_millis(500);
+pub(crate) const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// A room to claim.
 pub(crate) struct Target {
@@ -96,15 +96,20 @@ pub(crate) async fn take_over(
     })?;
     let revision = revision("owner_revision", request.owner_revision)?;
     let (seen, from_slot) = (Epoch(request.epoch), Slot(request.from_slot));
-    let (ownership, record) = promote(origin, room, seen, revision, from_slot).await?;
-    let answer = v1::TakeOverResponse {
-        node: origin.me.to_string(),
-        epoch: ownership.epoch().0,
-        from_slot: ownership.from_slot().0,
-    };
-    // The actor is gone: then the key is left to the watch.
-    drop(running.actor.cast(Message::Promoted(Promotion { ownership, record, took: None })));
-    Ok(answer)
+    let (origin, id) = (origin.clone(), room.clone());
+    // Whoever asked may give up; the claim is carried to its end all the same.
+    let promoting = tokio::spawn(async move {
+        let (ownership, record) = promote(&origin, &id, seen, revision, from_slot).await?;
+        let answer = v1::TakeOverResponse {
+            node: origin.me.to_string(),
+            epoch: ownership.epoch().0,
+            from_slot: ownership.from_slot().0,
+        };
+        // The actor is gone: then the key is left to the watch.
+        drop(running.actor.cast(Message::Promoted(Promotion { ownership, record, took: None })));
+        Ok(answer)
+    });
+    promoting.await.map_err(|_| restarting(room))?
 }
 
 /// Mirrors a room, in place of the node whose key is at `request.mirror_revision`.

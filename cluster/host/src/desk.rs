@@ -98,7 +98,7 @@ impl State {
     /// The room as it is now.
     fn status(&self) -> v1::RoomStatus {
         let mirror = self.mirror.as_ref().map(|mirror| &mirror.node);
-        let ready = self.hosted.peer.is_ready(self.origin.timebase.now());
+        let ready = self.hosted.peer.is_ready(mirror, self.origin.timebase.now());
         status::owned(&self.hosted, self.ledger.room(), &Origins { me: &self.origin.me, mirror, ready })
     }
 

@@ -32,14 +32,33 @@ pub struct DrainReport {
 
 impl HostHandle {
     /// Hands every room that this node owns to another origin and gives up those that it mirrors, and waits until the last
-    /// of its slots here is out, or until `within` is over.
-    /// The caller has said in the node's record that it drains, so that no room comes back.
+    /// of its slots here is out, or until `within` is over. The caller has said in the node's record that it drains, so that no room comes back.
     pub async fn drain(&self, within: Duration) -> DrainReport {
         let deadline = Instant::now() + within;
-        let owned = self.origin.rooms.all().into_iter().filter(|room| room.hosted.is_owned());
-        let rooms: Vec<_> = owned.map(|room| room.hosted.id.clone()).collect();
-        let mut waiting = rooms.clone().into_iter();
-        let mut refused = Vec::new();
+        let (mut rooms, mut refused) = (Vec::new(), Vec::new());
+        loop {
+            // A room that this node mirrors may come to be its own while it drains.
+            let owned = self.origin.rooms.all().into_iter().filter(|room| room.hosted.is_owned());
+            let new: Vec<_> =
+                owned.map(|room| room.hosted.id.clone()).filter(|room| !rooms.contains(room)).collect();
+            let none = new.is_empty();
+            rooms.extend(new.iter().cloned());
+            refused.extend(self.hand_all_over(new, deadline).await);
+            self.step_aside(deadline).await;
+            if none || Instant::now() >= deadline {
+                break;
+            }
+        }
+        let gone = timeout_at(deadline, self.gone(&rooms, &refused)).await;
+        if gone.is_err() {
+            tracing::warn!(rooms = self.rooms(), ?within, "the drain's time is over");
+        }
+        self.report(&rooms, refused)
+    }
+
+    /// Hands rooms over, a few at a time, and says which were refused.
+    async fn hand_all_over(&self, rooms: Vec<RoomId>, deadline: Instant) -> Vec<(RoomId, Fault)> {
+        let (mut waiting, mut refused) = (rooms.into_iter(), Vec::new());
         let mut hand_overs = JoinSet::new();
         for room in waiting.by_ref().take(AT_ONCE) {
             hand_overs.spawn(self.clone().hand_over(room));
@@ -50,12 +69,7 @@ impl HostHandle {
                 hand_overs.spawn(self.clone().hand_over(room));
             }
         }
-        self.step_aside(deadline).await;
-        let gone = timeout_at(deadline, self.gone(&rooms, &refused)).await;
-        if gone.is_err() {
-            tracing::warn!(rooms = self.rooms(), ?within, "the drain's time is over");
-        }
-        self.report(&rooms, refused)
+        refused
     }
 
     /// Mirrors nothing any more: owners find others.

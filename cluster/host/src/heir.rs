@@ -87,7 +87,7 @@ impl State {
         };
         let now = self.origin.timebase.now();
         let mirrors = self.mirror.as_ref().is_some_and(|mirror| mirror.node == heir.to);
-        let ready = mirrors && (!self.is_live() || self.hosted.peer.is_ready(now));
+        let ready = mirrors && (!self.is_live() || self.hosted.peer.is_ready(Some(&heir.to), now));
         if ready || (mirrors && now >= until) {
             self.ask(heir);
         } else if now >= until {
@@ -106,11 +106,17 @@ impl State {
                 self.answer_hand_off(reply, Ok(response(&successor)));
                 self.retire(successor);
             }
-            (Leaving::Asked { reply, .. } | Leaving::Preparing(Heir { reply, .. }, _), Err(fault)) => {
-                self.stay(reply, fault);
-            }
+            (Leaving::Asked { reply, .. }, Err(fault)) => self.stay(reply, fault),
             // The view was faster than the answer.
             (other, _) => self.leaving = other,
+        }
+    }
+
+    /// The heir does not mirror the room.
+    pub(crate) fn heir_refused(&mut self, fault: Fault) {
+        match std::mem::replace(&mut self.leaving, Leaving::No) {
+            Leaving::Preparing(heir, _) => self.stay(heir.reply, fault),
+            other => self.leaving = other,
         }
     }
 
@@ -136,7 +142,7 @@ impl State {
             tokio::spawn(async move {
                 if let Err(fault) = origin.control.mirror(&link_addr, request).await {
                     // The actor is gone: then nobody waits for it.
-                    drop(myself.cast(Message::TakenOver(Err(fault))));
+                    drop(myself.cast(Message::HeirRefused(fault)));
                 }
             });
         }

@@ -252,7 +252,7 @@ impl Edges {
         self.each(ToEdge::ended);
     }
 
-    /// Ends every stream.
+    /// Forgets every stream: nothing more is told by them.
     pub(crate) fn clear(&self) {
         self.0.lock().edges.clear();
     }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use stentor_ids::NodeId;
 use stentor_link::Mirror;
 use stentor_pace::Time;
 use stentor_proto::v1::OriginState;
@@ -30,6 +31,12 @@ pub(crate) struct Known {
     pub(crate) connected: bool,
     /// Its last word on itself.
     pub(crate) state: Option<OriginState>,
+}
+
+impl Known {
+    fn is(&self, node: Option<&NodeId>) -> bool {
+        node.is_some() && self.origin.as_ref().map(|origin| &origin.node) == node
+    }
 }
 
 impl Default for Peer {
@@ -62,15 +69,22 @@ impl Peer {
         });
     }
 
-    /// Whether it could go on with the room at once.
-    pub(crate) fn is_ready(&self, now: Time) -> bool {
-        let known = self.known.borrow();
-        let fresh = now.since(self.last_heard()) <= FRESH;
-        known.connected && fresh && known.state.as_ref().is_some_and(|state| state.ready || state.leads)
+    /// Another node is the other origin now; nothing is known of that yet.
+    pub(crate) fn become_another(&self, origin: Option<Mirror>) {
+        self.learn(|known| *known = Known { origin, ..Known::default() });
     }
 
-    /// Whether it mixes.
-    pub(crate) fn leads(&self) -> bool {
-        self.known.borrow().state.as_ref().is_some_and(|state| state.leads)
+    /// Whether this node is it, and could go on with the room at once.
+    pub(crate) fn is_ready(&self, node: Option<&NodeId>, now: Time) -> bool {
+        let known = self.known.borrow();
+        let fresh = now.since(self.last_heard()) <= FRESH;
+        let able = known.state.as_ref().is_some_and(|state| state.ready || state.leads);
+        known.is(node) && known.connected && fresh && able
+    }
+
+    /// Whether this node is it, and mixes.
+    pub(crate) fn leads(&self, node: Option<&NodeId>) -> bool {
+        let known = self.known.borrow();
+        known.is(node) && known.state.as_ref().is_some_and(|state| state.leads)
     }
 }

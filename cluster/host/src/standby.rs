@@ -89,9 +89,9 @@ impl State {
         if !self.hosted.is_owned() {
             return;
         }
-        let ready = self.hosted.peer.is_ready(self.origin.timebase.now());
-        let mirror = self.mirror.as_ref().map(|mirror| mirror.node.to_string()).unwrap_or_default();
-        let change = v1::MirrorChange { ready: ready && !mirror.is_empty(), mirror };
+        let mirror = self.mirror.as_ref().map(|mirror| &mirror.node);
+        let ready = self.hosted.peer.is_ready(mirror, self.origin.timebase.now());
+        let change = v1::MirrorChange { mirror: mirror.map(ToString::to_string).unwrap_or_default(), ready };
         self.origin.journal.tell(Some(&self.hosted.id), What::Mirror(change));
         self.tell_status();
     }
@@ -131,8 +131,11 @@ impl State {
         let Ok(session) = self.origin.session() else { return };
         self.reasserting = true;
         let (origin, room, myself) = (self.origin.clone(), self.hosted.id.clone(), self.myself.clone());
+        // A key of this node's own on a former lease is replaced.
+        let shown = self.origin.view.snapshot().mirror(&room).cloned();
+        let own = shown.filter(|mirror| mirror.node == self.origin.me).map(|mirror| mirror.revision);
         tokio::spawn(async move {
-            let outcome = origin.directory.mirror(&session, &room, None).await;
+            let outcome = origin.directory.mirror(&session, &room, own).await;
             // The actor is gone: then the key is left to the watch.
             drop(myself.cast(Message::MirrorsAgain(outcome)));
         });
@@ -151,6 +154,8 @@ impl State {
             Err(error @ (Error::Unavailable { .. } | Error::LeaseGone | Error::UnknownRoom { .. })) => {
                 tracing::info!(room = %self.hosted.id, %error, "the mirror key is not back yet");
             }
+            // The view shows it soon, and the next try names it.
+            Err(Error::Mirrored { mirror, .. }) if mirror.node == self.origin.me => {}
             Err(_) => self.replaced(),
         }
     }
@@ -168,6 +173,14 @@ impl State {
         (self.vigil, self.unowned) = (None, false);
         self.look_for_mirror();
         self.ledger = Ledger::new(Room::new(record.clone()));
+        if let Some(reply) = self.aside.take() {
+            // It is no mirror any more; whoever asked has gone, or hands the room over next.
+            drop(reply.send(()));
+        }
+        if let Lifecycle::Ended { .. } = record.lifecycle() {
+            // The former owner had ended it and did not come to tell.
+            return self.end();
+        }
         self.hosted.feed.fence(epoch, from);
         if let Some(media) = &self.media {
             media.follow(self.mirror.clone());

@@ -48,8 +48,11 @@ pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::
     let levels = hosted.levels.lock();
     let level = |id: &ParticipantId| levels.get(id).map_or(SILENT_DBOV, |level| i32::from(*level));
     let seat = |seat: &Seat| participant(seat, hosted.speakers.is_connected(&seat.id), level(&seat.id));
-    let leader =
-        if hosted.leads() { Some(origins.me) } else { origins.mirror.filter(|_| hosted.peer.leads()) };
+    let leader = if hosted.leads() {
+        Some(origins.me)
+    } else {
+        origins.mirror.filter(|_| hosted.peer.leads(origins.mirror))
+    };
     v1::RoomStatus {
         mirror: origins.mirror.map(ToString::to_string).unwrap_or_default(),
         mirror_ready: origins.ready && origins.mirror.is_some(),

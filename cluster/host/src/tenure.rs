@@ -80,6 +80,9 @@ impl State {
                 self.leave(&successor);
                 Ok(())
             }
+            (_, Outcome::Done) if self.hosted.is_owned() => {
+                Err("the media loop has ended, and the room stays".into())
+            }
             (_, Outcome::Done) => {
                 self.stepped_aside();
                 Ok(())

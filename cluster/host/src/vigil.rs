@@ -121,9 +121,13 @@ async fn claim(origin: &Origin, hosted: &Hosted) -> Result<(Ownership, Record), 
     let Seat::Mirror { owner, .. } = hosted.seat() else { return Err(Error::LeaseGone) };
     let seen = hosted.feed.epoch().max(hosted.feed.reported().unwrap_or_default().epoch).max(owner.epoch);
     // What was recorded of the room when this node began to mirror it may be old; the view is as new as can be had.
-    let shown = origin.view.snapshot().rooms.get(&hosted.id).map(|room| room.record.clone());
-    let record = shown.and_then(|record| Record::decode(&record).ok()).unwrap_or(hosted.kept().record);
+    let shown = origin.view.snapshot().rooms.get(&hosted.id).cloned();
+    let record = shown.as_ref().and_then(|room| Record::decode(&room.record).ok());
+    let record = record.unwrap_or_else(|| hosted.kept().record);
+    // A claim of this node's own whose answer was lost is claimed over.
+    let own = shown.as_ref().and_then(|room| room.owner.as_ref()).filter(|shown| shown.node == origin.me);
+    let preempt = own.map_or(owner.revision, |own| own.revision);
     let by_clock = record.lifecycle().resume_slot(wall(), None, AHEAD).unwrap_or_default();
     let from_slot = by_clock.max(hosted.newest().map_or(by_clock, |newest| newest.plus(AHEAD)));
-    claim::promote(origin, &hosted.id, seen, Some(owner.revision), from_slot).await
+    claim::promote(origin, &hosted.id, seen, Some(preempt), from_slot).await
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     actor::Message,
-    claim::{Claimed, Target, claim, mirror},
+    claim::{Claimed, TRY_AGAIN, Target, claim, mirror},
     hosted::Seat as Held,
     origin::{Claiming, Origin, origins},
     rooms::Running,
@@ -126,7 +126,7 @@ impl Watch {
                     Ok(()) => Claimed::Won,
                     Err(fault) => {
                         tracing::info!(room = %room.id, %fault, "the room is not mirrored here");
-                        Claimed::Lost
+                        Claimed::NotYet(TRY_AGAIN)
                     }
                 },
             };
@@ -154,12 +154,15 @@ impl Watch {
             (Held::Owner(own), _) if view.is_after(own.written()) => tell(Message::Unowned),
             (Held::Owner(_), _) => {}
             (Held::Mirror { key, owner }, shown) => {
-                let replaced = match view.mirror(&running.hosted.id) {
-                    Some(mirror) => mirror.node != self.origin.me,
+                let (replaced, gone) = match view.mirror(&running.hosted.id) {
+                    Some(mirror) => (mirror.node != self.origin.me, false),
                     // A view from before the claim shows no mirror either. The owner puts the room back before.
-                    None => view.is_after(key.written()) && shown.is_some(),
+                    None => (false, view.is_after(key.written()) && shown.is_some()),
                 };
                 let unwanted = self.wanted.get(&running.hosted.id).is_some_and(|(_, wanted)| !wanted);
+                if gone {
+                    tell(Message::Unowned);
+                }
                 match shown {
                     // This node has claimed it and comes to own it.
                     Some(shown) if shown.node == self.origin.me => {}

@@ -112,7 +112,7 @@ impl Media {
 
     /// This origin leads from a slot on, whether it does already or keeps.
     pub(crate) fn begin(&self, begin: Begin) {
-        self.steer.send_modify(|steer| steer.begin = Some(begin));
+        self.steer.send_modify(|steer| (steer.begin, steer.end) = (Some(begin), None));
     }
 
     /// Slots from `reign.from` on are emitted under this epoch.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ractor::ActorRef;
 use stentor_ids::{Epoch, Lineage, Slot};
-use stentor_link::Follower;
+use stentor_link::{Follower, Mirror};
 use stentor_mix::Config;
 use stentor_pace::{Time, WallTime, check::SlotOnce};
 use stentor_proto::v1::{self, happening::What};
@@ -36,6 +36,8 @@ pub(super) struct Loop {
     pub(super) duty: Option<Duty>,
     pub(super) studio: Studio,
     pub(super) follower: Follower,
+    /// Whom the follower follows, and under which epoch.
+    followed: Option<(Mirror, Epoch)>,
     check: SlotOnce,
     said: v1::OriginState,
     say_at: Time,
@@ -52,8 +54,7 @@ impl Loop {
         let mut studio =
             Studio::new(hosted.id.clone(), config, origin.engines.clone(), origin.metrics.clone());
         studio.set_stage(steer.stage.clone());
-        let mut follower = Follower::new(origin.me.clone(), origin.pool.clone(), hosted.id.clone());
-        follower.follow(steer.peer.clone(), steer.reign.epoch);
+        let follower = Follower::new(origin.me.clone(), origin.pool.clone(), hosted.id.clone());
         let mut media = Self {
             origin,
             hosted,
@@ -63,6 +64,7 @@ impl Loop {
             duty: None,
             studio,
             follower,
+            followed: None,
             check: SlotOnce::default(),
             said: v1::OriginState::default(),
             say_at: Time::default(),
@@ -88,6 +90,7 @@ impl Loop {
             if self.act().await? {
                 return Ok(());
             }
+            self.follow();
             self.say();
             let due = self.duty.as_ref().and_then(Duty::deadline).map_or(self.say_at, |due| due.at);
             sleep.as_mut().reset(self.origin.timebase.instant(due.min(self.say_at)));
@@ -118,10 +121,7 @@ impl Loop {
                     // A loop that makes up for a stall lets others run in between.
                     tokio::task::yield_now().await;
                 }
-                Act::Yielded => {
-                    self.studio.close();
-                    self.hosted.set_leads(false);
-                }
+                Act::Yielded => self.keep(),
             }
         }
     }
@@ -150,17 +150,38 @@ impl Loop {
                 duty.saw(Lineage::of(self.steer.reign.epoch));
             }
         }
-        if old.peer != self.steer.peer || old.reign.epoch != self.steer.reign.epoch {
-            self.follower.follow(self.steer.peer.clone(), self.steer.reign.epoch);
-            let origin = self.steer.peer.clone();
-            self.hosted.peer.learn(|known| known.origin = origin);
-        }
         if let Some(begin) = self.steer.begin.filter(|begin| old.begin != Some(*begin)) {
             self.begin(begin);
         }
         if let (Some(end), Some(duty)) = (self.steer.end, &mut self.duty) {
             duty.yield_at(end);
         }
+    }
+
+    /// Follows the other origin. One that is to lead later hears the former owner up to then.
+    fn follow(&mut self) {
+        let waits = self.steer.begin.is_some_and(|begin| {
+            let duty = self.duty.as_ref().filter(|duty| duty.leads().is_none());
+            duty.and_then(Duty::next).is_some_and(|next| next < begin.slot)
+        });
+        let wanted = self.steer.peer.clone().map(|peer| (peer, self.steer.reign.epoch));
+        if waits || wanted == self.followed {
+            return;
+        }
+        let place = |followed: &Option<(Mirror, Epoch)>| followed.as_ref().map(|(peer, _)| peer.clone());
+        if place(&wanted) != place(&self.followed) {
+            self.hosted.peer.become_another(place(&wanted));
+        }
+        self.follower.follow(place(&wanted), self.steer.reign.epoch);
+        self.followed = wanted;
+    }
+
+    /// The other origin mixes from now on.
+    pub(super) fn keep(&mut self) {
+        self.studio.close();
+        self.hosted.set_leads(false);
+        // Who is how loud is known to who mixes.
+        self.hosted.levels.lock().clear();
     }
 
     /// This origin is to lead.
@@ -170,9 +191,7 @@ impl Loop {
         match &mut self.duty {
             Some(duty) if duty.next().is_some() => duty.lead_from(slot, lineage),
             _ => {
-                let by_clock = Slot::at(wall().since(since)).next();
-                let first = slot.max(by_clock.min(slot));
-                let grid = Grid::new(first, since, wall(), now);
+                let grid = Grid::new(slot, since, wall(), now);
                 self.duty = Some(Duty::leading(self.steer.reign.side, lineage, grid));
             }
         }
@@ -304,6 +323,9 @@ impl Loop {
     pub(super) fn learn_reign(&mut self, epoch: Epoch, from: Slot) {
         let side = self.steer.reign.side;
         self.before = std::mem::replace(&mut self.steer.reign, Reign { epoch, from, side });
+        if let Some(duty) = &mut self.duty {
+            duty.saw(Lineage::of(epoch));
+        }
     }
 
     /// The same at once.

@@ -80,12 +80,13 @@ impl Loop {
         if self.pass(&frame) == Inserted::Fenced {
             return;
         }
+        // A frame of a higher epoch is a claim by itself.
+        self.fence(frame.epoch, slot);
         let now = self.now();
         let Some(duty) = &mut self.duty else { return };
         if duty.heard(now, slot, lineage) == Heard::StepDown {
             tracing::info!(room = %self.hosted.id, %slot, %lineage, "the other origin leads; this one keeps");
-            self.studio.close();
-            self.hosted.set_leads(false);
+            self.keep();
             self.say_now();
         }
     }

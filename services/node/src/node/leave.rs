@@ -107,13 +107,20 @@ impl Leave {
     /// # Errors
     /// The directory did not take the record: then nobody else knows of it, and nothing is begun.
     pub(super) async fn ask(self: &Arc<Self>, draining: bool) -> Result<DrainResponse, Fault> {
-        self.tell(draining).await?;
+        let before = self.is_draining();
+        if let Err(fault) = self.tell(draining).await {
+            self.mark(before);
+            return Err(fault);
+        }
         if draining {
             let leave = self.clone();
             let going = tokio::spawn(async move {
                 // Whoever asks again while it is under way waits for that.
                 let _one = leave.emptying.lock().await;
-                leave.empty(Instant::now() + OPERATOR_DRAIN).await;
+                // It may have been given work again meanwhile.
+                if leave.is_draining() {
+                    leave.empty(Instant::now() + OPERATOR_DRAIN).await;
+                }
             });
             // Whoever is not gone by then goes on going.
             let _ = timeout(ANSWER, going).await;
@@ -149,8 +156,7 @@ impl Leave {
 
     /// Tells the cluster whether the node drains.
     async fn tell(&self, draining: bool) -> Result<(), Fault> {
-        self.draining.store(draining, Relaxed);
-        self.metrics.draining().set(draining.into());
+        self.mark(draining);
         let session = self.session.lock().await.clone();
         let Some(session) = session else { return Ok(()) };
         let record = NodeRecord { draining, ..self.record.clone() };
@@ -161,6 +167,11 @@ impl Leave {
                 format!("the directory did not answer within {RECORD:?}"),
             )),
         }
+    }
+
+    fn mark(&self, draining: bool) {
+        self.draining.store(draining, Relaxed);
+        self.metrics.draining().set(draining.into());
     }
 
     /// Takes work again.

@@ -289,9 +289,9 @@ impl Duty {
                     keep.awake = now + GRACE;
                     return None;
                 }
-                self.end = None;
                 let begin = self.begin.take_if(|_| deadline.why == Wake::Begin);
                 let slot = begin.map_or(next, |(slot, _)| next.max(Some(slot)))?;
+                self.end = self.end.filter(|end| slot < *end);
                 let lineage = begin.map_or_else(|| self.side.after(self.highest), |(_, lineage)| lineage);
                 let lineage = if lineage > self.highest { lineage } else { self.side.after(self.highest) };
                 let grid = Grid::resumed(slot, self.due(slot));
