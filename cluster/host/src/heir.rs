@@ -19,9 +19,9 @@ use crate::{
     topology::candidates,
 };
 
-/// How far ahead a hand-over takes effect, in slots: half a second, in which the other node claims the room in the
-/// directory. Nothing is heard of the wait.
-const MOVE_AHEAD: u64 = 25;
+/// How far ahead a hand-over takes effect, in slots: a second, in which the other node claims the room in the directory,
+/// also where that is slow for a moment. Nothing is heard of the wait.
+const MOVE_AHEAD: u64 = 50;
 /// How long an heir may take until it can go on without a replay that lacks something. Then it is asked all the same.
 const PREPARE_WITHIN: Duration = Duration::from_millis(2500);
 /// How often it is looked whether it can.

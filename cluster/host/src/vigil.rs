@@ -26,8 +26,10 @@ use crate::{
 const ASK: Duration = Duration::from_millis(300);
 /// Relays that are asked whether they hear the owner: more than one may fail at the same time as the owner.
 const RELAYS_ASKED: usize = 3;
-/// Slots by which a claim's first slot lies ahead: 100 ms, for the claim itself and for what is under way.
-const AHEAD: u64 = 5;
+/// Slots by which a claim's first slot lies ahead: a second. Relays may see the claim in the directory before this node has
+/// its answer, and refuse from that slot on what still comes under the old epoch; until then the mirror goes on under that,
+/// so the wait costs nothing.
+const AHEAD: u64 = 50;
 
 /// Watches until the room is claimed. The actor is told, and drops the watch when it is no mirror any more.
 pub(crate) async fn keep_vigil(origin: Arc<Origin>, hosted: Arc<Hosted>, actor: ActorRef<Message>) {
