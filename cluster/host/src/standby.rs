@@ -156,6 +156,8 @@ impl State {
             }
             // The view shows it soon, and the next try names it.
             Err(Error::Mirrored { mirror, .. }) if mirror.node == self.origin.me => {}
+            // This node has claimed the room and comes to own it.
+            Err(Error::OwnMirror { .. }) => self.unowned = false,
             Err(_) => self.replaced(),
         }
     }

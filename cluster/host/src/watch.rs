@@ -160,12 +160,10 @@ impl Watch {
                     None => (false, view.is_after(key.written()) && shown.is_some()),
                 };
                 let unwanted = self.wanted.get(&running.hosted.id).is_some_and(|(_, wanted)| !wanted);
-                if gone {
-                    tell(Message::Unowned);
-                }
                 match shown {
                     // This node has claimed it and comes to own it.
                     Some(shown) if shown.node == self.origin.me => {}
+                    _ if gone => tell(Message::Unowned),
                     _ if unwanted => tell(Message::OwnerEnded),
                     _ if replaced => tell(Message::Replaced),
                     Some(shown) if *shown != owner && shown.epoch >= owner.epoch => {
