@@ -8,7 +8,7 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Most rooms that this node runs at once, 1 to 10 000. A talking room takes about a sixtieth of a core. Beyond it the
+    /// Most rooms that this node runs at once, 1 to 10 000. A talking room takes about a fortieth of a core. Beyond it the
     /// node claims nothing more and refuses to take rooms over.
     pub max_rooms: u32,
     /// How hard the encoder of a room works, 0 to 10.

@@ -250,7 +250,12 @@ impl Subscriber {
         self.parents.lost(clock::now(), parent, rand::random());
         let status = self.feed.status();
         match fault {
-            Some(fault) if status.is_none() && matches!(fault.code, Code::UnknownRoom | Code::RoomEnded) => {
+            // One parent may hear of a new room a little later than another.
+            Some(fault)
+                if status.is_none()
+                    && self.streams.is_empty()
+                    && matches!(fault.code, Code::UnknownRoom | Code::RoomEnded) =>
+            {
                 self.feed.close(Closed::Fault(fault));
             }
             Some(fault) => {
