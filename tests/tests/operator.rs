@@ -13,7 +13,11 @@ use stentor_tests::{
 async fn a_room_is_scheduled_opened_aired_moderated_and_ended() {
     let cluster = Cluster::start(Shape::default()).await.unwrap();
     let page = |path: &'static str| http::get(cluster.edge_port(0), path);
-    assert_eq!(page("/v1/rooms/day/live.ogg").await.unwrap().status, 404);
+    // An edge that has just started may not know yet whom to ask.
+    let unknown = eventually("the room to be unknown", Duration::from_secs(5), || async {
+        page("/v1/rooms/day/live.ogg").await.ok().filter(|answer| answer.status == 404)
+    });
+    unknown.await.unwrap();
 
     cluster.ctl(&["room", "create", "day", "--title", "A day"]).await.unwrap();
     // The edge asks a relay, and a relay's view trails the directory by a moment.
