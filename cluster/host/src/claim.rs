@@ -158,7 +158,7 @@ pub(crate) async fn mirror(origin: &Origin, room: &Room, preempt: Option<Revisio
     Ok(())
 }
 
-/// Claims a room that this node mirrors already, and reads its record, which nobody else writes any more.
+/// Claims a room and reads its record, which nobody else writes any more.
 pub(crate) async fn promote(
     origin: &Origin,
     room: &RoomId,
@@ -180,12 +180,9 @@ pub(crate) async fn promote(
 /// Claims a room and runs it.
 async fn own_and_run(origin: &Origin, target: &Target, from_slot: Slot) -> Result<(), Failed> {
     let room = &target.room.id;
-    let ownership = own(origin, room, Epoch(0), target.preempt, from_slot).await.map_err(Failed::Claim)?;
-    let started = match recorded(origin, room).await {
-        Ok(record) => origin.start(room, record, Seat::Owner(ownership.clone())).await.map(drop),
-        Err(error) => Err(error.into()),
-    };
-    if let Err(fault) = started {
+    let claimed = promote(origin, room, Epoch(0), target.preempt, from_slot).await;
+    let (ownership, record) = claimed.map_err(Failed::Claim)?;
+    if let Err(fault) = origin.start(room, record, Seat::Owner(ownership.clone())).await {
         // If this fails too, the key names this node until the watch claims it over.
         drop(origin.directory.release(ownership).await);
         return Err(Failed::Run(fault));

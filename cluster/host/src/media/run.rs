@@ -86,7 +86,10 @@ impl Loop {
         tokio::pin!(sleep);
         loop {
             self.lift();
-            self.studio.take_packets(&self.hosted.speakers);
+            if !self.studio.is_open() {
+                // An open one takes them slot by slot.
+                self.studio.take_packets(&self.hosted.speakers);
+            }
             if self.act().await? {
                 return Ok(());
             }
@@ -143,12 +146,7 @@ impl Loop {
             self.write(|| Mixed::Stage(self.steer.stage.clone()));
         }
         if old.reign != self.steer.reign {
-            self.before = old.reign;
-            if let Some(duty) = &mut self.duty {
-                duty.become_side(self.steer.reign.side);
-                // What is begun from now on is above all of the epoch before.
-                duty.saw(Lineage::of(self.steer.reign.epoch));
-            }
+            self.reign_after(old.reign);
         }
         if let Some(begin) = self.steer.begin.filter(|begin| old.begin != Some(*begin)) {
             self.begin(begin);
@@ -322,13 +320,21 @@ impl Loop {
     /// Slots from `from` on are of another epoch: the owner's new one.
     pub(super) fn learn_reign(&mut self, epoch: Epoch, from: Slot) {
         let side = self.steer.reign.side;
-        self.before = std::mem::replace(&mut self.steer.reign, Reign { epoch, from, side });
+        let before = std::mem::replace(&mut self.steer.reign, Reign { epoch, from, side });
+        self.reign_after(before);
+    }
+
+    /// The reign is another one than before.
+    fn reign_after(&mut self, before: Reign) {
+        self.before = before;
         if let Some(duty) = &mut self.duty {
-            duty.saw(Lineage::of(epoch));
+            duty.become_side(self.steer.reign.side);
+            // What is begun from now on is above all of the epoch before.
+            duty.saw(Lineage::of(self.steer.reign.epoch));
         }
     }
 
-    /// The same at once.
+    /// Says how this origin stands at once.
     pub(super) fn say_now(&mut self) {
         self.say_at = Time::default();
         self.say();
