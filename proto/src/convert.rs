@@ -54,7 +54,14 @@ pub const fn role_to_wire(role: Role) -> v1::Role {
     }
 }
 
-/// A role from the wire; `None` where it is unspecified.
+/// The role that somebody has, from the wire; `None` where it is unspecified. One that only a newer build knows may do what a
+/// listener may.
+#[must_use]
+pub fn role_held(value: i32) -> Option<Role> {
+    role_from_wire(value).unwrap_or(Some(Role::Listener))
+}
+
+/// A role that is asked for, from the wire; `None` where it is unspecified.
 ///
 /// # Errors
 /// [`BadField::Unknown`] for a value of a newer build.
@@ -80,5 +87,6 @@ mod tests {
         }
         assert_eq!(role_from_wire(0), Ok(None));
         assert_eq!(role_from_wire(99), Err(BadField::Unknown { field: "role", value: 99 }));
+        assert_eq!((role_held(99), role_held(0)), (Some(Role::Listener), None));
     }
 }

@@ -4,7 +4,7 @@
 mod convert;
 mod fault;
 
-pub use convert::{BadField, required, role_from_wire, role_to_wire};
+pub use convert::{BadField, required, role_from_wire, role_held, role_to_wire};
 pub use fault::{fault_of, status_of};
 
 /// Generated from `proto/stentor/v1/*.proto`.

@@ -1,7 +1,7 @@
 //! Commands as they travel between nodes, turned into what a room understands. Knows no actor and no directory.
 
 use stentor_ids::{Code, Fault, ParticipantId, Role};
-use stentor_proto::{BadField, required, role_from_wire, v1};
+use stentor_proto::{BadField, required, role_from_wire, role_held, v1};
 use stentor_room::{Actor, Command, Hand};
 
 use v1::command_request::Command as Wire;
@@ -76,8 +76,8 @@ fn actor(wire: v1::Actor) -> Result<Actor, Fault> {
         return Ok(Actor::Operator);
     }
     let id = participant(&wire.participant)?;
-    let role = role_from_wire(wire.role)?;
-    let role = role.ok_or_else(|| Fault::new(Code::InvalidArgument, "the actor has no role"))?;
+    let role =
+        role_held(wire.role).ok_or_else(|| Fault::new(Code::InvalidArgument, "the actor has no role"))?;
     Ok(Actor::Participant { id, name: wire.name, role })
 }
 
@@ -116,7 +116,14 @@ mod tests {
         assert!(refused(request(ann(), Some(Wire::Remove(nobody)))).starts_with("participant is empty"));
         let roleless = v1::Actor { role: 0, ..ann() };
         assert_eq!(refused(request(roleless, Some(Wire::Join(v1::Empty {})))), "the actor has no role");
+        let newer = v1::InviteRequest { participant: "bob".into(), role: 99, ..v1::InviteRequest::default() };
+        assert!(refused(request(ann(), Some(Wire::Invite(newer)))).contains("has value 99"));
+    }
+
+    #[test]
+    fn whoever_has_a_role_of_a_newer_build_acts_as_a_listener() {
         let newer = v1::Actor { role: 99, ..ann() };
-        assert!(refused(request(newer, Some(Wire::Join(v1::Empty {})))).contains("has value 99"));
+        let (by, _) = parse(request(newer, Some(Wire::RaiseHand(v1::Empty {})))).unwrap();
+        assert!(matches!(by, Actor::Participant { role: Role::Listener, .. }), "{by:?}");
     }
 }

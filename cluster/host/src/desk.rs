@@ -65,7 +65,7 @@ impl State {
             stage.iter().map(|seat| &seat.id).filter(|id| !speakers.is_connected(id)).cloned().collect();
         for id in self.absence.over(self.origin.timebase.now(), &absent) {
             let Some(seat) = self.ledger.room().record().seat(&id) else { continue };
-            let by = Actor::Participant { id, name: seat.name.clone(), role: seat.role };
+            let by = Actor::Participant { id, name: seat.name.clone(), role: seat.role() };
             // Too much to do now: the next tick tries again.
             let Ok(permit) = self.hosted.commands.clone().try_acquire_owned() else { return };
             let (port, _) = tokio::sync::oneshot::channel();

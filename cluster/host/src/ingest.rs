@@ -7,7 +7,7 @@ use stentor_ids::{Code, Fault, ParticipantId, Role, RoomId};
 use stentor_link::uplink::{Attached, Ingest, IngestSession, Opened, Opening, Packet, Speaker};
 use stentor_mix::SpeakerPacket;
 use stentor_pace::Time;
-use stentor_proto::{role_from_wire, v1};
+use stentor_proto::{role_held, v1};
 use stentor_room::{Actor, Command, Refusal};
 use stentor_telemetry::{Packet as Outcome, Tier};
 
@@ -118,7 +118,7 @@ fn seat(room: Option<&v1::RoomStatus>, participant: &ParticipantId) -> Result<(R
     let stage = room.map_or(&[][..], |room| &room.stage);
     let seat = stage.iter().find(|seat| seat.id == participant.as_str());
     let seat = seat.ok_or_else(|| Fault::from(Refusal::NoSeat(participant.clone())))?;
-    Ok((role_from_wire(seat.role)?.unwrap_or(Role::Speaker), seat.muted))
+    Ok((role_held(seat.role).unwrap_or(Role::Speaker), seat.muted))
 }
 
 fn refusal(shut: Shut, room: &RoomId, participant: &ParticipantId) -> Fault {

@@ -94,7 +94,7 @@ fn participant(seat: &Seat, connected: bool, level_dbov: i32) -> v1::Participant
     v1::Participant {
         id: seat.id.to_string(),
         name: seat.name.clone(),
-        role: role_to_wire(seat.role).into(),
+        role: role_to_wire(seat.role()).into(),
         muted: seat.is_muted(),
         gain_db: seat.gain_db.into(),
         connected,

@@ -77,6 +77,7 @@ pub(crate) fn spec(wire: Option<v1::RoomSpec>) -> Result<Spec, Fault> {
         starts_at,
         stage_limit: or_default(wire.stage_limit, default.stage_limit),
         bitrate_bps: or_default(wire.bitrate_bps, default.bitrate_bps),
+        ..Spec::default()
     };
     spec.validate().map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
     Ok(spec)

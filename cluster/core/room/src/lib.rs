@@ -11,6 +11,7 @@ mod record;
 mod refusal;
 mod room;
 mod spec;
+mod stored;
 
 pub use command::{Actor, Command, Effect, Notice};
 pub use hands::{Hand, MAX_HANDS};
@@ -19,3 +20,4 @@ pub use record::{InvalidRecord, MAX_RECORD_BYTES, MAX_RULINGS, Record, Ruling, S
 pub use refusal::Refusal;
 pub use room::{Invitation, MAX_INVITATIONS, Room};
 pub use spec::{InvalidSpec, Spec, Visibility};
+pub use stored::{StoredRole, Unknown};

@@ -7,7 +7,7 @@ use stentor_ids::{ParticipantId, Role};
 use stentor_pace::WallTime;
 
 use crate::{
-    Actor, Notice, Refusal, Room, Ruling,
+    Actor, Notice, Refusal, Room, Ruling, Seat,
     room::{Changes, INVITATION_LASTS, Invitation, MAX_INVITATIONS, require},
 };
 
@@ -38,7 +38,7 @@ impl Room {
             return Err(Refusal::Banned(id));
         }
         match self.record.seat(&id) {
-            Some(seat) if seat.role == offer => return Ok(Changes::default()),
+            Some(seat) if seat.role() == offer => return Ok(Changes::default()),
             Some(_) => {}
             None => self.require_free_seat()?,
         }
@@ -113,12 +113,12 @@ impl Room {
         require_others(by, &id, "set-role")?;
         require_gift(role, new, "make someone")?;
         let seat = self.record.seat(&id).ok_or_else(|| Refusal::Unknown(id.clone()))?;
-        if seat.role == new {
+        if seat.role() == new {
             return Ok(Changes::default());
         }
-        self.record.rule(&id, Ruling { role: Some(new), ..self.record.ruling(&id) })?;
+        self.record.rule(&id, Ruling { role: Some(new.into()), ..self.record.ruling(&id) })?;
         if let Some(seat) = self.record.seat_mut(&id) {
-            seat.role = new;
+            seat.role = new.into();
         }
         Ok(Changes::stage(true).notify(&id, Notice::Role(new)))
     }
@@ -138,7 +138,7 @@ impl Room {
             return Err(Refusal::Unknown(id));
         }
         if seated {
-            self.record.rule(&id, Ruling { role: Some(Role::Listener), ..self.record.ruling(&id) })?;
+            self.record.rule(&id, Ruling { role: Some(Role::Listener.into()), ..self.record.ruling(&id) })?;
         }
         Ok(self.clear(&id).notify(&id, Notice::Removed(reason)))
     }
@@ -165,9 +165,11 @@ impl Room {
     pub(crate) fn unban(&mut self, role: Role, id: &ParticipantId) -> Result<Changes, Refusal> {
         require(role, Role::Cohost, "unban")?;
         let ruling = self.record.ruling(id);
-        let lifted = Ruling { banned: false, role: ruling.role.filter(|role| role.may_speak()), ..ruling };
+        let role = ruling.role.clone().filter(|role| *role != Role::Listener.into());
+        let lifted = Ruling { banned: false, role, ..ruling.clone() };
+        let record = lifted != ruling;
         self.record.rule(id, lifted)?;
-        Ok(Changes { record: lifted != ruling, ..Changes::default() })
+        Ok(Changes { record, ..Changes::default() })
     }
 
     /// Takes away the seat, the hand and the invitation.
@@ -179,7 +181,7 @@ impl Room {
     /// Checks that the actor moderates, and is not below its target.
     fn require_above(&self, role: Role, id: &ParticipantId, action: &'static str) -> Result<(), Refusal> {
         require(role, Role::Cohost, action)?;
-        let target = self.record.seat(id).map(|seat| seat.role).or(self.record.ruling(id).role);
+        let target = self.record.seat(id).map(Seat::role).or_else(|| self.record.ruling(id).role());
         match target {
             Some(above) if above > role => Err(Refusal::Outranked { role, action, above }),
             _ => Ok(()),

@@ -1,6 +1,10 @@
 //! What of a room lasts: its spec, its lifecycle, its stage, and what moderators decided. Stored as JSON. The epoch under
 //! which it is written belongs to the directory's envelope and is not here.
 //!
+//! Builds mix while a cluster is upgraded, and origins hand rooms to each other meanwhile. So what a newer build wrote is
+//! kept ([`Unknown`], [`StoredRole`]), and a change that an older build must not run a room without raises
+//! [`Record::SCHEMA`], which nodes tell each other.
+//!
 //! Invariants: no participant has two seats; who is banned or was taken off the stage has none; the stage's version only
 //! rises. A record is never larger than [`MAX_RECORD_BYTES`].
 
@@ -9,10 +13,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stentor_ids::{ParticipantId, Role};
 
-use crate::{Actor, InvalidSpec, Lifecycle, Refusal, Spec};
+use crate::{Actor, InvalidSpec, Lifecycle, Refusal, Spec, StoredRole, Unknown};
 
-/// Longest encoded record: a hundred seats and a thousand rulings with the longest names fit. A longer one is not ours.
-pub const MAX_RECORD_BYTES: usize = 256 * 1024;
+/// Longest encoded record: a hundred seats and a thousand rulings with the longest names take half of it, what newer builds
+/// add may take the other half. A longer one is no room's.
+pub const MAX_RECORD_BYTES: usize = 512 * 1024;
 
 /// Participants about whom a ruling is kept: bans, removals, mutes and promotions of one event. They make up most of a
 /// record, which is written whole; beyond it the command that needs another is refused.
@@ -21,6 +26,9 @@ pub const MAX_RULINGS: usize = 1_000;
 /// The durable part of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    /// What a build must be able to read to run the room.
+    #[serde(default = "first_schema")]
+    schema: u32,
     pub(crate) spec: Spec,
     pub(crate) lifecycle: Lifecycle,
     #[serde(default)]
@@ -29,6 +37,20 @@ pub struct Record {
     pub(crate) stage: Vec<Seat>,
     #[serde(default)]
     pub(crate) rulings: BTreeMap<ParticipantId, Ruling>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+/// The schema of records that name none.
+const fn first_schema() -> u32 {
+    1
+}
+
+/// The one thing that every build reads in every record.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default = "first_schema")]
+    schema: u32,
 }
 
 /// One participant on the stage.
@@ -38,8 +60,7 @@ pub struct Seat {
     pub id: ParticipantId,
     /// The name to show.
     pub name: String,
-    /// What they may do; not a listener.
-    pub role: Role,
+    pub(crate) role: StoredRole,
     /// Whether they muted themselves.
     #[serde(default)]
     pub muted_itself: bool,
@@ -49,21 +70,26 @@ pub struct Seat {
     /// Gain in the mix, in decibels.
     #[serde(default)]
     pub gain_db: i8,
+    #[serde(flatten)]
+    pub(crate) unknown: Unknown,
 }
 
 /// What moderators decided about a participant. It outlasts the seat, so that leaving and coming back does not undo it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ruling {
     /// The role that wins over the ticket's. A listener was taken off the stage.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<Role>,
+    pub role: Option<StoredRole>,
     /// Muted whenever on the stage.
     #[serde(skip_serializing_if = "is_false")]
     pub muted: bool,
     /// Kept out of the room.
     #[serde(skip_serializing_if = "is_false")]
     pub banned: bool,
+    /// What a newer build ruled besides.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// Bytes that are no record of this or an older build.
@@ -72,6 +98,9 @@ pub enum InvalidRecord {
     /// Longer than any record of ours.
     #[error("a room record of {0} bytes is longer than {MAX_RECORD_BYTES}")]
     TooLong(usize),
+    /// A build of this schema or a newer one is needed.
+    #[error("a room record has schema {0}; this build reads up to {max}: upgrade this node", max = Record::SCHEMA)]
+    Newer(u32),
     /// Not JSON, or not of this form.
     #[error("a room record does not parse: {0}")]
     Json(#[from] serde_json::Error),
@@ -84,6 +113,18 @@ pub enum InvalidRecord {
 }
 
 impl Record {
+    /// The highest schema that this build reads. It is raised when an older build must not run a room that a newer one has
+    /// written, because what it would leave out would be heard or would let somebody in. Most changes are none of these: new
+    /// fields and roles are kept by builds that do not know them.
+    pub const SCHEMA: u32 = 1;
+
+    /// The schema that a stored record names, whether this build can read the rest or not; `None` if it is no record.
+    #[must_use]
+    pub fn schema_of(bytes: &[u8]) -> Option<u32> {
+        let head: Head = serde_json::from_slice(bytes).ok()?;
+        Some(head.schema)
+    }
+
     /// The record of a new room, scheduled and empty.
     ///
     /// # Errors
@@ -91,11 +132,13 @@ impl Record {
     pub fn new(spec: Spec) -> Result<Self, InvalidSpec> {
         spec.validate()?;
         Ok(Self {
+            schema: Self::SCHEMA,
             spec,
             lifecycle: Lifecycle::Scheduled,
             stage_version: 0,
             stage: Vec::new(),
             rulings: BTreeMap::new(),
+            unknown: Unknown::default(),
         })
     }
 
@@ -108,13 +151,17 @@ impl Record {
         serde_json::to_vec(self).expect("a record holds only strings, numbers and maps with string keys")
     }
 
-    /// Reads a stored record of this or another build. Unknown fields are ignored.
+    /// Reads a stored record of this or another build. What this one does not know is kept, and written back by
+    /// [`Record::encode`].
     ///
     /// # Errors
-    /// The bytes are not a consistent record.
+    /// The bytes are not a consistent record, or one that only a newer build may touch.
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidRecord> {
         if bytes.len() > MAX_RECORD_BYTES {
             return Err(InvalidRecord::TooLong(bytes.len()));
+        }
+        if let Some(schema) = Self::schema_of(bytes).filter(|schema| *schema > Self::SCHEMA) {
+            return Err(InvalidRecord::Newer(schema));
         }
         let record: Self = serde_json::from_slice(bytes)?;
         record.spec.validate()?;
@@ -172,7 +219,8 @@ impl Record {
     /// Whether a packet of this participant may be mixed now.
     #[must_use]
     pub fn may_speak(&self, id: &ParticipantId) -> bool {
-        self.lifecycle.has_owner() && self.seat(id).is_some_and(|seat| !seat.is_muted())
+        self.lifecycle.has_owner()
+            && self.seat(id).is_some_and(|seat| seat.role().may_speak() && !seat.is_muted())
     }
 
     /// The role of an actor in this room: of its seat, else as moderators decided, else of its ticket. An operator
@@ -186,13 +234,13 @@ impl Record {
         if ruling.banned {
             return Err(Refusal::Banned(id.clone()));
         }
-        Ok(self.seat(id).map(|seat| seat.role).or(ruling.role).unwrap_or(*role))
+        Ok(self.seat(id).map(Seat::role).or_else(|| ruling.role()).unwrap_or(*role))
     }
 
     /// The ruling about a participant; an empty one if there is none.
     #[must_use]
     pub fn ruling(&self, id: &ParticipantId) -> Ruling {
-        self.rulings.get(id).copied().unwrap_or_default()
+        self.rulings.get(id).cloned().unwrap_or_default()
     }
 
     /// Stores a ruling, or forgets it when it says nothing.
@@ -235,8 +283,11 @@ impl Record {
                 return Err(format!("{} has two seats", seat.id));
             }
             let ruling = self.ruling(&seat.id);
-            if ruling.banned || ruling.role.unwrap_or(seat.role) != seat.role || !seat.role.may_speak() {
-                return Err(format!("{} has a seat as {} against {ruling:?}", seat.id, seat.role));
+            let ruled = ruling.role.as_ref().unwrap_or(&seat.role);
+            // Of roles that only a newer build knows this one cannot say whether they go together.
+            let ours = [ruled, &seat.role].iter().all(|role| matches!(role, StoredRole::Known(_)));
+            if ruling.banned || ours && (*ruled != seat.role || !seat.role().may_speak()) {
+                return Err(format!("{} has a seat as {:?} against {ruling:?}", seat.id, seat.role));
             }
         }
         Ok(())
@@ -244,10 +295,24 @@ impl Record {
 }
 
 impl Seat {
+    /// What they may do: not a listener, but for a role that only a newer build knows.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role.role()
+    }
+
     /// Whether the seat is muted, by whomever.
     #[must_use]
     pub const fn is_muted(&self) -> bool {
         self.muted_itself || self.muted_by_moderator
+    }
+}
+
+impl Ruling {
+    /// The role that wins over the ticket's.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.role.as_ref().map(StoredRole::role)
     }
 }
 
@@ -294,19 +359,23 @@ mod tests {
         let seat = |i| Seat {
             id: id(i),
             name: "\u{1F399}".repeat(64),
-            role: Role::Speaker,
+            role: Role::Speaker.into(),
             muted_itself: true,
             muted_by_moderator: true,
             gain_db: -40,
+            unknown: Unknown::default(),
         };
-        let ruling = Ruling { role: Some(Role::Speaker), muted: true, banned: false };
+        let ruling = Ruling { role: Some(Role::Speaker.into()), muted: true, ..Ruling::default() };
         let record = Record {
+            schema: Record::SCHEMA,
+            unknown: Unknown::default(),
             spec: Spec { title: "\u{1F399}".repeat(200), stage_limit: 100, ..Spec::default() },
             lifecycle: Lifecycle::Open,
             stage_version: u64::MAX,
             stage: (0..100).map(seat).collect(),
-            rulings: (0..MAX_RULINGS).map(|i| (id(i), ruling)).collect(),
+            rulings: (0..MAX_RULINGS).map(|i| (id(i), ruling.clone())).collect(),
         };
+        assert!(record.encode().len() <= MAX_RECORD_BYTES / 2);
         assert_eq!(Record::decode(&record.encode()).unwrap(), record);
         assert!(matches!(Record::decode(&vec![b' '; MAX_RECORD_BYTES + 1]), Err(InvalidRecord::TooLong(_))));
     }

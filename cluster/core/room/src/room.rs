@@ -10,7 +10,7 @@ use stentor_ids::{ParticipantId, Role};
 use stentor_pace::WallTime;
 
 use crate::{
-    Actor, Command, Effect, Hand, Lifecycle, Notice, Record, Refusal, Ruling, Seat,
+    Actor, Command, Effect, Hand, Lifecycle, Notice, Record, Refusal, Ruling, Seat, Unknown,
     hands::{Hands, MAX_HANDS},
 };
 
@@ -172,7 +172,7 @@ impl Room {
     fn leave(&mut self, by: &Actor) -> Result<Changes, Refusal> {
         let Actor::Participant { id, role: ticket, .. } = by else { return Err(Refusal::NotInRoom("leave")) };
         let mut ruling = self.record.ruling(id);
-        let promoted = ruling.role.is_some_and(|role| role > *ticket);
+        let promoted = ruling.role().is_some_and(|role| role > *ticket);
         if promoted {
             ruling.role = None;
             self.record.rule(id, ruling)?;
@@ -206,11 +206,11 @@ impl Room {
         if self.record.seat(id).is_none() {
             self.require_free_seat()?;
         }
-        let role = (offer != *ticket).then_some(offer);
+        let role = (offer != *ticket).then(|| offer.into());
         self.record.rule(id, Ruling { role, ..self.record.ruling(id) })?;
         let changes = match self.record.seat_mut(id) {
             Some(seat) => {
-                seat.role = offer;
+                seat.role = offer.into();
                 self.invitations.remove(id);
                 Changes::stage(true)
             }
@@ -228,7 +228,15 @@ impl Room {
     fn sit(&mut self, id: &ParticipantId, name: &str, role: Role) -> Changes {
         let muted_by_moderator = self.record.ruling(id).muted;
         let name = name.to_owned();
-        let seat = Seat { id: id.clone(), name, role, muted_itself: false, muted_by_moderator, gain_db: 0 };
+        let seat = Seat {
+            id: id.clone(),
+            name,
+            role: role.into(),
+            muted_itself: false,
+            muted_by_moderator,
+            gain_db: 0,
+            unknown: Unknown::default(),
+        };
         self.record.stage.push(seat);
         self.invitations.remove(id);
         Changes { hands: self.hands.lower(id), ..Changes::stage(true) }

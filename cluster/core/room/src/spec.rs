@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use stentor_pace::WallTime;
 
-/// What a room is to be. Fields an older record lacks take their defaults; fields of a newer build are ignored.
+use crate::Unknown;
+
+/// What a room is to be. Fields an older record lacks take their defaults; fields of a newer build are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Spec {
@@ -19,6 +21,9 @@ pub struct Spec {
     pub stage_limit: u32,
     /// Bit rate of the room's audio in bits a second, 16,000 to 96,000.
     pub bitrate_bps: u32,
+    /// What a newer build asked for besides.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// Who may hear a room.
@@ -54,6 +59,7 @@ impl Default for Spec {
             starts_at: None,
             stage_limit: 20,
             bitrate_bps: 32_000,
+            unknown: Unknown::default(),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Stage {
     }
 
     fn role(&self, name: &str) -> Option<Role> {
-        self.room.record().seat(&id(name)).map(|seat| seat.role)
+        self.room.record().seat(&id(name)).map(|seat| seat.role())
     }
 
     fn may_speak(&self, name: &str) -> bool {

@@ -70,7 +70,7 @@ fn check_state(room: &Room) {
     assert_eq!(ids(record.stage().iter().map(|seat| &seat.id)).len(), record.stage().len());
     assert_eq!(ids(room.hands().iter().map(|hand| &hand.id)).len(), room.hands().len());
     for (id, ruling) in record.rulings() {
-        let kept_off = ruling.banned || ruling.role == Some(Role::Listener);
+        let kept_off = ruling.banned || ruling.role() == Some(Role::Listener);
         assert!(!kept_off || record.seat(id).is_none(), "{id} has a seat against {ruling:?}");
         assert!(!(kept_off || ruling.muted) || !record.may_speak(id), "{id} may speak against {ruling:?}");
         assert!(!ruling.banned || !room.invitations().contains_key(id), "{id} is invited and banned");
@@ -100,7 +100,7 @@ fn check_hosts(before: &Room, after: &Room, by: &Actor) {
         return;
     }
     for seat in
-        before.record().stage().iter().filter(|seat| seat.role == Role::Host && by.id() != Some(&seat.id))
+        before.record().stage().iter().filter(|seat| seat.role() == Role::Host && by.id() != Some(&seat.id))
     {
         assert_eq!(after.record().seat(&seat.id), Some(seat));
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use stentor_ids::{Code, Fault, ParticipantId, Slot};
 use stentor_proto::{
-    required, role_from_wire, role_to_wire,
+    required, role_held, role_to_wire,
     v1::{self, uplink_request::Message},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -69,7 +69,7 @@ impl Seat {
     pub(super) fn given(&mut self, answer: &v1::SpeakerAttached) {
         self.stream = self.stream.max(answer.stream);
         if let Some(waiting) = self.waiting.take() {
-            let role = role_from_wire(answer.role).and_then(|role| required(role, "role"));
+            let role = required(role_held(answer.role), "role");
             let attached = role.map(|role| Attached { stream: self.stream, role, muted: answer.muted });
             // Who waited may have gone; then the seat is let go with it.
             let _ = waiting.send(attached.map_err(Fault::from));

@@ -13,7 +13,7 @@ use futures::{
 use stentor_ids::{Code, Epoch, Fault, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_pace::WallTime;
 use stentor_proto::{
-    fault_of, required, role_from_wire, role_to_wire, status_of,
+    fault_of, required, role_held, role_to_wire, status_of,
     v1::{self, uplink_request::Message as Up, uplink_response::Message as Down, uplink_service_server},
 };
 use stentor_telemetry::{Counter, LinkKind, NodeMetrics, Packet as Outcome, Tier, propagation};
@@ -325,6 +325,6 @@ fn speaker(attach: v1::SpeakerAttach, full: bool) -> Result<(Speaker, u64), Faul
         return Err(Fault::new(Code::InvalidArgument, detail));
     }
     let participant = ParticipantId::new(&attach.participant).map_err(bad_name)?;
-    let role = role_from_wire(attach.role).and_then(|role| required(role, "role"))?;
+    let role = required(role_held(attach.role), "role")?;
     Ok((Speaker { participant, name: attach.name, role, monitor: attach.monitor }, attach.stream))
 }
