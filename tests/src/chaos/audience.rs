@@ -72,21 +72,88 @@ pub(super) struct Audience {
     voices: Voices,
 }
 
+/// A listener that keeps every slot it is given.
 #[derive(Debug)]
-struct Recorder {
+pub(super) struct Recorder {
     /// The edge that it began at.
-    edge: usize,
+    pub(super) edge: usize,
     listening: Listening,
     /// Frames that it had when it was last marked.
     mark: usize,
 }
 
+/// Both demo voices in one room. Dropping it hangs up.
 #[derive(Debug)]
-struct Voices {
+pub(super) struct Voices {
     handles: Vec<SpeakHandle>,
     stop: CancellationToken,
     /// Ends with this.
     _tasks: JoinSet<()>,
+}
+
+impl Recorder {
+    /// A new one at an edge, with the other edges to come back at.
+    pub(super) fn start(cluster: &Cluster, room: &str, edge: usize) -> Result<Self> {
+        Ok(Self { edge, listening: Listening::start_at(cluster.edge_urls(edge), room)?, mark: 0 })
+    }
+
+    /// Whether it had to connect again, or elsewhere.
+    pub(super) fn strayed(&self) -> bool {
+        let report = self.listening.report();
+        report.moves + report.reconnects > 0
+    }
+
+    /// Waits until it hears the room.
+    pub(super) async fn hears(&self) -> Result<()> {
+        let heard = self.listening.frames(25, HEAR).await;
+        heard.with_context(|| format!("a recorder that began at edge {}", self.edge))
+    }
+
+    /// Starts a new count.
+    pub(super) fn mark(&mut self) {
+        // The frame before the mark counts: what follows it may be missing.
+        self.mark = self.listening.look(|record| record.heard().len()).saturating_sub(1);
+    }
+
+    /// What it was given since the mark.
+    pub(super) fn given(&self) -> Given {
+        self.listening.look(|record| Given::read(record.heard().range(self.mark..)))
+    }
+}
+
+impl Voices {
+    /// Both, one through each of the first two edges, for ever.
+    pub(super) fn start(cluster: &Cluster, room: &str) -> Result<Self> {
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let voice = |(edge, name): (usize, &str)| {
+            let target = Target {
+                edges: cluster.edge_urls(edge),
+                ticket: Some(cluster.ticket(room, name, Role::Speaker)?),
+                ca_pem: None,
+            };
+            let patience = Patience { first: PATIENCE, later: PATIENCE };
+            let config = SpeakConfig { target, room: RoomId::new(room)?, monitor: false, patience };
+            let speaker = Speaker::new(config, Source::file(demo_voice(edge))?.repeated()?);
+            let (handle, stop) = (speaker.handle(), stop.clone());
+            tasks.spawn(async move { drop(speaker.run(stop).await) });
+            Ok(handle)
+        };
+        let handles = ["ann", "ben"].into_iter().enumerate().map(voice).collect::<Result<_>>()?;
+        Ok(Self { handles, stop, _tasks: tasks })
+    }
+
+    /// Whether one of them speaks through another edge than it began at.
+    pub(super) fn strayed(&self, cluster: &Cluster) -> bool {
+        self.handles.iter().enumerate().any(|(edge, voice)| {
+            voice.report().edge.is_none_or(|url| Some(&url) != cluster.edge_urls(edge).first())
+        })
+    }
+}
+
+impl Drop for Voices {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }
 
 impl Audience {
@@ -97,7 +164,7 @@ impl Audience {
         recorders: usize,
         listeners: usize,
     ) -> Result<Self> {
-        let voices = speak(cluster, room)?;
+        let voices = Voices::start(cluster, room)?;
         cluster.connected(room, voices.handles.len(), HEAR).await?;
         let mut audience =
             Self { room: room.to_owned(), recorders: Vec::new(), crowds: BTreeMap::new(), voices };
@@ -106,13 +173,12 @@ impl Audience {
         Ok(audience)
     }
 
-    /// New recorders, each with the other edges to come back at.
+    /// New recorders at each edge.
     fn seat(&mut self, cluster: &Cluster, recorders: usize) -> Result<()> {
         self.recorders.clear();
         for edge in 0..cluster.edge_count() {
             for _ in 0..recorders {
-                let listening = Listening::start_at(cluster.edge_urls(edge), &self.room)?;
-                self.recorders.push(Recorder { edge, listening, mark: 0 });
+                self.recorders.push(Recorder::start(cluster, &self.room, edge)?);
             }
         }
         Ok(())
@@ -140,19 +206,11 @@ impl Audience {
         recorders: usize,
         listeners: usize,
     ) -> Result<()> {
-        let away = |recorder: &Recorder| {
-            let report = recorder.listening.report();
-            report.moves + report.reconnects > 0
-        };
-        if self.recorders.iter().any(away) {
+        if self.recorders.iter().any(Recorder::strayed) {
             self.seat(cluster, recorders)?;
         }
-        let strayed = self.voices.handles.iter().enumerate().any(|(edge, voice)| {
-            voice.report().edge.is_none_or(|url| Some(&url) != cluster.edge_urls(edge).first())
-        });
-        if strayed {
-            self.voices.stop.cancel();
-            self.voices = speak(cluster, &self.room)?;
+        if self.voices.strayed(cluster) {
+            self.voices = Voices::start(cluster, &self.room)?;
         }
         self.refill(cluster, recorders, listeners).await
     }
@@ -160,58 +218,25 @@ impl Audience {
     /// Waits until every recorder hears the room.
     pub(super) async fn hears(&self) -> Result<()> {
         for recorder in &self.recorders {
-            let heard = recorder.listening.frames(25, HEAR).await;
-            heard.with_context(|| format!("a recorder that began at edge {}", recorder.edge))?;
+            recorder.hears().await?;
         }
         Ok(())
     }
 
     /// Starts a new count.
     pub(super) fn mark(&mut self) {
-        for recorder in &mut self.recorders {
-            // The frame before the mark counts: what follows it may be missing.
-            recorder.mark = recorder.listening.look(|record| record.heard().len()).saturating_sub(1);
-        }
+        self.recorders.iter_mut().for_each(Recorder::mark);
     }
 
     /// What each recorder was given since the mark, of those that began at these edges.
     pub(super) fn given(&self, edges: impl Fn(usize) -> bool) -> Vec<Given> {
-        let given = |recorder: &Recorder| {
-            recorder.listening.look(|record| Given::read(record.heard().range(recorder.mark..)))
-        };
-        self.recorders.iter().filter(|recorder| edges(recorder.edge)).map(given).collect()
+        self.recorders.iter().filter(|recorder| edges(recorder.edge)).map(Recorder::given).collect()
     }
 
     /// Members of the crowd at these edges whose connection has ended.
     pub(super) fn gone(&self, edges: impl Fn(usize) -> bool) -> u64 {
         self.crowds.iter().filter(|(edge, _)| edges(**edge)).map(|(_, crowd)| crowd.closed()).sum()
     }
-}
-
-impl Drop for Audience {
-    fn drop(&mut self) {
-        self.voices.stop.cancel();
-    }
-}
-
-/// Both demo voices, one through each of the first two edges, for ever.
-fn speak(cluster: &Cluster, room: &str) -> Result<Voices> {
-    let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
-    let voice = |(edge, name): (usize, &str)| {
-        let target = Target {
-            edges: cluster.edge_urls(edge),
-            ticket: Some(cluster.ticket(room, name, Role::Speaker)?),
-            ca_pem: None,
-        };
-        let patience = Patience { first: PATIENCE, later: PATIENCE };
-        let config = SpeakConfig { target, room: RoomId::new(room)?, monitor: false, patience };
-        let speaker = Speaker::new(config, Source::file(demo_voice(edge))?.repeated()?);
-        let (handle, stop) = (speaker.handle(), stop.clone());
-        tasks.spawn(async move { drop(speaker.run(stop).await) });
-        Ok(handle)
-    };
-    let handles = ["ann", "ben"].into_iter().enumerate().map(voice).collect::<Result<_>>()?;
-    Ok(Voices { handles, stop, _tasks: tasks })
 }
 
 #[cfg(test)]

@@ -7,19 +7,24 @@
 //! | `wires` | what becomes of bytes on their way |
 //! | `world` | the cluster, the people in it, and how to carry a plan out |
 //! | `audience` | who listens and speaks, and what they were given |
+//! | `talks` | other rooms that talk at the same time, each with a listener of its own |
+//! | `cpu` | how busy the machine is |
 //! | `watchers` | when an operator sees a new owner |
 //! | `journal` | what is written in the directory, and whether it may be |
 //! | `table` | the figures of a round, and of many |
 
 mod audience;
+mod cpu;
 mod fault;
 mod journal;
 mod table;
+mod talks;
 mod watchers;
 mod wires;
 mod world;
 
 pub use audience::Given;
+pub use cpu::Load;
 pub use fault::{Fault, Plan, Scene, Step};
 pub use journal::{Entry, Journal};
 pub use table::{Others, Outcome, Table};

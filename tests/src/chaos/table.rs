@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use stentor_pace::Violation;
 
-use super::{audience::Given, fault::Fault};
+use super::{audience::Given, cpu::Load, fault::Fault};
 use crate::beats::percentile;
 
 /// The part of the rooms that may move when the directory comes back, in per cent.
@@ -52,11 +52,15 @@ pub struct Outcome {
     pub hung_up: u64,
     /// What the other rooms did, where that is of interest.
     pub others: Option<Others>,
+    /// Slots that the listener of each talking room lost; the one that everyone is in is not among them.
+    pub talks: Vec<(String, u64)>,
+    /// How busy the machine was before the fault.
+    pub load: Load,
 }
 
 impl Outcome {
     /// A round of which nothing is known yet.
-    pub(super) const fn new(fault: Fault, seed: u64, story: String) -> Self {
+    pub(super) fn new(fault: Fault, seed: u64, story: String) -> Self {
         Self {
             fault,
             seed,
@@ -71,11 +75,15 @@ impl Outcome {
             deaf: 0,
             hung_up: 0,
             others: None,
+            talks: Vec::new(),
+            load: Load::default(),
         }
     }
 
-    /// Takes what the listeners were given.
-    pub(super) fn read(&mut self, given: &[Given]) {
+    /// Takes what the listeners were given, in the room that everyone is in and in each other one.
+    pub(super) fn read(&mut self, given: &[Given], talks: Vec<(String, Given)>) {
+        let given: Vec<_> = given.iter().copied().chain(talks.iter().map(|(_, given)| *given)).collect();
+        self.talks = talks.into_iter().map(|(room, given)| (room, given.missing)).collect();
         let most = |of: fn(&Given) -> u64| given.iter().map(of).max().unwrap_or_default();
         let sum = |of: fn(&Given) -> u64| given.iter().map(of).sum();
         self.missing = (most(|given| given.missing), sum(|given| given.missing));
@@ -83,6 +91,11 @@ impl Outcome {
         self.fell = sum(|given| given.fell);
         self.changes = most(|given| given.changes);
         self.longest = given.iter().map(|given| given.longest).max().unwrap_or_default();
+    }
+
+    /// The talking rooms of which slots are missing, and how many.
+    pub fn torn(&self) -> impl Iterator<Item = &(String, u64)> {
+        self.talks.iter().filter(|(_, missing)| *missing > 0)
     }
 
     /// What goes against the aims, in words; nothing if nothing does.
@@ -124,6 +137,11 @@ impl fmt::Display for Outcome {
         )?;
         if let Some(others) = self.others {
             write!(f, ", {} of {} rooms moved, {} deaf", others.moved, others.rooms, self.deaf)?;
+        }
+        if !self.talks.is_empty() {
+            let torn: Vec<_> = self.torn().map(|(room, missing)| format!("{room} {missing}")).collect();
+            let (count, rooms, load) = (torn.len(), self.talks.len(), self.load);
+            write!(f, ", {count} of {rooms} talks torn ({}), cpu {load} %", torn.join(", "))?;
         }
         write!(f, " | {}", self.story)?;
         for violation in &self.violations {
@@ -190,6 +208,8 @@ const HEAD: [[&str; COLUMNS]; 2] = [
         "rooms",
         "",
         "hung",
+        "talks",
+        "cpu %",
     ],
     [
         "fault",
@@ -204,10 +224,12 @@ const HEAD: [[&str; COLUMNS]; 2] = [
         "moved",
         "deaf",
         "up",
+        "torn",
+        "own/all",
     ],
 ];
-const COLUMNS: usize = 12;
-const WIDTHS: [usize; COLUMNS] = [19, 6, 11, 9, 16, 16, 7, 4, 7, 6, 4, 4];
+const COLUMNS: usize = 14;
+const WIDTHS: [usize; COLUMNS] = [19, 6, 11, 9, 16, 16, 7, 4, 7, 6, 4, 4, 8, 7];
 
 fn line_of(f: &mut fmt::Formatter<'_>, cells: &[&str; COLUMNS]) -> fmt::Result {
     write!(f, "{:<1$}", cells[0], WIDTHS[0])?;
@@ -234,6 +256,12 @@ impl fmt::Display for Table {
                 .map(|others| (others.moved, others.rooms))
                 .reduce(|all, one| (all.0 + one.0, all.1 + one.1))
                 .map_or_else(|| "-".to_owned(), |(moved, rooms)| format!("{moved}/{rooms}"));
+            let talks = rounds.iter().map(|round| round.talks.len()).sum::<usize>();
+            let torn = rounds.iter().flat_map(Outcome::torn).count();
+            let mean = |of: fn(&Load) -> f64| {
+                rounds.iter().map(|round| of(&round.load)).sum::<f64>() / rounds.len() as f64
+            };
+            let load = Load { own: mean(|load| load.own), all: mean(|load| load.all) };
             let cells = [
                 fault.to_string(),
                 rounds.len().to_string(),
@@ -247,6 +275,8 @@ impl fmt::Display for Table {
                 moved,
                 sum(|round| round.deaf),
                 sum(|round| round.hung_up),
+                if talks == 0 { "-".to_owned() } else { format!("{torn}/{talks}") },
+                load.to_string(),
             ];
             line_of(f, &cells.each_ref().map(String::as_str))?;
         }
@@ -261,7 +291,7 @@ mod tests {
     fn outcome(fault: Fault, missing: u64, takeover: u64) -> Outcome {
         let mut outcome = Outcome::new(fault, 3, String::new());
         let given = |missing| Given { missing, longest: Duration::from_millis(41), ..Given::default() };
-        outcome.read(&[given(missing), given(0)]);
+        outcome.read(&[given(missing), given(0)], Vec::new());
         outcome.takeover = Some(Duration::from_millis(takeover));
         outcome
     }
@@ -272,6 +302,15 @@ mod tests {
         assert_eq!(outcome(Fault::KillPrimary, 2, 900).wrong(), ["2 slots are missing"]);
         assert!(outcome(Fault::Double, 2, 900).wrong().is_empty());
         assert_eq!(outcome(Fault::Double, 2, 12_000).wrong(), ["12 s passed until another owner was seen"]);
+    }
+
+    #[test]
+    fn what_each_talking_room_lost_is_told_and_counts() {
+        let given = |missing| Given { missing, ..Given::default() };
+        let mut outcome = Outcome::new(Fault::KillPrimary, 3, String::new());
+        outcome.read(&[given(0)], vec![("talk-0".into(), given(0)), ("talk-1".into(), given(4))]);
+        assert_eq!(outcome.wrong(), ["4 slots are missing"]);
+        assert!(outcome.to_string().contains("1 of 2 talks torn (talk-1 4)"), "{outcome}");
     }
 
     #[test]

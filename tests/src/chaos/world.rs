@@ -18,9 +18,11 @@ use tokio::time::{sleep, sleep_until};
 
 use super::{
     audience::Audience,
+    cpu::Stretch,
     fault::{Fault, Plan, Scene, Step},
     journal::{Entry, Journal},
     table::{Others, Outcome},
+    talks::Talks,
     watchers::{Operator, TakeOver},
     wires::{Rule, Wires},
 };
@@ -56,6 +58,8 @@ pub struct Setting {
     pub listeners: usize,
     /// Recorders at each edge.
     pub recorders: usize,
+    /// Other rooms that talk at the same time.
+    pub talking: usize,
     /// How long etcd stays dead when it is killed.
     pub hold: Duration,
     /// How long a node may take to leave; it takes some of that, as it lets its people go one by one.
@@ -74,6 +78,7 @@ impl Default for Setting {
             members: 1,
             listeners: 200,
             recorders: 4,
+            talking: 0,
             hold: Duration::from_secs(10),
             drain: Duration::from_secs(20),
             buffer: Duration::from_millis(60),
@@ -96,6 +101,7 @@ impl Setting {
 pub struct World {
     // People leave before their cluster does.
     audience: Audience,
+    talks: Talks,
     operators: Vec<Operator>,
     journal: Journal,
     cluster: Cluster,
@@ -122,8 +128,9 @@ impl World {
         let operators = operators.collect::<Result<Vec<_>>>()?;
         cluster.live_room(ROOM).await?;
         let audience = Audience::gather(&cluster, ROOM, setting.recorders, setting.listeners).await?;
+        let talks = Talks::gather(&cluster, &operators[0], setting.talking).await?;
         let mut world =
-            Self { audience, operators, journal, cluster, setting, mirrored: false, others: false };
+            Self { audience, talks, operators, journal, cluster, setting, mirrored: false, others: false };
         let ready = eventually("a ready mirror", MIRRORED, || async {
             world.status().await.ok().filter(|status| status.mirror_ready)
         });
@@ -158,10 +165,13 @@ impl World {
         let before = self.journal.rooms();
         self.journal.violations();
         self.audience.mark();
+        self.talks.mark();
+        let calm = Stretch::begin(&self.cluster)?;
         sleep(CALM.mul_f64(0.5 + random.random::<f64>())).await;
 
         let takeover = TakeOver::expect(&self.operators, ROOM, Epoch(status.epoch));
         let mut outcome = Outcome::new(fault, seed, self.tell(&plan, &status));
+        outcome.load = calm.load()?;
         outcome.deaf = self.carry_out(&plan).await.with_context(|| outcome.story.clone())?;
         self.well().await.with_context(|| format!("after {}", outcome.story))?;
         if fault.takes_directory() {
@@ -170,7 +180,7 @@ impl World {
         sleep(CALM).await;
 
         let spared = |edge: usize| !plan.kills(&scene.edges[edge]);
-        outcome.read(&self.audience.given(spared));
+        outcome.read(&self.audience.given(spared), self.talks.given(spared));
         outcome.takeover = takeover.took().filter(|_| !fault.is_planned());
         outcome.violations = self.journal.violations();
         outcome.hung_up = if fault.is_planned() { 0 } else { self.audience.gone(spared) };
@@ -236,24 +246,21 @@ impl World {
         self.well().await?;
         let Setting { recorders, listeners, .. } = self.setting;
         self.audience.settle(&self.cluster, recorders, listeners).await?;
+        self.talks.settle(&self.cluster)?;
         self.well().await
     }
 
-    /// All is well: the room has an owner, a mirror that could go on, and both voices; everyone hears it.
+    /// All is well: the room is, and every other one that talks; everyone hears theirs.
     async fn well(&self) -> Result<RoomStatus> {
-        let is_well = |status: &RoomStatus| {
-            let connected = status.stage.iter().filter(|seat| seat.connected).count();
-            let mirrored = !self.mirrored || status.mirror_ready;
-            status.lifecycle() == Lifecycle::Live && !status.primary.is_empty() && mirrored && connected == 2
-        };
         let last = std::cell::RefCell::new(String::new());
         let status = eventually("the room to be well", WELL, || async {
             let answer = self.status().await;
             *last.borrow_mut() = format!("{answer:?}");
-            answer.ok().filter(|status| is_well(status))
+            answer.ok().filter(|status| is_well(status, self.mirrored))
         });
         let status = status.await.with_context(|| format!("the last answer was {}", last.borrow()))?;
         self.audience.hears().await?;
+        self.talks.well(&self.operators[0], self.mirrored, WELL).await?;
         Ok(status)
     }
 
@@ -361,4 +368,11 @@ impl World {
         };
         Others { rooms: before.len(), moved: before.iter().filter(moved).count() }
     }
+}
+
+/// Whether a room has an owner, a mirror that could go on, and both voices.
+pub(super) fn is_well(status: &RoomStatus, mirrored: bool) -> bool {
+    let connected = status.stage.iter().filter(|seat| seat.connected).count();
+    let mirrored = !mirrored || status.mirror_ready;
+    status.lifecycle() == Lifecycle::Live && !status.primary.is_empty() && mirrored && connected == 2
 }

@@ -23,10 +23,11 @@ const FINISH: Duration = Duration::from_secs(5);
 
 const USAGE: &str = "\
 usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--listeners N] [--buffer MS]
-             [--logs FOLDER] [--record FILE.ogg]
+             [--talking N] [--logs FOLDER] [--record FILE.ogg]
   --fault    which faults, each for all rounds; without it all that the cluster's etcd allows, each once
   --hold     how long etcd stays dead when it is killed
   --buffer   the seam buffer of the edges, 60 by default
+  --talking  so many other rooms that talk at the same time, each with a listener of its own
   --record   what is heard at the first edge, over all rounds";
 
 struct Args {
@@ -51,6 +52,7 @@ fn args() -> Result<Args> {
             "--etcd" => parsed.setting.members = number()?.try_into()?,
             "--buffer" => parsed.setting.buffer = Duration::from_millis(number()?),
             "--listeners" => parsed.setting.listeners = number()?.try_into()?,
+            "--talking" => parsed.setting.talking = number()?.try_into()?,
             "--logs" => parsed.logs = Some(value.into()),
             "--record" => parsed.record = Some(value.into()),
             "--fault" => parsed.faults = value.split(',').map(str::parse).collect::<Result<_>>()?,
