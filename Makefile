@@ -26,9 +26,9 @@ test: setup fmt-check lint unit deny ## Everything that must pass: format, lints
 setup: ## Install the Debian packages that building and testing need, where they are missing
 	@.ci/setup test
 
-# Less than `setup`: what `run` and `cluster` need.
-.PHONY: setup-build setup-cluster
-setup-build setup-cluster: setup-%:
+# Less than `setup`, or else: what one target needs.
+.PHONY: setup-build setup-cluster setup-voices
+setup-build setup-cluster setup-voices: setup-%:
 	@.ci/setup $*
 
 .PHONY: fmt
@@ -75,7 +75,7 @@ sim: ## Let worlds in virtual time go by, and tell what fails in them (SEEDS=…
 	target/release/sim $(SEEDS) $(FROM)
 
 .PHONY: voices
-voices: ## Make the demo voices again (needs espeak-ng, sox, opus-tools)
+voices: setup-voices ## Make the demo voices again
 	services/node/demo/make-voices.sh
 
 .PHONY: doc

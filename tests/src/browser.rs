@@ -5,16 +5,16 @@
 
 use std::{
     fs::File,
-    io,
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
+use stentor_programs::Program;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -24,7 +24,6 @@ use tokio::{
     time::timeout,
 };
 
-const PROGRAM: &str = "chromium";
 const PAGE: &str = include_str!("player.html");
 /// Headless, playing without a click, and asking nobody but loopback for anything.
 const FLAGS: &[&str] = &[
@@ -81,7 +80,8 @@ impl Browser {
         let page = format!("http://{}/?src={url}", listener.local_addr()?);
         let profile = TempDir::new()?;
         let log = File::create(profile.path().join("log"))?;
-        let started = Command::new(PROGRAM)
+        let child = Program::Chromium
+            .command()?
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().join("data").display()))
             .arg(page)
@@ -91,13 +91,8 @@ impl Browser {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .spawn();
-        let child = match started {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-                "there is no {PROGRAM} to play {url} in; `make setup` or `apt-get install chromium` installs it"
-            ),
-            started => started.with_context(|| format!("starting {PROGRAM}"))?,
-        };
+            .spawn()
+            .context("starting the browser")?;
         let (told, heard) = watch::channel(Heard::default());
         Ok(Self { child, profile, heard, page: tokio::spawn(serve(listener, told)) })
     }

@@ -6,7 +6,7 @@ mod people;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
-    process::ExitStatus,
+    process::{Command, ExitStatus},
     time::{Duration, SystemTime},
 };
 
@@ -178,8 +178,8 @@ impl Cluster {
         if let Some(otlp) = &self.extras.otlp {
             args.extend(["--otlp".to_owned(), otlp.clone()]);
         }
-        let env = env.map(|(name, value)| (name, value.as_str()));
-        let process = Process::start(&node.name, &binary("stentor")?, args, &env, self.folder.path())?;
+        let mut stentor = Command::new(binary("stentor")?);
+        let process = Process::start(&node.name, stentor.args(args).envs(env), self.folder.path())?;
         self.nodes[index].process = Some(process);
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
+use stentor_programs::Program;
 use tempfile::TempDir;
 
 use crate::process::{Process, eventually, free_port};
@@ -97,7 +98,8 @@ impl Etcd {
                 "--log-level=error".to_owned(),
             ];
             let name = format!("etcd-{index}");
-            let process = Process::start(&name, &PathBuf::from("etcd"), args, &[], self.folder.path())?;
+            let mut etcd = Program::Etcd.command()?;
+            let process = Process::start(&name, etcd.args(args), self.folder.path())?;
             member.process = Some(process);
         }
         for port in self.members.iter().map(|member| member.client) {

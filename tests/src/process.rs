@@ -1,7 +1,6 @@
 //! A child process that ends with its guard, and whose log is shown when a test fails.
 
 use std::{
-    ffi::OsStr,
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -21,27 +20,19 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` with its output in `folder/name.log`.
+    /// Starts a command with its output in `folder/name.log`.
     ///
     /// # Errors
-    /// When the program cannot be started.
-    pub fn start<S: AsRef<OsStr>>(
-        name: &str,
-        program: &Path,
-        args: impl IntoIterator<Item = S>,
-        env: &[(&str, &str)],
-        folder: &Path,
-    ) -> Result<Self> {
+    /// When it cannot be started.
+    pub fn start(name: &str, command: &mut Command, folder: &Path) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new(program)
-            .args(args)
-            .envs(env.iter().copied())
+        let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
+            .with_context(|| format!("starting {name}"))?;
         Ok(Self { name: name.to_owned(), child, log })
     }
 

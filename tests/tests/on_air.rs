@@ -1,7 +1,8 @@
 //! The main job: two people talk, and listeners at the edges of a real cluster hear just that.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
+use stentor_programs::Program;
 use stentor_tests::{
     cluster::{Cluster, Shape, demo_voices},
     http,
@@ -35,7 +36,9 @@ async fn a_conversation_is_heard_through_three_tiers_without_a_slot_missing() {
         assert_eq!(report.epochs.len(), 1, "{report:?}");
     }
 
-    let ffmpeg = Command::new("ffmpeg")
+    let ffmpeg = Program::Ffmpeg
+        .command()
+        .unwrap()
         .args(["-v", "error", "-i"])
         .arg(&file)
         .args(["-f", "null", "-"])

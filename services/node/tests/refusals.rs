@@ -9,6 +9,7 @@ use std::{
 
 use process::{Running, ready, taken, until};
 use rustix::process::Signal;
+use stentor_programs::Program;
 
 const KEYS: [(&str, &str); 2] = [
     ("STENTOR_AUTH__TICKET_KEYS", "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"),
@@ -98,12 +99,12 @@ fn etcd(folder: &std::path::Path) -> (Running, SocketAddr) {
     let [(client, at), (peer, peers)] = [taken(), taken()];
     drop((client, peer));
     let (client, peers) = (format!("http://{at}"), format!("http://{peers}"));
-    let mut command = Command::new("etcd");
+    let mut command = Program::Etcd.command().expect("etcd is installed");
     command.args(["--name", "one", "--log-level", "error", "--data-dir"]).arg(folder);
     command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
     command.args(["--initial-cluster", &format!("one={peers}")]);
-    let running = Running(command.spawn().expect("etcd is installed"));
+    let running = Running(command.spawn().expect("etcd can be started"));
     until("etcd to listen", || std::net::TcpStream::connect(at).is_ok());
     (running, at)
 }

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -39,9 +40,8 @@ impl Cluster {
     }
 
     fn as_ctl(&self, name: &str, args: impl IntoIterator<Item = String>, edge: usize) -> Result<Process> {
-        let env = self.ctl_env(edge);
-        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Process::start(name, &binary("stentorctl")?, args, &env, self.folder.path())
+        let mut ctl = Command::new(binary("stentorctl")?);
+        Process::start(name, ctl.args(args).envs(self.ctl_env(edge)), self.folder.path())
     }
 
     /// Both demo voices speak, one through each of the first two edges; waits until the room has both.

@@ -1,18 +1,19 @@
 //! A real etcd server of one member, for one test: on free ports, with data in a temporary folder, gone when dropped.
 //!
-//! It knows nothing of Stentor. `etcd` is looked for in the `PATH`.
+//! It knows nothing of Stentor.
 
 use std::{
     fs::{self, File},
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
 
+use stentor_programs::Program;
 use tempfile::TempDir;
 
 /// Longest start on a busy machine.
@@ -73,7 +74,7 @@ impl EtcdServer {
     pub fn run(&mut self) {
         let (peer, client) = (format!("http://127.0.0.1:{}", self.peer), self.endpoint());
         let log = File::create(self.log()).expect("a log file can be made");
-        let mut command = Command::new("etcd");
+        let mut command = Program::Etcd.command().expect("etcd is installed");
         command
             .args(["--name", "test", "--log-level", "error", "--logger", "zap"])
             .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
@@ -89,7 +90,7 @@ impl EtcdServer {
             command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(ca);
             command.arg("--cert-file").arg(cert).arg("--key-file").arg(key);
         }
-        self.process = Some(command.spawn().expect("etcd is installed (Debian's etcd-server)"));
+        self.process = Some(command.spawn().expect("etcd can be started"));
         self.wait_until_ready();
     }
 

@@ -1,11 +1,12 @@
-//! A real etcd of one member, for one test: on free ports, gone when dropped. `etcd` and `etcdctl` are looked for in the
-//! `PATH`.
+//! A real etcd of one member, for one test: on free ports, gone when dropped.
 
 use std::{
     net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
+
+use stentor_programs::Program;
 
 /// Longest start on a busy machine.
 const START: Duration = Duration::from_secs(20);
@@ -39,7 +40,7 @@ impl Etcd {
     /// Starts it, with the data it had.
     pub fn run(&mut self) {
         let (client, peer) = (self.endpoint(), format!("http://127.0.0.1:{}", self.ports[1]));
-        let mut command = Command::new("etcd");
+        let mut command = Program::Etcd.command().expect("etcd is installed");
         command
             .args(["--name", "test", "--log-level", "error"])
             .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
@@ -50,7 +51,7 @@ impl Etcd {
             .args(["--initial-cluster", &format!("test={peer}")])
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        self.process = Some(command.spawn().expect("etcd is installed (Debian's etcd-server)"));
+        self.process = Some(command.spawn().unwrap());
         let give_up = Instant::now() + START;
         while TcpStream::connect(("127.0.0.1", self.ports[0])).is_err()
             || self.ask(&["endpoint", "health"]).is_none()
@@ -67,9 +68,9 @@ impl Etcd {
 
     fn ask(&self, args: &[&str]) -> Option<String> {
         let endpoint = self.endpoint();
-        let mut command = Command::new("etcdctl");
+        let mut command = Program::Etcdctl.command().expect("etcdctl is installed");
         command.env("ETCDCTL_API", "3").args(["--endpoints", &endpoint]).args(args);
-        let output = command.output().expect("etcdctl is installed (Debian's etcd-client)");
+        let output = command.output().unwrap();
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     }
 }

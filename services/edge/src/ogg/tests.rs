@@ -1,10 +1,11 @@
 //! What other people's tools say of our streams: `ffmpeg` decodes them without a word, `opusinfo` finds nothing wrong.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use bytes::Bytes;
 use stentor_ids::Slot;
 use stentor_mix::{Encoder, EncoderConfig};
+use stentor_programs::Program;
 
 use super::*;
 
@@ -44,7 +45,7 @@ fn judged(stream: &[u8]) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("live.ogg");
     std::fs::write(&file, stream).unwrap();
-    let told = Command::new("opusinfo").arg(&file).output().unwrap();
+    let told = Program::Opusinfo.command().unwrap().arg(&file).output().unwrap();
     let told = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
     assert!(!told.contains("WARNING") && !told.contains("ERROR"), "{told}");
     assert!(told.contains("Logical stream 1 ended"), "{told}");
@@ -52,7 +53,9 @@ fn judged(stream: &[u8]) -> f64 {
 }
 
 fn decoded(file: &Path) -> Vec<f32> {
-    let output = Command::new("ffmpeg")
+    let output = Program::Ffmpeg
+        .command()
+        .unwrap()
         .args(["-nostdin", "-v", "error", "-i"])
         .arg(file)
         .args(["-f", "f32le", "-ac", "1", "-ar", "48000", "-"])

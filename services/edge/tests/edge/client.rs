@@ -1,7 +1,8 @@
 //! A client that says exactly what it is told, and reads what comes.
 
-use std::{net::SocketAddr, process::Command};
+use std::net::SocketAddr;
 
+use stentor_programs::Program;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -165,11 +166,13 @@ pub fn judged(stream: &[u8]) -> f64 {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("live.ogg");
     std::fs::write(&file, stream).unwrap();
-    let told = Command::new("opusinfo").arg(&file).output().unwrap();
+    let told = Program::Opusinfo.command().unwrap().arg(&file).output().unwrap();
     let told = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
     assert!(!told.contains("WARNING") && told.contains("Logical stream 1 ended"), "{told}");
     let decode = ["-f", "s16le", "-ac", "1", "-ar", "48000", "-"];
-    let output = Command::new("ffmpeg")
+    let output = Program::Ffmpeg
+        .command()
+        .unwrap()
         .args(["-nostdin", "-v", "error", "-i"])
         .arg(&file)
         .args(decode)
