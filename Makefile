@@ -20,7 +20,13 @@ cluster: setup-cluster ## Run six real nodes and a real etcd on this machine, wi
 	exec deploy/local/cluster target/release
 
 .PHONY: test
-test: setup fmt-check lint unit deny ## Everything that must pass: format, lints, tests, dependencies
+test: ## Everything that must pass: format, lints, tests, dependencies
+	@MAKE="$(MAKE)" .ci/timed setup fmt-check lint unit deny
+
+# Needs root, and some 12 GB in the temporary folder.
+.PHONY: fresh
+fresh: ## Run the demo on a bare Debian that is made for it, and hear 10 s of it
+	.ci/fresh .ci/demo
 
 .PHONY: setup
 setup: ## Install the Debian packages that building and testing need, where they are missing

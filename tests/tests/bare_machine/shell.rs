@@ -15,7 +15,7 @@ const LISTS: &[&str] = &["for", "case", "select", "function"];
 
 /// The programs that a script starts by their names. `runners` are functions of it that run their arguments, each with the
 /// number of arguments before the command.
-pub fn programs(script: &str, runners: &[(&str, usize)]) -> BTreeSet<String> {
+pub(crate) fn programs(script: &str, runners: &[(&str, usize)]) -> BTreeSet<String> {
     let mut reader = Reader {
         rest: script.chars().collect(),
         runners,
@@ -26,8 +26,13 @@ pub fn programs(script: &str, runners: &[(&str, usize)]) -> BTreeSet<String> {
         reader.list(false);
     }
     let Reader { mut found, functions, .. } = reader;
-    found.retain(|word| is_name(word) && !functions.contains(word));
+    found.retain(|word| is_program(word) && !functions.contains(word));
     found
+}
+
+/// Whether a word can be a program's name; what has no small letter is a variable's.
+fn is_program(word: &str) -> bool {
+    is_name(word) && word.contains(|c: char| c.is_ascii_lowercase() || c == '[')
 }
 
 fn is_name(word: &str) -> bool {
