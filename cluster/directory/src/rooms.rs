@@ -99,6 +99,24 @@ impl Directory {
         Ok(self.settle(room, None, decide).await?.0)
     }
 
+    /// Writes the record of a room that the directory has lost, at the highest epoch that was seen of it. Says whether it
+    /// did: a room that is there again is left as it is, whoever put it there and whatever it says.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], or what the directory answers.
+    pub async fn put_back(&self, lost: &Room) -> Result<bool, Error> {
+        let room = &lost.id;
+        let value = checked_value(room, lost.epoch.max(self.highest_seen(room)), &lost.record)?;
+        let decide = |found: &Stored, doubt: bool| match &found.record {
+            None => {
+                let then = vec![Op::put(keys::record(room), value.clone())];
+                Ok(Step::Try(Transaction { checks: vec![found.record_stays(room)], then }, true))
+            }
+            Some(record) => Ok(Step::Done(record.revision, doubt && record.value == value)),
+        };
+        Ok(self.settle(room, None, decide).await?.1)
+    }
+
     /// One room as it is now.
     ///
     /// # Errors

@@ -4,7 +4,8 @@
 //! warning and a count: one broken key must not blind the node to all others.
 //!
 //! A directory that lost its data, or came back with an older state, begins another history, in which revisions start over.
-//! The view then shows what is there now, and remembers what it has seen of rooms before.
+//! The view then shows what is there now, and remembers what it has seen of rooms before: their epochs and owners, and those
+//! that are not there any more, for whoever puts them back.
 //!
 //! Invariants: applying the events since a listing gives the same view as a new listing; the highest epoch that was seen of
 //! a room never falls, until the room is deleted.
@@ -44,6 +45,8 @@ pub struct View {
     orphans: BTreeMap<RoomId, Seats>,
     /// Shared between views, as it changes with claims alone.
     seen: Arc<Seen>,
+    /// Rooms of histories that are gone. Shared between views, as it is empty but for a while after such a loss.
+    lost: Arc<BTreeMap<RoomId, Arc<Room>>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,8 +66,13 @@ impl View {
             current: true,
             unreadable: before.unreadable,
             seen: before.seen.clone(),
+            lost: before.lost.clone(),
             ..Self::default()
         };
+        if replaced {
+            let known = before.rooms.iter().map(|(id, room)| (id.clone(), room.clone()));
+            Arc::make_mut(&mut view.lost).extend(known);
+        }
         for entry in &snapshot.entries {
             view.put(entry);
         }
@@ -102,6 +110,13 @@ impl View {
         self.seen.epoch(room)
     }
 
+    /// Rooms that a former history of the directory held, as they were last seen, and that this one has not had yet: what a
+    /// directory forgot that lost its data, or came back with an older state. What was deleted is not among them.
+    #[must_use]
+    pub fn lost(&self) -> &BTreeMap<RoomId, Arc<Room>> {
+        &self.lost
+    }
+
     /// Whether the view is from after a key was written, so that its absence means that it is gone.
     #[must_use]
     pub fn is_after(&self, written: Written) -> bool {
@@ -125,7 +140,13 @@ impl View {
     fn put(&mut self, entry: &Entry) {
         let read = match keys::parse(&entry.key) {
             Some(Key::Node(id)) => self.put_node(id, entry),
-            Some(Key::Record(id)) => self.put_record(id, entry),
+            Some(Key::Record(id)) => {
+                // Whatever it says: a room that is there is not lost.
+                if self.lost.contains_key(&id) {
+                    Arc::make_mut(&mut self.lost).remove(&id);
+                }
+                self.put_record(id, entry)
+            }
             Some(Key::Owner(id)) => decode_owner(entry).map(|owner| {
                 Arc::make_mut(&mut self.seen).owned(&id, &owner);
                 self.seat(&id, |seats| seats.owner = Some(owner));
@@ -325,6 +346,28 @@ mod tests {
         assert_eq!(older.last_owner(&room).map(|owner| owner.epoch), Some(Epoch(7)));
         older.apply(&delete(3, "rooms/a/record"));
         assert_eq!((older.highest_epoch(&room), older.last_owner(&room)), (Epoch(0), None));
+    }
+
+    #[test]
+    fn a_room_that_another_history_has_not_got_is_lost_until_it_is_there_again() {
+        let lost = |view: &View| view.lost().keys().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let record = encode_record(Epoch(1), b"x");
+        let mut view = View::default();
+        for (revision, room) in [(1, "a"), (2, "b"), (3, "c")] {
+            view.apply(&put(revision, &keys::record(&RoomId::new(room).unwrap()), record.clone()));
+        }
+        view.apply(&delete(4, &keys::record(&RoomId::new("b").unwrap())));
+        let none = |revision| Snapshot { revision: Revision(revision), entries: Vec::new() };
+        assert_eq!(lost(&View::listed(&none(9), &view, false)), "", "within one history they were deleted");
+
+        let mut wiped = View::listed(&none(1), &View::listed(&none(2), &view, false), false);
+        assert_eq!(lost(&wiped), "a c", "over two losses, and not what was deleted before");
+        let c = keys::record(&RoomId::new("c").unwrap());
+        wiped.apply(&put(2, &c, &b"garbage"[..]));
+        assert_eq!(lost(&wiped), "a", "whoever puts it there");
+        wiped.apply(&delete(3, &c));
+        assert_eq!(lost(&wiped), "a", "what is deleted since stays so");
+        assert_eq!(wiped.lost()[&RoomId::new("a").unwrap()].record, "x");
     }
 
     #[test]

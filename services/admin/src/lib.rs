@@ -2,7 +2,7 @@
 //!
 //! Any admin node answers any call. What a room without an owner is told goes into its record, by the room's own rules;
 //! what concerns a running room goes to its owner. The crate runs no room and keeps nothing: what it knows of the cluster
-//! is the directory's view.
+//! is the directory's view, which remembers what the directory forgets.
 //!
 //! Every call of `AdminService` carries an admin token as `authorization: Bearer …`; health and reflection need none.
 //!
@@ -16,6 +16,7 @@
 //! | `rooms`      | who is to be told: the record or the owner                             |
 //! | `search`     | how long to look for whoever that is                                   |
 //! | `nodes`      | the members of the cluster, drain                                      |
+//! | `lost`       | what the directory forgot, to be put back                              |
 //! | `watch`      | rooms as they change                                                   |
 //! | `happenings` | what all nodes tell of themselves, as one stream                       |
 //! | `places`     | how many may watch, and until when                                     |
@@ -25,6 +26,7 @@ mod auth;
 mod calls;
 mod door;
 mod happenings;
+mod lost;
 mod nodes;
 mod places;
 mod rooms;

@@ -18,7 +18,7 @@ use tonic::{
 };
 use tonic_health::ServingStatus;
 
-use crate::{Cluster, auth, calls::Calls};
+use crate::{Cluster, auth, calls::Calls, lost};
 
 /// Longest request: the longest title and reason are far below.
 const MAX_REQUEST: usize = 64 * 1024;
@@ -145,12 +145,13 @@ impl Admin {
         self.local_addr
     }
 
-    /// Serves until `shutdown`; then calls under way have two seconds to end.
+    /// Serves until `shutdown`, and puts back what the directory loses meanwhile; then calls under way have two seconds to end.
     ///
     /// # Errors
     /// [`Error::Transport`] if serving fails.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let Self { incoming, mut server, tokens, cluster, metrics, .. } = self;
+        let put_back = lost::put_back(cluster.directory.clone(), metrics.clone());
         let calls = AdminServiceServer::new(Calls::new(cluster, metrics.clone(), shutdown.clone()));
         let door = move |request: Request<()>| match auth::check(&tokens, request.metadata()) {
             Ok(()) => Ok(request),
@@ -182,6 +183,7 @@ impl Admin {
         tokio::select! {
             served = serving => Ok(served?),
             () = stopped => Ok(()),
+            () = put_back => Ok(()),
         }
     }
 }

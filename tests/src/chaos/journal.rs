@@ -33,6 +33,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub struct Entry {
     /// Who owns it now.
     pub owner: Option<String>,
+    /// Whether its record is there.
+    pub recorded: bool,
     /// The epoch of its record.
     pub epoch: Epoch,
     /// The highest epoch that was ever seen.
@@ -95,7 +97,7 @@ impl Journal {
         let mut book = self.book();
         (book.revision, book.era) = (0, book.era + 1);
         for entry in book.rooms.values_mut() {
-            entry.owner = None;
+            (entry.owner, entry.recorded) = (None, false);
         }
     }
 }
@@ -147,6 +149,7 @@ struct Written {
     owner: Option<(String, Epoch)>,
     disowned: bool,
     record: Option<Epoch>,
+    deleted: bool,
 }
 
 impl Book {
@@ -164,6 +167,7 @@ impl Book {
                 }
                 ("owner", None) => written.disowned = true,
                 ("record", Some(value)) => written.record = Some(epoch_of(&value)),
+                ("record", None) => written.deleted = true,
                 _ => {}
             }
         }
@@ -190,8 +194,9 @@ impl Entry {
             self.owner = Some(claim.0.clone());
             self.claim = Some(claim);
         }
+        self.recorded &= !written.deleted;
         if let Some(epoch) = written.record {
-            self.epoch = epoch;
+            (self.epoch, self.recorded) = (epoch, true);
             broken = broken.or(self.writer.committed(epoch).err());
         }
         broken

@@ -21,6 +21,8 @@ pub struct Others {
     pub rooms: usize,
     /// How many have another owner than before, or none.
     pub moved: usize,
+    /// How many are not in the directory any more.
+    pub lost: usize,
 }
 
 /// What was noticed in a round.
@@ -116,6 +118,7 @@ impl Outcome {
             ("of the crowd were hung up on", self.hung_up),
             ("s passed until another owner was seen", slow),
             ("rooms moved", moved.unwrap_or_default() as u64),
+            ("rooms are lost", self.others.map_or(0, |others| others.lost) as u64),
         ];
         counts.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("{count} {what}")).collect()
     }
@@ -136,7 +139,8 @@ impl fmt::Display for Outcome {
             self.violations.len(),
         )?;
         if let Some(others) = self.others {
-            write!(f, ", {} of {} rooms moved, {} deaf", others.moved, others.rooms, self.deaf)?;
+            let Others { rooms, moved, lost } = others;
+            write!(f, ", {moved} of {rooms} rooms moved, {lost} lost, {} deaf", self.deaf)?;
         }
         if !self.talks.is_empty() {
             let torn: Vec<_> = self.torn().map(|(room, missing)| format!("{room} {missing}")).collect();
@@ -316,7 +320,7 @@ mod tests {
     #[test]
     fn a_room_in_a_hundred_may_move() {
         let moved = |moved| {
-            let others = Some(Others { rooms: 200, moved });
+            let others = Some(Others { rooms: 200, moved, lost: 0 });
             Outcome { others, ..outcome(Fault::KillEtcd, 0, 0) }.wrong()
         };
         assert!(moved(2).is_empty());

@@ -71,6 +71,21 @@ impl Operator {
         Ok(())
     }
 
+    /// Creates a public room whose doors stay closed: for later, or for good if it is over.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn plan(&self, room: &str, over: bool) -> Result<()> {
+        let spec = RoomSpec { visibility: Visibility::Public.into(), ..RoomSpec::default() };
+        let create = CreateRoomRequest { room: room.to_owned(), spec: Some(spec), open: false };
+        self.client.clone().create_room(self.request(create)).await?;
+        if over {
+            let request = self.request(RoomRequest { room: room.to_owned() });
+            self.client.clone().end_room(request).await?;
+        }
+        Ok(())
+    }
+
     /// Puts an open room on the air.
     ///
     /// # Errors

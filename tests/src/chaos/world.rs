@@ -36,6 +36,8 @@ use crate::{
 const ROOM: &str = "talk";
 /// Other rooms, half of them on the air and silent, half with open doors: what they do without a directory is counted.
 const OTHERS: usize = 20;
+/// What rooms are called that nobody owns: they are only recorded in the directory. Every fifth is over.
+const PLANNED: &str = "plan-";
 /// Longest wait until all is well.
 const WELL: Duration = Duration::from_secs(60);
 /// How long a cluster may take to show that it has mirrors; one that does not is not waited for again.
@@ -60,6 +62,8 @@ pub struct Setting {
     pub recorders: usize,
     /// Other rooms that talk at the same time.
     pub talking: usize,
+    /// Rooms that are scheduled, or over: nobody owns them, and no directory may lose them.
+    pub scheduled: usize,
     /// How long etcd stays dead when it is killed.
     pub hold: Duration,
     /// How long a node may take to leave; it takes some of that, as it lets its people go one by one.
@@ -79,6 +83,7 @@ impl Default for Setting {
             listeners: 200,
             recorders: 4,
             talking: 0,
+            scheduled: 20,
             hold: Duration::from_secs(10),
             drain: Duration::from_secs(20),
             buffer: Duration::from_millis(60),
@@ -345,28 +350,49 @@ impl World {
                 eventually(&format!("{room} to go live"), JOIN, live).await?;
             }
         }
+        for index in 0..self.setting.scheduled {
+            operator.plan(&format!("{PLANNED}{index}"), index % 5 == 4).await?;
+        }
         self.others = true;
+        self.recorded(1 + OTHERS + self.setting.scheduled).await?;
         self.owned(WELL).await
     }
 
-    /// Waits until every room has an owner.
-    async fn owned(&self, within: Duration) -> Result<()> {
-        eventually("every room to have an owner", within, || async {
-            let rooms = self.journal.rooms();
-            (rooms.len() > OTHERS && rooms.values().all(|entry| entry.owner.is_some())).then_some(())
+    /// Waits until so many rooms are in the directory.
+    async fn recorded(&self, rooms: usize) -> Result<()> {
+        eventually("every room to be in the directory", WELL, || async {
+            let there = self.journal.rooms().values().filter(|entry| entry.recorded).count();
+            (there >= rooms).then_some(())
         })
         .await
     }
 
-    /// How many rooms are not where they were. One without an owner counts.
+    /// Waits until every room that should have an owner has one.
+    async fn owned(&self, within: Duration) -> Result<()> {
+        eventually("every room to have an owner", within, || async {
+            let rooms = self.journal.rooms();
+            let owned = |(room, entry): (&String, &Entry)| room.starts_with(PLANNED) || entry.owner.is_some();
+            (rooms.len() > OTHERS && rooms.iter().all(owned)).then_some(())
+        })
+        .await
+    }
+
+    /// How many rooms are not where they were, or nowhere. One without an owner counts as moved.
     async fn compare(&self, before: &BTreeMap<String, Entry>) -> Others {
-        // Rooms that stay without an owner are told as moved.
+        // Rooms that stay without an owner are told as moved, and those that stay away as lost.
         let _ = self.owned(WELL).await;
+        let _ = self.recorded(before.len()).await;
         let after = self.journal.rooms();
+        let owned = || before.iter().filter(|(_, entry)| entry.owner.is_some());
         let moved = |(room, entry): &(&String, &Entry)| {
             after.get(*room).is_none_or(|now| now.owner.is_none() || now.owner != entry.owner)
         };
-        Others { rooms: before.len(), moved: before.iter().filter(moved).count() }
+        let lost = |room: &&String| !after.get(*room).is_some_and(|now| now.recorded);
+        Others {
+            rooms: owned().count(),
+            moved: owned().filter(moved).count(),
+            lost: before.keys().filter(lost).count(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rooms that nobody owns, or that somebody else owns.
 
-use stentor_directory::{Error, MAX_RECORD_BYTES, Revision};
+use stentor_directory::{Error, MAX_RECORD_BYTES, Revision, Room};
 use stentor_ids::{Code, Epoch, Fault, Slot};
 
 use crate::{
@@ -73,4 +73,20 @@ pub async fn hundreds_of_rooms_are_listed_and_the_longest_record_is_kept(backend
     assert_eq!(listed.len(), 301);
     assert!(listed.iter().zip(&names).all(|(room, id)| room.id == *id && room.record == id.as_str()));
     assert!(listed[300].record == longest);
+}
+
+pub async fn a_room_is_put_back_at_its_epoch_unless_it_is_there(backend: &impl Backend) {
+    let (here, there) = (backend.directory().await, backend.directory().await);
+    let id = room("a");
+    let revision = here.create(&id, &b"1"[..]).await.unwrap();
+    let lost = Room { epoch: Epoch(7), ..get(&here, "a").await };
+    assert!(!there.put_back(&lost).await.unwrap());
+    here.delete(&id, revision).await.unwrap();
+    let (first, second) = tokio::join!(here.put_back(&lost), there.put_back(&lost));
+    assert_ne!(first.unwrap(), second.unwrap(), "one of many does it");
+    let read = get(&there, "a").await;
+    assert_eq!((&read.record[..], read.epoch), (&b"1"[..], Epoch(7)));
+    there.update_unowned(&id, read.revision, &b"2"[..]).await.unwrap();
+    assert!(!here.put_back(&lost).await.unwrap());
+    assert_eq!(get(&here, "a").await.record, "2", "never over something newer");
 }

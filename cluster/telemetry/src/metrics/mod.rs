@@ -16,6 +16,7 @@
 //! | `stentor_claims_total` | counter | `outcome` | this node's claims of rooms |
 //! | `stentor_hand_offs_total` | counter | `outcome` | rooms this node handed to another |
 //! | `stentor_room_restarts_total` | counter | | rooms restarted from their record after a panic |
+//! | `stentor_rooms_put_back_total` | counter | | rooms that this admin node wrote anew after the directory had lost them |
 //! | `stentor_lease_held` | gauge | | 1 while the node's lease is known to be good |
 //! | `stentor_lease_events_total` | counter | `outcome` | renewals of the node's lease |
 //! | `stentor_directory_calls_total` | counter | `outcome` | requests to the directory |
@@ -75,6 +76,7 @@ struct Families {
     claims: Family<Labels, Counter>,
     hand_offs: Family<Labels, Counter>,
     room_restarts: Family<Labels, Counter>,
+    rooms_put_back: Family<Labels, Counter>,
     lease_held: Family<Labels, Gauge>,
     lease_events: Family<Labels, Counter>,
     directory_calls: Family<Labels, Counter>,
@@ -109,6 +111,7 @@ impl Families {
             claims: to.counter("claims", "Claims of rooms by this node"),
             hand_offs: to.counter("hand_offs", "Rooms handed to another node"),
             room_restarts: to.counter("room_restarts", "Rooms restarted after a panic"),
+            rooms_put_back: to.counter("rooms_put_back", "Rooms written anew after the directory lost them"),
             lease_held: to.gauge("lease_held", "1 while the lease of the node is known to be good"),
             lease_events: to.counter("lease_events", "Renewals of the lease of the node"),
             directory_calls: to.counter("directory_calls", "Requests to the directory"),

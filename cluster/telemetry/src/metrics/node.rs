@@ -42,6 +42,7 @@ struct Handles {
     claims: Vec<Counter>,
     hand_offs: Vec<Counter>,
     room_restarts: Counter,
+    rooms_put_back: Counter,
     lease_held: Gauge,
     lease_events: Vec<Counter>,
     directory_calls: Vec<Counter>,
@@ -109,6 +110,7 @@ impl NodeMetrics {
             claims: of.row::<Claim, _>(&families.claims, "outcome"),
             hand_offs: of.row::<Call, _>(&families.hand_offs, "outcome"),
             room_restarts: of.one(&families.room_restarts),
+            rooms_put_back: of.one(&families.rooms_put_back),
             lease_held: of.one(&families.lease_held),
             lease_events: of.row::<Lease, _>(&families.lease_events, "outcome"),
             directory_calls: of.row::<Call, _>(&families.directory_calls, "outcome"),
@@ -208,6 +210,12 @@ impl NodeMetrics {
     #[must_use]
     pub fn room_restarts(&self) -> &Counter {
         &self.0.room_restarts
+    }
+
+    /// Rooms that this node wrote anew after the directory had lost them.
+    #[must_use]
+    pub fn rooms_put_back(&self) -> &Counter {
+        &self.0.rooms_put_back
     }
 
     /// 1 while the node's lease is known to be good.

@@ -23,12 +23,13 @@ const FINISH: Duration = Duration::from_secs(5);
 
 const USAGE: &str = "\
 usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--listeners N] [--buffer MS]
-             [--talking N] [--logs FOLDER] [--record FILE.ogg]
-  --fault    which faults, each for all rounds; without it all that the cluster's etcd allows, each once
-  --hold     how long etcd stays dead when it is killed
-  --buffer   the seam buffer of the edges, 60 by default
-  --talking  so many other rooms that talk at the same time, each with a listener of its own
-  --record   what is heard at the first edge, over all rounds";
+             [--talking N] [--scheduled ROOMS] [--logs FOLDER] [--record FILE.ogg]
+  --fault      which faults, each for all rounds; without it all that the cluster's etcd allows, each once
+  --hold       how long etcd stays dead when it is killed
+  --buffer     the seam buffer of the edges, 60 by default
+  --talking    so many other rooms that talk at the same time, each with a listener of its own
+  --scheduled  rooms that nobody owns and that must not be lost, 20 by default
+  --record     what is heard at the first edge, over all rounds";
 
 struct Args {
     rounds: Option<u64>,
@@ -51,6 +52,7 @@ fn args() -> Result<Args> {
             "--hold" => parsed.setting.hold = Duration::from_secs(number()?),
             "--etcd" => parsed.setting.members = number()?.try_into()?,
             "--buffer" => parsed.setting.buffer = Duration::from_millis(number()?),
+            "--scheduled" => parsed.setting.scheduled = number()?.try_into()?,
             "--listeners" => parsed.setting.listeners = number()?.try_into()?,
             "--talking" => parsed.setting.talking = number()?.try_into()?,
             "--logs" => parsed.logs = Some(value.into()),
