@@ -40,6 +40,11 @@ impl TokenBucket {
         enough
     }
 
+    /// Puts back what was taken for something that turned out not to count.
+    pub fn put_back(&mut self, tokens: u32) {
+        self.level = self.level.saturating_add(self.cost(tokens)).min(self.burst.saturating_mul(self.period));
+    }
+
     /// How long until `tokens` can be taken: zero if they are there, [`Duration::MAX`] if they never will be.
     #[must_use]
     pub fn wait(&self, now: Time, tokens: u32) -> Duration {
@@ -88,6 +93,16 @@ mod tests {
         let now = Time::from_millis(7);
         assert!(restarts.take(now, 5));
         assert_eq!(restarts.wait(now, 1), Duration::from_secs(12));
+    }
+
+    #[test]
+    fn what_is_put_back_can_be_taken_again_and_never_makes_more_than_the_burst() {
+        let (mut bucket, now) = (TokenBucket::new(1, Duration::from_secs(1), 3), Time::from_millis(7));
+        assert!(bucket.take(now, 3));
+        bucket.put_back(1);
+        assert!(bucket.take(now, 1) && !bucket.take(now, 1));
+        bucket.put_back(9);
+        assert!(bucket.take(now, 3) && !bucket.take(now, 1));
     }
 
     proptest! {

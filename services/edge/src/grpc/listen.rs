@@ -3,7 +3,7 @@
 //! A listener is a stream that the connection pulls, so that one that does not read costs what is bounded: its place in
 //! the room's backlog, from which it is skipped forward, and its HTTP/2 window.
 
-use std::{collections::VecDeque, pin::Pin, sync::Arc};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 
 use futures::{Stream, future::OptionFuture, stream};
 use stentor_ids::{Code, Fault, RoomId, Slot};
@@ -26,8 +26,12 @@ use crate::{
     clock,
     door::ticket_of,
     farewell::{Farewell, Hint},
-    rooms::{Audience, Heard, Part, Rooms, check_listed},
+    rooms::{Audience, Caller, Guesses, Heard, Part, Rooms, check_listed},
 };
+
+/// How long a refusal waits that was asked for too fast. With the bound on a connection's calls it keeps one that asks as
+/// fast as it can to some thousand refusals a second, which cost a few per cent of a core.
+const SLOWED: Duration = Duration::from_millis(100);
 
 /// The service. Clones share everything.
 #[derive(Clone)]
@@ -46,7 +50,9 @@ impl Listen {
         let room = RoomId::new(&request.get_ref().room)
             .map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
         let since = clock::now();
-        let audience = self.rooms.admit(&room, ticket_of(request.metadata())?, Part::Listener).await?;
+        let guesses = request.extensions().get::<Guesses>().cloned().unwrap_or_default();
+        let caller = Caller { ticket: ticket_of(request.metadata())?, guesses: &guesses };
+        let audience = self.rooms.admit(&room, caller, Part::Listener).await?;
         let source = if request.get_ref().unbuffered {
             Source::Feed(Box::new(audience.on_air.follow_feed()))
         } else {
@@ -69,10 +75,16 @@ impl ListenService for Listen {
     ) -> Result<Response<Self::ListenStream>, Status> {
         let span = tracing::info_span!("listen", protocol = "grpc", room = request.get_ref().room);
         propagation::adopt(&span, request.metadata());
-        let hearing = self.admit(&request).instrument(span).await.map_err(|fault| {
-            self.metrics.refusal(fault.code);
-            status_of(&fault)
-        })?;
+        let hearing = match self.admit(&request).instrument(span).await {
+            Ok(hearing) => hearing,
+            Err(fault) => {
+                self.metrics.refusal(fault.code);
+                if fault.code == Code::TooFast {
+                    sleep(SLOWED).await;
+                }
+                return Err(status_of(&fault));
+            }
+        };
         let heard = stream::unfold(hearing, |mut hearing| async move {
             hearing.next().await.map(|message| (message, hearing))
         });

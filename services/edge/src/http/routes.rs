@@ -28,7 +28,7 @@ use crate::{
     fanout::Framing,
     farewell::Farewell,
     ogg::{Cut, Pad, PageTime},
-    rooms::{Audience, Part, Rooms},
+    rooms::{Audience, Caller, Guesses, Part, Rooms},
 };
 
 /// The methods of every address.
@@ -138,7 +138,8 @@ impl Http {
         let since = clock::now();
         let span = tracing::info_span!("listen", protocol = "ogg", room = name);
         propagation::adopt_http(&span, request.headers());
-        let (room, cut, ticket) = (room_id(name)?, cut(request)?, ticket(request)?);
+        let (room, cut, guesses) = (room_id(name)?, cut(request)?, Guesses::default());
+        let caller = Caller { ticket: ticket(request)?, guesses: &guesses };
         let mut answer = answer(StatusCode::OK, "audio/ogg; codecs=opus", Bytes::new());
         answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
         let framing = if request.version() == Version::HTTP_10 { Framing::Raw } else { Framing::Chunked };
@@ -147,10 +148,10 @@ impl Http {
         }
         if !body {
             self.0.rooms.door().check_open()?;
-            self.0.rooms.check(&room, ticket).instrument(span).await?;
+            self.0.rooms.check(&room, caller).instrument(span).await?;
             return Ok(Outcome::Answer(answer, false));
         }
-        let audience = self.0.rooms.admit(&room, ticket, Part::Listener).instrument(span).await?;
+        let audience = self.0.rooms.admit(&room, caller, Part::Listener).instrument(span).await?;
         let head = encode_endless(&answer);
         Ok(Outcome::Listen(Box::new(Seat { audience, cut, framing, head, since })))
     }
@@ -164,22 +165,25 @@ impl Http {
     ) -> Result<Outcome, Fault> {
         let span = tracing::info_span!("events", room = name);
         propagation::adopt_http(&span, request.headers());
-        let (room, ticket) = (room_id(name)?, ticket(request)?);
+        let (room, guesses) = (room_id(name)?, Guesses::default());
+        let caller = Caller { ticket: ticket(request)?, guesses: &guesses };
         // The body ends with the connection (RFC 9112, section 6.3), in either version.
         let answer = answer(StatusCode::OK, "text/event-stream", Bytes::new());
         if !body {
             self.0.rooms.door().check_open()?;
-            self.0.rooms.check(&room, ticket).instrument(span).await?;
+            self.0.rooms.check(&room, caller).instrument(span).await?;
             return Ok(Outcome::Answer(answer, false));
         }
-        let audience = self.0.rooms.admit(&room, ticket, Part::Watcher).instrument(span).await?;
+        let audience = self.0.rooms.admit(&room, caller, Part::Watcher).instrument(span).await?;
         let hint = self.0.farewell.hint(audience.participant());
         let (head, base) = (encode_endless(&answer), self.base_of(request, scheme));
         Ok(Outcome::Follow(Box::new(Events::new(audience, hint, head, base, self.0.patience))))
     }
 
     async fn room(&self, name: &str, request: &Request, scheme: &str) -> Result<Answer, Fault> {
-        let status = self.0.rooms.look(&room_id(name)?, ticket(request)?).await?;
+        let (room, guesses) = (room_id(name)?, Guesses::default());
+        let caller = Caller { ticket: ticket(request)?, guesses: &guesses };
+        let status = self.0.rooms.look(&room, caller).await?;
         let told = room::tell(&status, &self.base_of(request, scheme));
         let json = serde_json::to_string(&told).map_err(|error| {
             Fault::new(Code::Internal, format!("the room's state cannot be written as JSON: {error}"))

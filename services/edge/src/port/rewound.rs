@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-use crate::count::Held;
+use crate::{count::Held, rooms::Guesses};
 
 /// A client's connection, with TLS or without.
 #[derive(Debug)]
@@ -30,19 +30,24 @@ pub(crate) struct Rewound {
     socket: Socket,
     first: Bytes,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    guesses: Guesses,
     _held: Held,
 }
 
 impl Rewound {
     /// `stop` ends it, so that no call outlives the edge.
     pub(crate) fn new(socket: Socket, first: Bytes, stop: CancellationToken, held: Held) -> Self {
-        Self { socket, first, stop: Box::pin(stop.cancelled_owned()), _held: held }
+        let stop = Box::pin(stop.cancelled_owned());
+        Self { socket, first, stop, guesses: Guesses::default(), _held: held }
     }
 }
 
+/// Every call of the connection finds this among its extensions.
 impl Connected for Rewound {
-    type ConnectInfo = ();
-    fn connect_info(&self) {}
+    type ConnectInfo = Guesses;
+    fn connect_info(&self) -> Guesses {
+        self.guesses.clone()
+    }
 }
 
 impl AsyncRead for Rewound {

@@ -1,6 +1,6 @@
 //! The rooms that this edge plays: who is let in, and one playout task a room for as long as anyone listens.
 //!
-//! A room's state is taken from its feed while it is played here, and asked for otherwise, at most once a second however
+//! A room's state is taken from its feed while it is played here, and looked up otherwise, at most twice a second however
 //! many ask. It does not know how listeners are connected.
 //!
 //! Invariant: a room is in the map exactly while the shards know it; both change under the map's lock.
@@ -20,6 +20,7 @@ use stentor_proto::v1;
 use stentor_telemetry::NodeMetrics;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use lookup::Guesses;
 pub(crate) use on_air::{Audience, Heard, OnAir, Part, check_listed};
 
 use crate::{
@@ -54,6 +55,15 @@ struct Inner {
     tasks: TaskTracker,
 }
 
+/// Who asks for a room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    /// What it shows.
+    pub(crate) ticket: Option<&'a str>,
+    /// What its connection may still ask about names that may be none.
+    pub(crate) guesses: &'a Guesses,
+}
+
 /// What rooms are made of.
 pub(crate) struct Parts {
     pub(crate) door: Arc<Door>,
@@ -83,21 +93,18 @@ impl Rooms {
     /// The room as it is, for someone who may hear it.
     ///
     /// # Errors
-    /// `UnknownRoom`; what is wrong with the ticket, or that one is needed; that nobody knows now.
-    pub(crate) async fn look(
-        &self,
-        room: &RoomId,
-        ticket: Option<&str>,
-    ) -> Result<Arc<v1::RoomStatus>, Fault> {
-        self.enter(room, ticket).await.map(|(status, _)| status)
+    /// `UnknownRoom`; what is wrong with the ticket, or that one is needed; that nobody knows now; `TooFast` or
+    /// `Overloaded` for a name that may be none.
+    pub(crate) async fn look(&self, room: &RoomId, caller: Caller<'_>) -> Result<Arc<v1::RoomStatus>, Fault> {
+        self.enter(room, caller).await.map(|(status, _)| status)
     }
 
     /// Whether this ticket holder, or anyone without a ticket, may hear the room now.
     ///
     /// # Errors
     /// As [`Rooms::look`]; `NotLiveYet`, `RoomEnded`, `NoOwner`, `Banned`.
-    pub(crate) async fn check(&self, room: &RoomId, ticket: Option<&str>) -> Result<Option<Claims>, Fault> {
-        let (status, claims) = self.enter(room, ticket).await?;
+    pub(crate) async fn check(&self, room: &RoomId, caller: Caller<'_>) -> Result<Option<Claims>, Fault> {
+        let (status, claims) = self.enter(room, caller).await?;
         on_the_air(&status, clock::wall())?;
         if let Some(claims) = &claims {
             check_listed(&status, &claims.participant)?;
@@ -122,11 +129,11 @@ impl Rooms {
     pub(crate) async fn admit(
         &self,
         room: &RoomId,
-        ticket: Option<&str>,
+        caller: Caller<'_>,
         part: Part,
     ) -> Result<Audience, Fault> {
         self.0.door.check_open()?;
-        let claims = self.check(room, ticket).await?;
+        let claims = self.check(room, caller).await?;
         if let Some(on_air) = self.0.playing.lock().get(room) {
             return Ok(on_air.admit(claims, part));
         }
@@ -165,12 +172,16 @@ impl Rooms {
     async fn enter(
         &self,
         room: &RoomId,
-        ticket: Option<&str>,
+        Caller { ticket, guesses }: Caller<'_>,
     ) -> Result<(Arc<v1::RoomStatus>, Option<Claims>), Fault> {
         let played = self.0.playing.lock().get(room).and_then(|on_air| on_air.status());
         let status = match played {
             Some(status) => status,
-            None => self.0.lookup.status(room).await?,
+            None => {
+                let vouched =
+                    || ticket.is_some() && self.0.door.participant(ticket, room, clock::wall()).is_ok();
+                self.0.lookup.status(room, guesses, vouched).await?
+            }
         };
         let visibility = status.spec.as_ref().map_or(v1::Visibility::Private, v1::RoomSpec::visibility);
         let claims = self.0.door.listener(ticket, room, visibility, clock::wall())?;

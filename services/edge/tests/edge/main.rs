@@ -12,6 +12,7 @@ mod bans;
 mod commands;
 mod draining;
 mod events;
+mod guessed_names;
 mod listening;
 mod resuming;
 mod speaking;

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -22,6 +22,8 @@ pub struct Origin {
     pub addr: Mutex<String>,
     rooms: Mutex<HashMap<RoomId, (v1::RoomStatus, Option<Feed>)>>,
     streams: AtomicU64,
+    /// How often it was asked for a room.
+    pub located: AtomicUsize,
     /// Who came to speak, and under which stream it asked to.
     pub attached: Mutex<Vec<(String, u64)>>,
     pub heard: Mutex<Vec<Packet>>,
@@ -90,6 +92,7 @@ impl IngestSession for Face {
 #[async_trait]
 impl control::Handler for Face {
     async fn locate(&self, room: RoomId) -> Result<v1::LocateResponse, Fault> {
+        self.0.located.fetch_add(1, Relaxed);
         let (status, feed) = self.0.room(&room)?;
         let owner_addr = feed.map_or_else(String::new, |_| self.0.addr.lock().unwrap().clone());
         Ok(v1::LocateResponse { room: Some(status), owner_addr, ..Default::default() })
