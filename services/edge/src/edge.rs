@@ -49,6 +49,9 @@ pub enum Error {
     /// A thread or poll of the fan-out engine could not be made, or the port failed.
     #[error("the edge cannot serve: {0}")]
     Io(#[from] io::Error),
+    /// A thread of the fan-out engine ended, by a bug or because it could not poll.
+    #[error("a part of the edge's fan-out engine has ended, and its listeners with it; the log says why")]
+    Shard,
     /// The gRPC server failed.
     #[error("the edge cannot serve gRPC: {0}")]
     Grpc(#[from] tonic::transport::Error),
@@ -80,6 +83,7 @@ impl std::fmt::Debug for Ways {
 pub struct EdgeHandle {
     connections: Count,
     leaving: Arc<watch::Sender<Option<Leaving>>>,
+    broken: CancellationToken,
 }
 
 /// The ways from an edge to other nodes.
@@ -120,7 +124,8 @@ impl Edge {
         let max_connections = if config.max_connections == 0 { files } else { config.max_connections };
 
         let (tell, leaving) = watch::channel(None);
-        let handle = EdgeHandle { connections: Count::default(), leaving: Arc::new(tell) };
+        let handle =
+            EdgeHandle { connections: Count::default(), leaving: Arc::new(tell), broken: fanout.broken() };
         let door = Arc::new(Door::new(keys, leaving.clone()));
         let farewell = Farewell::new(leaving, me, topology);
         let rooms = Rooms::new(rooms::Parts {
@@ -204,6 +209,13 @@ impl EdgeHandle {
     /// Takes newcomers again.
     pub fn undrain(&self) {
         self.leaving.send_replace(None);
+    }
+
+    /// Done when a part of the edge has ended that it cannot go on without; those who are left are served on until it is
+    /// drained and stopped, which it is to be then.
+    pub async fn broken(&self) -> Error {
+        self.broken.cancelled().await;
+        Error::Shard
     }
 
     /// How many connections there are: listeners, speakers, and those who have not said yet.

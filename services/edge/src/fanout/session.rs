@@ -54,7 +54,8 @@ pub(crate) struct Newcomer {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) bytes: u64,
-    pub(super) pages: u64,
+    pub(super) slots: u64,
+    /// In pages.
     pub(super) skipped: u64,
     /// How long those took to their first audio that got it now.
     pub(super) joined: Vec<Duration>,
@@ -241,7 +242,7 @@ impl Session {
             self.framing.put([(page, self.sequence)].into_iter(), scratch);
             self.next += 1;
             self.sequence = self.sequence.wrapping_add(1);
-            tally.pages += 1;
+            tally.slots += u64::from(page.packets());
         }
         let sent = self.wire.write(scratch).map_err(|_| Leave::Left)?;
         if sent > 0 {

@@ -1,10 +1,10 @@
 //! One shard: a thread, a poll loop, and the listeners that were handed to it.
 //!
 //! Invariants: nothing but this thread touches its sessions; no wait but in the poll; a session that goes is out of every
-//! walk before the next one.
+//! walk before the next one; a room is here while it has listeners here, and up to a sweep longer.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     io::{self, ErrorKind},
     sync::Arc,
     thread,
@@ -13,16 +13,18 @@ use std::{
 
 use mio::{Events, Poll, Token, Waker, event::Event};
 use slab::Slab;
-use stentor_ids::{RoomId, SLOTS_PER_SECOND};
+use stentor_ids::{ParticipantId, RoomId, SLOTS_PER_SECOND};
 use stentor_pace::Time;
 use stentor_relay::Output;
 use stentor_telemetry::{Counter, Frames, Latency, Leave, NodeMetrics, Protocol, Tier};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Close,
     group::{Group, Ring},
     inbox::{Inbox, Mail, Note},
     session::{Fate, Newcomer, Session, Tally},
+    track::Track,
 };
 use crate::{clock, ogg::Cut};
 
@@ -31,7 +33,8 @@ use crate::{clock, ogg::Cut};
 const SWEEP: Duration = Duration::from_millis(500);
 /// Hang-ups taken in one turn; more wait for the next.
 const MAX_EVENTS: usize = 1024;
-/// Slots kept of each room, so that the first listener of a page time finds a finished page however long pages are.
+/// Slots that a new group is given of what was played, so that the first listener of a page time finds a finished page
+/// however long pages are.
 const RECENT_SLOTS: usize = SLOTS_PER_SECOND as usize * 2;
 /// The token of the waker; sessions' tokens are far below.
 const WAKE: Token = Token(usize::MAX);
@@ -40,36 +43,52 @@ const SESSION_BITS: u32 = 32;
 
 /// One shard, until it runs.
 pub(super) struct Shard {
+    number: usize,
     poll: Poll,
     inbox: Arc<Inbox>,
     rooms: HashMap<RoomId, Room>,
     groups: Slab<Group>,
+    outputs: Vec<Output>,
     scratch: Vec<u8>,
     /// How long a listener may take nothing of what waits for it.
     patience: Duration,
     meters: Meters,
+    /// To be cancelled if it ends without having been told to.
+    broken: CancellationToken,
 }
 
-/// What a shard keeps of a room: what was played last, and its groups by number.
-#[derive(Default)]
+/// A room that the shard takes part in.
 struct Room {
-    recent: VecDeque<Output>,
+    track: Arc<Track>,
+    /// The number of the next output to play.
+    next: u64,
+    /// Listeners that came since the shard takes part.
+    seated: u64,
+    /// By number.
     groups: Vec<usize>,
 }
 
 impl Shard {
     /// A shard and the way to it.
-    pub(super) fn new(patience: Duration, metrics: &NodeMetrics) -> io::Result<(Self, Arc<Inbox>)> {
+    pub(super) fn new(
+        number: usize,
+        patience: Duration,
+        metrics: &NodeMetrics,
+        broken: CancellationToken,
+    ) -> io::Result<(Self, Arc<Inbox>)> {
         let poll = Poll::new()?;
         let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), WAKE)?));
         let shard = Self {
+            number,
             poll,
             inbox: inbox.clone(),
             rooms: HashMap::new(),
             groups: Slab::new(),
+            outputs: Vec::new(),
             scratch: Vec::new(),
             patience,
             meters: Meters::new(metrics),
+            broken,
         };
         Ok((shard, inbox))
     }
@@ -82,14 +101,12 @@ impl Shard {
             if let Err(error) = self.poll.poll(&mut events, Some(sweep_at.since(clock::now())))
                 && error.kind() != ErrorKind::Interrupted
             {
-                tracing::error!(%error, "a shard cannot poll, and stops");
+                tracing::error!(%error, shard = self.number, "a shard cannot poll");
                 break;
             }
             events.iter().filter(|event| event.token() != WAKE).for_each(|event| self.hear(event));
             self.inbox.take(&mut mail);
-            self.meters.skipped.inc_by(mail.dropped);
             mail.notes.drain(..).for_each(|note| self.heed(note));
-            mail.newcomers.drain(..).for_each(|newcomer| self.seat(newcomer));
             let now = clock::now();
             if sweep_at <= now {
                 self.sweep(now);
@@ -111,44 +128,53 @@ impl Shard {
 
     fn heed(&mut self, note: Note) {
         match note {
-            Note::Open(room) => {
-                self.rooms.entry(room).or_default();
-            }
-            Note::Play(room, output) => self.play(&room, output),
-            Note::Cut(room, participant) => {
-                let Self { rooms, groups, meters, scratch, .. } = self;
-                for &group in rooms.get(&room).map_or(&[][..], |room| &room.groups) {
-                    meters.walk(&mut groups[group], scratch, |session, ring| {
-                        if session.is(&participant) {
-                            session.cut(ring, Leave::Refused);
-                        }
-                    });
-                }
-            }
-            Note::Close(room, close) => {
-                // The groups go at a sweep, when their last listener has.
-                for group in self.rooms.remove(&room).unwrap_or_default().groups {
-                    self.close(group, close);
+            Note::Seat(track, newcomer) => self.seat(&track, *newcomer),
+            Note::Play(track) => self.play(&track),
+            Note::Cut(track, participant) => self.cut(&track, &participant),
+            Note::Close(track, close) => {
+                if self.room(&track).is_some()
+                    && let Some(room) = self.rooms.remove(track.room())
+                {
+                    // The groups go at a sweep, when their last listener has.
+                    room.groups.into_iter().for_each(|group| self.close(group, close));
                 }
             }
         }
     }
 
-    fn play(&mut self, room: &RoomId, output: Output) {
-        let Self { rooms, groups, meters, scratch, .. } = self;
-        let Some(room) = rooms.get_mut(room) else { return };
-        let started = clock::now();
-        for &group in &room.groups {
-            let group = &mut groups[group];
-            if group.play(&output) {
-                meters.walk(group, scratch, |_, _| ());
+    /// The room of a track, if the shard takes part in it, and not in a later one of that name.
+    fn room(&mut self, track: &Arc<Track>) -> Option<&mut Room> {
+        self.rooms.get_mut(track.room()).filter(|room| Arc::ptr_eq(&room.track, track))
+    }
+
+    fn play(&mut self, track: &Arc<Track>) {
+        let Self { number, rooms, groups, outputs, meters, scratch, .. } = self;
+        let room = rooms.get_mut(track.room()).filter(|room| Arc::ptr_eq(&room.track, track));
+        let Some(room) = room else { return };
+        meters.skipped.inc_by(track.read(*number, &mut room.next, outputs));
+        for output in outputs.drain(..) {
+            let started = clock::now();
+            for &group in &room.groups {
+                let group = &mut groups[group];
+                if group.play(&output) {
+                    meters.walk(group, scratch, |_, _| ());
+                }
             }
+            meters.fan_out.observe(clock::now().since(started));
         }
-        if room.recent.len() == RECENT_SLOTS {
-            room.recent.pop_front();
+    }
+
+    fn cut(&mut self, track: &Arc<Track>, participant: &ParticipantId) {
+        let Some(room) = self.room(track) else { return };
+        let cut = room.groups.clone();
+        let Self { groups, meters, scratch, .. } = self;
+        for group in cut {
+            meters.walk(&mut groups[group], scratch, |session, ring| {
+                if session.is(participant) {
+                    session.cut(ring, Leave::Refused);
+                }
+            });
         }
-        room.recent.push_back(output);
-        meters.fan_out.observe(clock::now().since(started));
     }
 
     fn close(&mut self, group: usize, close: Close) {
@@ -163,10 +189,14 @@ impl Shard {
         }
     }
 
-    fn seat(&mut self, newcomer: Newcomer) {
+    fn seat(&mut self, track: &Arc<Track>, newcomer: Newcomer) {
         // A room that left while the newcomer was on its way has ended, for all that this listener will see.
-        let over = !self.rooms.contains_key(&newcomer.room);
-        let number = self.group_for(&newcomer.room, newcomer.cut);
+        let over = !self.takes_part(track);
+        let number = if over {
+            self.groups.insert(Group::new(newcomer.room.clone(), newcomer.cut))
+        } else {
+            self.group_for(track, newcomer.cut)
+        };
         let Self { poll, groups, meters, scratch, .. } = self;
         let group = &mut groups[number];
         let mut session = Session::new(newcomer, group.ring(), clock::now());
@@ -182,27 +212,38 @@ impl Shard {
         }
     }
 
+    /// Takes part in a room for one more listener, if it has not left.
+    fn takes_part(&mut self, track: &Arc<Track>) -> bool {
+        if !self.rooms.contains_key(track.room())
+            && let Some(next) = track.begin()
+        {
+            let room = Room { track: track.clone(), next, seated: 0, groups: Vec::new() };
+            self.rooms.insert(track.room().clone(), room);
+        }
+        let room = self.room(track);
+        room.map(|room| room.seated += 1).is_some()
+    }
+
     /// The group of a room and its cut; a new one knows what was played last.
-    fn group_for(&mut self, room: &RoomId, cut: Cut) -> usize {
+    fn group_for(&mut self, track: &Arc<Track>, cut: Cut) -> usize {
         let Self { rooms, groups, .. } = self;
-        let known = rooms.get_mut(room);
-        let found = known.as_ref().and_then(|known| known.groups.iter().find(|at| groups[**at].cut == cut));
+        let mut room = rooms.get_mut(track.room());
+        let found = room.as_ref().and_then(|room| room.groups.iter().find(|at| groups[**at].cut == cut));
         if let Some(&found) = found {
             return found;
         }
-        let mut group = Group::new(room.clone(), cut);
-        let number = groups.vacant_key();
-        if let Some(known) = known {
-            known.groups.push(number);
-            for output in &known.recent {
-                group.play(output);
+        let mut group = Group::new(track.room().clone(), cut);
+        if let Some(room) = &mut room {
+            room.groups.push(groups.vacant_key());
+            for output in track.before(room.next, RECENT_SLOTS) {
+                group.play(&output);
             }
         }
         groups.insert(group)
     }
 
     fn sweep(&mut self, now: Time) {
-        let Self { rooms, groups, meters, scratch, patience, .. } = self;
+        let Self { number: shard, rooms, groups, meters, scratch, patience, .. } = self;
         for (_, group) in groups.iter_mut() {
             meters.walk(group, scratch, |session, ring| {
                 if session.is_over(now) {
@@ -221,18 +262,25 @@ impl Shard {
             }
             used
         });
+        rooms.retain(|_, room| !room.groups.is_empty() || !room.track.leave(*shard, room.seated));
     }
 }
 
 impl Drop for Shard {
-    /// Whoever comes from now on is turned away, and not left waiting.
+    /// Whoever comes from now on goes to another shard, and is not left waiting. One that was not told to end takes the
+    /// edge along: a part of its listeners is gone, and each would come back to fewer shards.
     fn drop(&mut self) {
-        self.inbox.stop();
+        let told = self.inbox.stop();
+        for room in self.rooms.values() {
+            room.track.leave(self.number, u64::MAX);
+        }
         for (_, group) in &mut self.groups {
             group.walk(|_, _| Err(Leave::Closed), |leave| self.meters.left(leave));
         }
-        if thread::panicking() {
-            tracing::error!("a shard panicked; its listeners are cut");
+        if !told {
+            let panicked = thread::panicking();
+            tracing::error!(shard = self.number, panicked, "a shard has ended; its listeners are cut");
+            self.broken.cancel();
         }
     }
 }
@@ -287,7 +335,7 @@ impl Meters {
 
     fn count(&self, tally: &Tally, cut: Cut) {
         self.bytes.inc_by(tally.bytes);
-        self.out.inc_by(tally.pages * cut.page.slots());
+        self.out.inc_by(tally.slots);
         self.skipped.inc_by(tally.skipped * cut.page.slots());
         for wait in &tally.joined {
             self.metrics.joins(Protocol::Ogg).inc();

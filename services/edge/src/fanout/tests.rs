@@ -40,6 +40,8 @@ struct Who {
     raw: bool,
     /// A receive buffer so small that the socket soon takes nothing.
     deaf: bool,
+    /// It breaks its shard.
+    broken: bool,
 }
 
 impl Stage {
@@ -66,7 +68,7 @@ impl Stage {
             room: self.room.clone(),
             cut: Cut { page: PageTime::from_millis(who.page_ms.unwrap_or(100)).unwrap(), ..Cut::default() },
             framing: if who.raw { Framing::Raw } else { Framing::Chunked },
-            head: Bytes::from_static(b"HEAD\r\n\r\n"),
+            head: if who.broken { Bytes::from_owner(Broken) } else { Bytes::from_static(b"HEAD\r\n\r\n") },
             participant: who.participant,
             until: who.until,
             since: clock::now(),
@@ -87,6 +89,12 @@ impl Stage {
             };
             self.fanout.play(&self.room, &Output::Play(frame));
         }
+        // What waits is bounded, and a test plays faster than a room.
+        eventually("the shards have read it", || self.track().is_read());
+    }
+
+    fn track(&self) -> Arc<Track> {
+        self.fanout.track(&self.room).unwrap()
     }
 
     fn left(&self, leave: Leave) -> u64 {
@@ -161,7 +169,7 @@ fn two_hundred_listeners_on_two_shards_get_identical_streams() {
     assert_eq!((pages[0].0, pages[1].0, pages[pages.len() - 1].0), (2, 0, 4));
     eventually("all are gone", || (stage.left(Leave::Ended), stage.listeners()) == (200, 0));
     eventually("and count no more", || stage.count.get() == 0);
-    assert_eq!(stage.metrics.frames(Tier::Edge, Frames::Out).get() / 200, 200);
+    assert_eq!(stage.metrics.frames(Tier::Edge, Frames::Out).get() / 200, 196);
 }
 
 #[test]
@@ -299,4 +307,72 @@ fn dropping_the_engine_cuts_its_connections() {
     drop(fanout);
     assert_eq!(body(&read_all(client)), None);
     assert_eq!(metrics.listeners(Protocol::Ogg).get(), 0);
+}
+
+#[test]
+fn a_shard_is_in_a_room_from_its_first_listener_to_its_last() {
+    let stage = Stage::new(2, WAIT);
+    stage.play(0..100);
+    assert_eq!(stage.track().shards(), 0, "nobody listens");
+    let first = stage.join(Who::default());
+    eventually("it is seated", || stage.listeners() == 1);
+    assert_eq!(stage.track().shards(), 1);
+    let second = stage.join(Who::default());
+    eventually("it is seated", || stage.listeners() == 2);
+    assert_eq!(stage.track().shards(), 2);
+    stage.play(100..110);
+    drop(first);
+    eventually("one shard has left", || stage.track().shards() == 1);
+    stage.play(110..120);
+    let third = [stage.join(Who::default()), stage.join(Who::default())];
+    eventually("they are seated", || stage.listeners() == 3);
+    stage.play(120..130);
+    stage.fanout.close(&stage.room, Close::Ended);
+    for (client, slots) in third.into_iter().map(|client| (client, 120..=130)).chain([(second, 100..=130)]) {
+        let pages = pages(&body(&read_all(client)).unwrap());
+        let heard = pages[2..pages.len() - 1].iter().map(|page| page.1);
+        assert!(heard.eq(slots.step_by(5)), "{pages:?}");
+    }
+}
+
+/// Bytes that break the shard which lets them go.
+struct Broken;
+
+impl AsRef<[u8]> for Broken {
+    fn as_ref(&self) -> &[u8] {
+        b"HEAD\r\n\r\n"
+    }
+}
+
+impl Drop for Broken {
+    fn drop(&mut self) {
+        let shard = thread::current().name().is_some_and(|name| name.starts_with("shard-"));
+        assert!(!shard, "a shard breaks, as this test wants it");
+    }
+}
+
+#[test]
+fn a_shard_that_breaks_is_told_and_newcomers_go_to_the_others() {
+    let stage = Stage::new(2, WAIT);
+    let [lost, stays] = [0; 2].map(|_| stage.join(Who::default()));
+    eventually("they are seated", || stage.listeners() == 2);
+    let broken = stage.fanout.broken();
+    assert!(!broken.is_cancelled());
+    drop(stage.join(Who { broken: true, ..Who::default() }));
+    eventually("it is told", || broken.is_cancelled());
+    assert_eq!(body(&read_all(lost)), None);
+    let late = [0; 4].map(|_| stage.join(Who::default()));
+    eventually("they are seated", || stage.listeners() == 5);
+    stage.play(0..10);
+    stage.fanout.close(&stage.room, Close::Ended);
+    for client in late.into_iter().chain([stays]) {
+        assert_eq!(pages(&body(&read_all(client)).unwrap()).len(), 5);
+    }
+}
+
+#[test]
+fn shards_that_are_told_to_stop_are_not_broken() {
+    let stage = Stage::new(2, WAIT);
+    stage.fanout.stop();
+    assert!(!stage.fanout.broken().is_cancelled());
 }

@@ -253,7 +253,13 @@ fn cut(request: &Request) -> Result<Cut, Fault> {
             ))
         })
     });
-    Ok(Cut { page: page.transpose()?.unwrap_or_default(), pad: pad.transpose()?.unwrap_or_default() })
+    let (page, pad) = (page.transpose()?.unwrap_or_default(), pad.transpose()?.unwrap_or_default());
+    Cut::new(page, pad).map_err(|longest| {
+        let (asked, longest) = (page.millis(), longest.millis());
+        bad(format!(
+            "page={asked} with this pad does not fit into an Ogg page; give a page of {longest} or less"
+        ))
+    })
 }
 
 /// The ticket in the `Authorization` header, or in the query, since an audio element cannot set headers.
@@ -303,6 +309,7 @@ mod tests {
             ["?page=", "?page=0", "?page=30", "?page=1020", "?page=-20", "?page=99999999999", "?page=x"]
                 .into_iter()
                 .chain(["?pad=", "?pad=0", "?pad=100", "?pad=99999999999", "?page=20&pad=x"])
+                .chain(["?page=1000&pad=512", "?pad=1024&page=480"])
         {
             assert_eq!(cut(bad).unwrap_err().code, Code::InvalidArgument, "{bad}");
         }

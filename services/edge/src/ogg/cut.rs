@@ -2,11 +2,24 @@
 
 use stentor_ids::SLOTS_PER_SECOND;
 
+use super::page::{MAX_SEGMENTS, segments};
+
 /// How a stream is cut. Listeners who ask for the same share its pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Cut {
     pub(crate) page: PageTime,
     pub(crate) pad: Pad,
+}
+
+impl Cut {
+    /// A cut whose pages each fit into one Ogg page.
+    ///
+    /// # Errors
+    /// The longest page time that does.
+    pub(crate) fn new(page: PageTime, pad: Pad) -> Result<Self, PageTime> {
+        let longest = PageTime((MAX_SEGMENTS / segments(pad.bytes() + PAD_OVERSHOOT)).min(50) as u8);
+        if page.0 > longest.0 { Err(longest) } else { Ok(Self { page, pad }) }
+    }
 }
 
 /// Length of a page in slots: 1 to 50, which is 20 to 1000 ms.
@@ -24,6 +37,11 @@ impl PageTime {
     /// From milliseconds; `None` unless it is a multiple of 20 between 20 and 1000.
     pub(crate) fn from_millis(millis: u32) -> Option<Self> {
         (millis.is_multiple_of(20) && (20..=1000).contains(&millis)).then_some(Self((millis / 20) as u8))
+    }
+
+    /// In milliseconds.
+    pub(crate) fn millis(self) -> u32 {
+        u32::from(self.0) * 20
     }
 
     /// In slots.
@@ -73,6 +91,8 @@ impl Pad {
     }
 }
 
+/// Bytes that a padded packet may be longer than asked for: what tells of the padding.
+const PAD_OVERSHOOT: usize = 3;
 /// In the frame count byte of a code 3 packet: padding follows the frames.
 const PADDED: u8 = 0x40;
 
@@ -97,7 +117,7 @@ mod tests {
             let pcm: Vec<f32> = (0..960).map(|i| 0.3 * ((slot * 960 + i) as f32 * 0.05).sin()).collect();
             let packet = encoder.encode(&pcm).unwrap();
             let bytes = padded(256, &packet);
-            assert!((640..=642).contains(&bytes.len()), "{}", bytes.len());
+            assert!((640..=640 + PAD_OVERSHOOT).contains(&bytes.len()), "{}", bytes.len());
             plain.decode(&Packet::parse(packet).unwrap(), &mut plain_pcm).unwrap();
             long.decode(&Packet::parse(bytes.into()).unwrap(), &mut long_pcm).unwrap();
         }
@@ -111,7 +131,11 @@ mod tests {
             for length in (3..floor).step_by(7) {
                 let packet = [&[0xf8], vec![1; length - 1].as_slice()].concat();
                 let bytes = padded(kbps, &packet);
-                assert!((floor..floor + 4).contains(&bytes.len()), "{length} to {floor}: {}", bytes.len());
+                assert!(
+                    (floor..=floor + PAD_OVERSHOOT).contains(&bytes.len()),
+                    "{length} to {floor}: {}",
+                    bytes.len()
+                );
                 if bytes.len() <= stentor_mix::MAX_PACKET_BYTES && length <= 1275 {
                     assert_eq!(Packet::parse(bytes.into()).unwrap().samples(), 960);
                 }
@@ -127,6 +151,17 @@ mod tests {
         assert_eq!(padded(128, &[0xf1, 1, 2]), [0xf1, 1, 2]);
         assert!(padded(128, &[]).is_empty());
         assert_eq!((Pad::from_kbps(64), Pad::from_kbps(0)), (None, None));
+    }
+
+    #[test]
+    fn a_cut_that_does_not_fit_into_an_ogg_page_is_none() {
+        let cut = |ms, kbps| {
+            let cut = Cut::new(PageTime::from_millis(ms).unwrap(), Pad::from_kbps(kbps).unwrap_or_default());
+            cut.map(|cut| cut.page.millis()).map_err(PageTime::millis)
+        };
+        assert_eq!((cut(1000, 0), cut(1000, 128), cut(1000, 256)), (Ok(1000), Ok(1000), Ok(1000)));
+        assert_eq!((cut(1000, 512), cut(840, 512), cut(860, 512)), (Err(840), Ok(840), Err(840)));
+        assert_eq!((cut(480, 1024), cut(460, 1024), cut(100, 1024)), (Err(460), Ok(460), Ok(100)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 /// Most entries of a page's segment table.
-const MAX_SEGMENTS: usize = 255;
+pub(super) const MAX_SEGMENTS: usize = 255;
 /// Bytes of a page before its segment table.
 const FIXED_BYTES: usize = 27;
 /// Where in a page its sequence number stands.
@@ -33,9 +33,15 @@ pub(crate) enum Kind {
     Last,
 }
 
+/// Entries of the segment table that a packet of so many bytes takes.
+pub(super) const fn segments(bytes: usize) -> usize {
+    bytes / 255 + 1
+}
+
 /// The packets that will make up one page.
 #[derive(Debug, Default)]
 pub(crate) struct Packets {
+    count: u8,
     lacing: Vec<u8>,
     body: Vec<u8>,
 }
@@ -43,13 +49,14 @@ pub(crate) struct Packets {
 impl Packets {
     /// Adds a packet if the page still has room for it, and says whether it did.
     pub(crate) fn push(&mut self, packet: &[u8]) -> bool {
-        let segments = packet.len() / 255 + 1;
+        let segments = segments(packet.len());
         if self.lacing.len() + segments > MAX_SEGMENTS {
             return false;
         }
         self.lacing.resize(self.lacing.len() + segments - 1, 255);
         self.lacing.push((packet.len() % 255) as u8);
         self.body.extend_from_slice(packet);
+        self.count += 1;
         true
     }
 
@@ -76,7 +83,8 @@ impl Packets {
         let sum = checksum(&page);
         page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
         let bits_after = 8 * (page.len() - SEQUENCE.end) as u32;
-        Page { bytes: page.into(), sum, weight: power_of_x(u32::BITS + bits_after) }
+        let packets = std::mem::take(&mut self.count);
+        Page { bytes: page.into(), packets, sum, weight: power_of_x(u32::BITS + bits_after) }
     }
 }
 
@@ -84,6 +92,7 @@ impl Packets {
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     bytes: Bytes,
+    packets: u8,
     sum: u32,
     /// What the checksum changes by when the lowest bit of the sequence number, read big-endian, does.
     weight: u32,
@@ -97,6 +106,11 @@ impl Page {
         out.extend_from_slice(&sequence.to_le_bytes());
         out.extend_from_slice(&sum.to_le_bytes());
         out.extend_from_slice(&self.bytes[CHECKSUM.end..]);
+    }
+
+    /// How many packets it holds.
+    pub(crate) fn packets(&self) -> u8 {
+        self.packets
     }
 
     /// Its length in bytes.

@@ -93,7 +93,8 @@ fn granule(page: &Page) -> u64 {
 
 /// Packets in a page, each of which has a short lacing here.
 fn packets_in(page: &Page) -> usize {
-    bytes(page)[26].into()
+    assert_eq!(bytes(page)[26], page.packets());
+    page.packets().into()
 }
 
 #[test]

@@ -115,6 +115,9 @@ impl Node {
         }
         links.run("links", &shared.failed, server.run(id.clone(), services, metrics, links.stop()));
         if let Some(edge) = edge {
+            let (handle, stop) = (edge.handle(), front.stop());
+            let whole = async move { stop.run_until_cancelled(handle.broken()).await.map_or(Ok(()), Err) };
+            front.run("fan-out", &shared.failed, whole);
             front.run("edge", &shared.failed, edge.run(front.stop()));
         }
         if let Some(admin) = admin {
