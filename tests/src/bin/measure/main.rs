@@ -5,9 +5,11 @@
 
 #![expect(clippy::print_stdout, reason = "figures go to the terminal")]
 
+mod edge;
 mod fanout;
 mod handoff;
 mod latency;
+mod names;
 mod room;
 
 use anyhow::{Result, bail};
@@ -18,7 +20,9 @@ usage: measure latency [SECONDS]            mouth to ear through three tiers, by
        measure handoff [RUNS]               what listeners miss when the owning origin is killed
        measure fanout [PAGE_MS] [COUNT …]   CPU and memory per live.ogg listener of one edge
        measure crowd PID PORT PATH PAGE_MS [COUNT …]   the same of any other server of an endless Ogg stream
-       measure room [ROOMS]                 CPU of talking rooms on their origin";
+       measure room [ROOMS]                 CPU of talking rooms on their origin
+       measure edge [ROOMS]                 CPU of talking rooms at an edge, by how many listen there
+       measure names [A_SECOND] [SECONDS]   who asks for real rooms while somebody makes names up";
 
 fn number(text: Option<&String>, default: usize) -> Result<usize> {
     text.map_or(Ok(default), |text| text.parse().map_err(|_| anyhow::anyhow!("{text:?} is not a number")))
@@ -43,6 +47,8 @@ async fn main() -> Result<()> {
             fanout::crowd(server, port, &args[3], number(args.get(4), 100)?, &counts(&args, 5)?).await
         }
         Some("room") => room::measure(number(args.get(1), 1)?).await,
+        Some("edge") => edge::measure(number(args.get(1), 4)?).await,
+        Some("names") => names::measure(number(args.get(1), 20_000)?, number(args.get(2), 60)?).await,
         _ => bail!("{USAGE}"),
     }
 }
