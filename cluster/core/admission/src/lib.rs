@@ -1,4 +1,4 @@
-//! Who may do what in which room: tickets of participants, what lets speakers resume, tokens of operators. Everything is
+//! Who may do what in which room, and who goes first: tickets of participants, what lets speakers resume, tokens of operators. Everything is
 //! checked without a call to anyone, at the time that is passed in. The crate knows no transport; a driver takes the token
 //! from where it stands.
 //!
@@ -6,14 +6,18 @@
 
 mod admin;
 mod claims;
+mod class;
 mod keys;
+mod paces;
 mod refusal;
 mod resume;
 mod ticket;
 
 pub use admin::{AdminTokens, InvalidAdminTokens};
 pub use claims::{Claims, InvalidClaims};
+pub use class::Class;
 pub use keys::{InvalidKeys, KeySet, MIN_SECRET_BYTES, key_line};
+pub use paces::{Paces, RATE, TooMuch};
 pub use refusal::Refusal;
 pub use resume::Resume;
 pub use ticket::{MAX_TOKEN_BYTES, SignError, bearer};

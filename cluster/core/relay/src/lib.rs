@@ -1,21 +1,26 @@
 //! The way of a room's frames through one node, without the node: which of two origins mixes, the slot ring with its
-//! deduplication and epoch fence, the playout behind a seam buffer, which parents to take, and the sum of listeners below.
+//! deduplication and epoch fence, the playout behind a seam buffer, which parents to take, the sum of listeners below,
+//! who is banned, and what is gathered to be sent up.
 //!
 //! Everything is pure. The driver brings the time, what arrived and random numbers; it knows sockets, tasks and clocks,
 //! and this crate does not.
 
+mod bans;
 mod counts;
 mod duty;
 mod frame;
+mod gather;
 mod grid;
 mod log;
 mod parents;
 mod playout;
 mod ring;
 
+pub use bans::{Bans, MAX_LIFTED, MAX_WORDS, Word};
 pub use counts::{Count, Counts, MAX_CHILDREN, REPORT_STALE};
 pub use duty::{Act, Duty, GRACE, Heard, Side};
 pub use frame::Frame;
+pub use gather::{Gather, Gathered, MOST_WAITING, Next};
 pub use grid::{Due, Grid};
 pub use log::{Log, Read};
 pub use parents::{Action, MAX_CANDIDATES, PARENTS, Parents, SILENT, STALL, Wake, Why};
