@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `actor` | messages in, each to its part; the second's tick |
 //! | `desk` | carrying out what the ledger says: commit, tell, answer |
+//! | `telling` | when everyone is told how the room is |
 //! | `tenure` | staying the owner, and ceasing to be: reassert, retire, end |
 //! | `heir` | handing the room over: the heir becomes the mirror, and then the owner |
 //! | `standby` | being the mirror, and becoming the owner |
@@ -18,8 +19,10 @@ use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
 use stentor_directory::{Error, MirrorKey, Owner, Ownership};
 use stentor_ids::{Fault, NodeId};
 use stentor_link::Mirror;
+use stentor_pace::Pacing;
 use stentor_proto::v1;
 use stentor_room::{Actor, Room};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -32,7 +35,9 @@ use crate::{
     media::{self, Media},
     origin::Origin,
     standby::Promotion,
+    telling::TELL_EVERY,
     tenure::Successor,
+    timebase::wall,
 };
 
 /// How often levels and counts are told, and failed commits tried again.
@@ -42,6 +47,13 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) enum Message {
     /// Somebody asks something.
     Request { by: Actor, request: Request, reply: Reply },
+    /// Hands are raised (true) and lowered, as an edge has gathered them.
+    Hands {
+        changes: Vec<(Actor, bool)>,
+        reply: RpcReplyPort<Result<v1::HandsReply, Fault>>,
+        /// Given back with the answer.
+        permit: OwnedSemaphorePermit,
+    },
     /// The commit under way ended.
     Settled(Settled),
     /// The media loop ended by itself.
@@ -50,6 +62,8 @@ pub(crate) enum Message {
     Tick,
     /// A speaker came or went.
     Refresh,
+    /// The room is told again now, if it has changed.
+    TimeToTell,
     /// The directory, or the other origin, shows another owner.
     Claimed(Successor),
     /// The room has this mirror now, to its owner.
@@ -112,6 +126,9 @@ pub(crate) struct State {
     /// Who waits for this mirror to have stepped aside.
     pub(crate) aside: Option<RpcReplyPort<()>>,
     pub(crate) absence: Absence,
+    pub(crate) telling: Pacing,
+    /// [`Message::TimeToTell`] is on its way.
+    pub(crate) tells: bool,
     /// The directory shows no owner; the key is to be put back.
     pub(crate) unowned: bool,
     pub(crate) reasserting: bool,
@@ -140,6 +157,8 @@ impl ractor::Actor for RoomActor {
             vigil: None,
             aside: None,
             absence: Absence::default(),
+            telling: Pacing::new(TELL_EVERY),
+            tells: false,
             unowned: false,
             reasserting: false,
         };
@@ -151,6 +170,7 @@ impl ractor::Actor for RoomActor {
                 }
                 state.look_for_mirror();
                 state.go_on_air();
+                state.tell_bans();
                 state.tell_status();
             }
             Seat::Mirror { owner, .. } => state.stand_by(&owner),
@@ -167,13 +187,19 @@ impl ractor::Actor for RoomActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Request { by, request, reply } => state.request(by, request, reply),
+            Message::Hands { changes, reply, permit } => {
+                // Whoever asked has gone.
+                drop(reply.send(Ok(state.hands(changes))));
+                drop(permit);
+            }
             Message::Settled(settled) => state.settled(settled),
             Message::Media(outcome) => state.media_ended(outcome)?,
             Message::Tick => state.tick(),
             Message::Refresh => {
                 state.hosted.become_fresh();
-                state.tell_status();
+                state.status_changed();
             }
+            Message::TimeToTell => state.time_to_tell(),
             Message::Claimed(successor) => state.claimed(successor),
             Message::Mirrored(mirror) => state.mirrored(mirror),
             Message::Owned(owner) => state.owned(owner),
@@ -208,6 +234,8 @@ impl State {
             return;
         }
         self.clear_seats();
-        self.tell_status();
+        let steps = self.ledger.expire(wall());
+        self.carry_out(steps);
+        self.tell_levels();
     }
 }

@@ -52,14 +52,43 @@ pub(crate) fn parse(request: v1::CommandRequest) -> Result<(Actor, Request), Fau
 /// Whether a command takes effect on the stage before the directory has it.
 ///
 /// What protects the room (mute, remove, ban) and what speakers need to go on (join, leave, one's own mute) must work
-/// while the directory does not. All of it is safe to lose with this owner: a moderator's decision is answered with
+/// while the directory does not; hands need no commit at all. All of it is safe to lose with this owner: a moderator's decision is answered with
 /// `NOT_OWNER` when it could not outlast the owner, so that it is given again to the next; a speaker that reconnects
 /// joins again.
 pub(crate) const fn acts_at_once(command: &Command) -> bool {
     matches!(
         command,
-        Command::Join | Command::Leave | Command::Mute { .. } | Command::Remove { .. } | Command::Ban { .. }
+        Command::Join
+            | Command::Leave
+            | Command::RaiseHand
+            | Command::LowerHand
+            | Command::Mute { .. }
+            | Command::Remove { .. }
+            | Command::Ban { .. }
     )
+}
+
+/// Who raises (true) or lowers a hand.
+///
+/// # Errors
+/// A change without a participant, or with one that is malformed.
+pub(crate) fn hands(request: v1::HandsRequest) -> Result<Vec<(Actor, bool)>, Fault> {
+    let change = |change: v1::HandChange| match actor(change.by.unwrap_or_default())? {
+        Actor::Operator => Err(Fault::new(Code::InvalidArgument, "a hand without a participant")),
+        by @ Actor::Participant { .. } => Ok((by, change.up)),
+    };
+    request.changes.into_iter().map(change).collect()
+}
+
+/// What became of a change, as it travels.
+pub(crate) fn outcome(refused: Option<Fault>) -> v1::HandOutcome {
+    refused.map_or_else(v1::HandOutcome::default, |fault| v1::HandOutcome {
+        code: fault.code.to_string(),
+        retry_after_ms: fault
+            .retry_after
+            .map_or(0, |wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)),
+        detail: fault.detail.into_owned(),
+    })
 }
 
 /// A raised hand as it is told.

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use ractor::RpcReplyPort;
+use stentor_admission::Class;
 use stentor_directory::{Error, Revision};
 use stentor_ids::{Epoch, Fault, NodeId, Role};
 use stentor_proto::{role_to_wire, v1};
@@ -16,7 +17,7 @@ use crate::{
     command::{self, Request},
     ledger::{Settled, Step},
     media::{Begin, Media, Reign, Start},
-    status::{self, Origins},
+    status,
     timebase::wall,
 };
 
@@ -51,8 +52,25 @@ impl State {
         }
     }
 
+    /// Raises and lowers hands, and says what became of each.
+    pub(crate) fn hands(&mut self, changes: Vec<(Actor, bool)>) -> v1::HandsReply {
+        let (now, mut changed) = (wall(), false);
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for (by, up) in changes {
+            let outcome = self.ledger.hand(now, &by, up);
+            changed |= outcome == Ok(true);
+            outcomes.push(command::outcome(outcome.err()));
+        }
+        if changed {
+            self.status_changed();
+        }
+        v1::HandsReply { room: Some(self.current()), outcomes }
+    }
+
     pub(crate) fn settled(&mut self, settled: Settled) {
         let steps = self.ledger.settle(wall(), settled);
+        // A commit may carry what is told to nobody, as that a promotion is over.
+        self.keep_record();
         self.carry_out(steps);
         self.hand_off_when_settled();
     }
@@ -67,7 +85,7 @@ impl State {
             let Some(seat) = self.ledger.room().record().seat(&id) else { continue };
             let by = Actor::Participant { id, name: seat.name.clone(), role: seat.role() };
             // Too much to do now: the next tick tries again.
-            let Ok(permit) = self.hosted.commands.clone().try_acquire_owned() else { return };
+            let Ok(permit) = self.hosted.permits.take(&self.hosted.id, Class::Stage) else { return };
             let (port, _) = tokio::sync::oneshot::channel();
             let reply = Reply { by: by.clone(), port: port.into(), span: Span::none(), _permit: permit };
             self.request(by, Request::Do(Command::Leave), reply);
@@ -76,36 +94,25 @@ impl State {
 
     /// Does what the ledger says, in its order.
     pub(crate) fn carry_out(&mut self, steps: Vec<Step<Reply>>) {
-        let (mut told, mut ended) = (false, false);
+        let (mut told, mut urgent, mut ended) = (false, false, false);
         for step in steps {
             match step {
                 Step::Commit(record) => self.commit(record),
                 Step::Tell(effects) => {
-                    told = true;
+                    told |= effects.iter().any(is_told_with_status);
+                    urgent |= effects.iter().any(is_urgent);
                     ended |= self.tell(effects);
                 }
                 Step::Answer(to, outcome) => self.answer(to, outcome),
             }
         }
-        if told {
+        if urgent {
             self.tell_status();
+        } else if told {
+            self.status_changed();
         }
         if ended {
             self.end();
-        }
-    }
-
-    /// The room as it is now.
-    fn status(&self) -> v1::RoomStatus {
-        let mirror = self.mirror.as_ref().map(|mirror| &mirror.node);
-        let ready = self.hosted.peer.is_ready(mirror, self.origin.timebase.now());
-        status::owned(&self.hosted, self.ledger.room(), &Origins { me: &self.origin.me, mirror, ready })
-    }
-
-    /// Tells everyone how the room is now.
-    pub(crate) fn tell_status(&self) {
-        if self.hosted.is_owned() {
-            self.hosted.feed.set_status(Arc::new(self.status()));
         }
     }
 
@@ -149,9 +156,8 @@ impl State {
 
     /// Carries effects out, and says whether the room is over with them.
     fn tell(&mut self, effects: Vec<Effect>) -> bool {
-        let record = self.ledger.room().record().clone();
-        let ended = matches!(record.lifecycle(), Lifecycle::Ended { .. });
-        self.hosted.keep(|kept| kept.record = record);
+        self.keep_record();
+        let ended = matches!(self.ledger.room().record().lifecycle(), Lifecycle::Ended { .. });
         for effect in effects {
             match effect {
                 Effect::LifecycleChanged => self.go_on_air(),
@@ -163,11 +169,20 @@ impl State {
                     }
                     self.hosted.feed.event(event);
                 }
-                // The ledger has taken the commits out; hands are told with the status.
+                Effect::BanChanged { participant, banned } => {
+                    self.hosted.feed.set_banned(participant, banned);
+                }
+                // The ledger has taken the commits out; how many hands are up is told with the status.
                 Effect::Commit | Effect::HandsChanged => {}
             }
         }
         ended
+    }
+
+    /// What is told is what a restarted actor goes on from.
+    fn keep_record(&self) {
+        let record = self.ledger.room().record().clone();
+        self.hosted.keep(|kept| kept.record = record);
     }
 
     pub(crate) fn set_stage(&self, record: &Record) {
@@ -202,7 +217,8 @@ impl State {
     fn reply(&self, by: &Actor) -> v1::CommandReply {
         let room = self.ledger.room();
         let role = room.record().role_of(by).unwrap_or(Role::Listener);
-        v1::CommandReply { room: Some(self.status()), hands: Vec::new(), role: role_to_wire(role).into() }
+        let status = Some(self.current());
+        v1::CommandReply { room: status, hands: Vec::new(), role: role_to_wire(role).into() }
     }
 
     fn may_list_hands(&self, by: &Actor) -> Result<(), Fault> {
@@ -212,6 +228,16 @@ impl State {
         }
         Err(Refusal::Role { role, needs: Role::Cohost, action: "list hands" }.into())
     }
+}
+
+/// Whether an effect shows in the room's status.
+const fn is_told_with_status(effect: &Effect) -> bool {
+    matches!(effect, Effect::LifecycleChanged | Effect::StageChanged { .. } | Effect::HandsChanged)
+}
+
+/// Whether the status is told at once for it. Moderators and speakers alone can bring it about.
+const fn is_urgent(effect: &Effect) -> bool {
+    matches!(effect, Effect::LifecycleChanged | Effect::StageChanged { .. })
 }
 
 /// What the end of a commit means. A key that is gone with its lease fences nobody for good: the owner puts it back.

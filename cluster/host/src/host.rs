@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use ractor::{ActorRef, rpc::CallResult};
+use stentor_admission::Class;
 use stentor_directory::{Directory, Session};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
 use stentor_link::{Carry, Feed, FollowStream, Journal, Pool, Topology, control};
@@ -25,7 +26,7 @@ use crate::{
     command::{self, Request},
     desk::Reply,
     engine,
-    hosted::{Hosted, MAX_COMMANDS},
+    hosted::Hosted,
     mirror,
     origin::{Origin, restarting},
     rooms::{Rooms, Running},
@@ -34,8 +35,6 @@ use crate::{
     watch::Watch,
 };
 
-/// When to come back with a command after [`MAX_COMMANDS`]: a commit takes milliseconds.
-const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// Longest that a command is waited for: the directory gives up well before.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// How long rooms have to stop when the node does.
@@ -163,7 +162,7 @@ impl HostHandle {
     /// Carries a command out in a room that this node owns.
     ///
     /// # Errors
-    /// `NotOwner` or `NoOwner` if it does not, `Overloaded` with more than 128 commands of one room under way, what the
+    /// `NotOwner` or `NoOwner` if it does not, `Overloaded` with too many commands of its class under way, what the
     /// room refuses, or `DirectoryUnavailable` for a command that cannot act before it is committed.
     pub async fn command(
         &self,
@@ -172,6 +171,18 @@ impl HostHandle {
     ) -> Result<v1::CommandReply, Fault> {
         let (by, request) = command::parse(request)?;
         self.request(room, by, request).await
+    }
+
+    /// Raises and lowers hands in a room that this node owns; says what became of each.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command), of all of them.
+    pub async fn hands(&self, room: &RoomId, request: v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
+        let changes = command::hands(request)?;
+        let Running { hosted, actor } = self.running(room)?;
+        let permit = hosted.permits.take(room, Class::Crowd)?;
+        let message = |reply| Message::Hands { changes, reply, permit };
+        settled(room, actor.call(message, Some(ANSWER_WITHIN)).await)?
     }
 
     /// Takes a room that this node mirrors over from its owner, at a named slot.
@@ -259,10 +270,7 @@ impl HostHandle {
         request: Request,
     ) -> Result<v1::CommandReply, Fault> {
         let Running { hosted, actor } = self.running(room)?;
-        let permit = hosted.commands.clone().try_acquire_owned().map_err(|_| {
-            let detail = format!("{MAX_COMMANDS} commands of room {room} are under way already");
-            Fault::new(Code::Overloaded, detail).retry_after(BUSY_WAIT)
-        })?;
+        let permit = hosted.permits.take(room, hosted.class_of(&by))?;
         let span = info_span!("command", %room);
         let message = |port| {
             let reply = Reply { by: by.clone(), port, span: span.clone(), _permit: permit };

@@ -4,26 +4,19 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use parking_lot::Mutex;
+use stentor_admission::Class;
 use stentor_directory::{MirrorKey, Owner, Ownership};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, RoomId, Slot};
 use stentor_link::{Closed, Feed, uplink::ToEdge};
 use stentor_pace::WallTime;
 use stentor_relay::Side;
-use stentor_room::Record;
-use tokio::sync::Semaphore;
+use stentor_room::{Actor, Record};
 
-use crate::{mirror::MixLog, peer::Peer, speakers::Speakers};
-
-/// Commands of one room under way at once, speakers that come in counted. A full stage and its moderators fit; one more
-/// is refused, as its answer would take seconds.
-pub(crate) const MAX_COMMANDS: usize = 128;
+use crate::{mirror::MixLog, peer::Peer, permits::Permits, speakers::Speakers};
 
 /// A room that this node owns or mirrors.
 pub(crate) struct Hosted {
@@ -34,14 +27,16 @@ pub(crate) struct Hosted {
     pub(crate) mix_log: MixLog,
     /// The room's other origin, as far as it is heard.
     pub(crate) peer: Peer,
-    /// One permit for each command under way.
-    pub(crate) commands: Arc<Semaphore>,
+    /// One for each command under way.
+    pub(crate) permits: Permits,
     /// Levels of who is heard, in dBov.
     pub(crate) levels: Mutex<BTreeMap<ParticipantId, i8>>,
     /// The next slot to emit or to pass on, as the media loop sees it.
     next: AtomicU64,
     /// Whether the media loop mixes.
     leads: AtomicBool,
+    /// What the owner told last of the room has this number.
+    serial: AtomicU64,
     /// Somebody asked for a new status and the actor has not come to it yet.
     stale: AtomicBool,
     kept: Mutex<Kept>,
@@ -105,10 +100,11 @@ impl Hosted {
             edges: Edges::default(),
             mix_log: MixLog::new(),
             peer: Peer::default(),
-            commands: Arc::new(Semaphore::new(MAX_COMMANDS)),
+            permits: Permits::new(),
             levels: Mutex::default(),
             next: AtomicU64::new(0),
             leads: AtomicBool::new(false),
+            serial: AtomicU64::new(0),
             stale: AtomicBool::new(false),
             kept: Mutex::new(Kept { record, seat, taken_over: None, restarted: false }),
         }
@@ -116,6 +112,11 @@ impl Hosted {
 
     pub(crate) fn kept(&self) -> Kept {
         self.kept.lock().clone()
+    }
+
+    /// The class of who gives a command, by the role that it has in the room.
+    pub(crate) fn class_of(&self, by: &Actor) -> Class {
+        self.kept.lock().record.role_of(by).map_or(Class::Crowd, Class::of)
     }
 
     pub(crate) fn keep(&self, change: impl FnOnce(&mut Kept)) {
@@ -157,6 +158,11 @@ impl Hosted {
     /// A slot was emitted or passed on.
     pub(crate) fn passed(&self, slot: Slot) {
         self.next.fetch_max(slot.next().0, Relaxed);
+    }
+
+    /// The number of what the owner tells next.
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.serial.fetch_add(1, Relaxed) + 1
     }
 
     /// Whether this origin mixes; else it passes on what the other one mixes.

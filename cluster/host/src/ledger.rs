@@ -91,6 +91,14 @@ impl<T> Ledger<T> {
         self.closed = None;
     }
 
+    /// What time alone changes.
+    pub(crate) fn expire(&mut self, now: WallTime) -> Vec<Step<T>> {
+        if let Some(Attempt::Command { next, .. }) = &mut self.attempt {
+            drop(next.expire(now));
+        }
+        tell(self.room.expire(now)).into_iter().collect()
+    }
+
     /// Takes a command.
     pub(crate) fn handle(&mut self, now: WallTime, by: Actor, command: Command, to: T) -> Vec<Step<T>> {
         if let Some(fault) = &self.closed {
@@ -105,6 +113,23 @@ impl<T> Ledger<T> {
         steps
     }
 
+    /// Raises or lowers a hand: hands need no commit, and come by the thousand. Says whether anything changed.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub(crate) fn hand(&mut self, now: WallTime, by: &Actor, up: bool) -> Result<bool, Fault> {
+        if let Some(fault) = &self.closed {
+            return Err(fault.clone());
+        }
+        let command = if up { Command::RaiseHand } else { Command::LowerHand };
+        let effects = self.room.handle(now, by, command.clone())?;
+        if let Some(Attempt::Command { next, .. }) = &mut self.attempt {
+            // Refused there at most because the waiting command made it so already.
+            drop(next.handle(now, by, command));
+        }
+        Ok(!effects.is_empty())
+    }
+
     /// A commit ended.
     pub(crate) fn settle(&mut self, now: WallTime, outcome: Settled) -> Vec<Step<T>> {
         let mut steps = Vec::new();
@@ -113,7 +138,8 @@ impl<T> Ledger<T> {
             (Some(Attempt::Command { next, effects, to }), Settled::Committed) => {
                 self.away = None;
                 self.room = *next;
-                steps.extend([Step::Tell(effects), Step::Answer(to, Ok(()))]);
+                steps.extend(tell(effects));
+                steps.push(Step::Answer(to, Ok(())));
             }
             (Some(Attempt::Command { to, .. }), Settled::Unavailable(fault)) => {
                 steps.push(Step::Answer(to, Err(fault.clone())));
@@ -170,7 +196,7 @@ impl<T> Ledger<T> {
             drop(next.handle(now, by, command));
         }
         let commit = take_commit(&mut effects);
-        let mut steps = vec![Step::Tell(effects)];
+        let mut steps: Vec<_> = tell(effects).into_iter().collect();
         match (commit, &self.away) {
             (true, None) => self.unsaved.get_or_insert_default().push(to),
             (true, Some(_)) => {
@@ -197,7 +223,8 @@ impl<T> Ledger<T> {
                 Ok(mut effects) => match (take_commit(&mut effects), &self.away) {
                     (false, _) => {
                         self.room = next;
-                        steps.extend([Step::Tell(effects), Step::Answer(to, Ok(()))]);
+                        steps.extend(tell(effects));
+                        steps.push(Step::Answer(to, Ok(())));
                     }
                     (true, Some(fault)) => steps.push(Step::Answer(to, Err(fault.clone()))),
                     (true, None) => {
@@ -220,6 +247,11 @@ impl<T> Ledger<T> {
         let unsaved = std::mem::take(self.unsaved.get_or_insert_default());
         steps.extend(unsaved.into_iter().map(|to| Step::Answer(to, Ok(()))));
     }
+}
+
+/// What changed nothing is told to nobody.
+fn tell<T>(effects: Vec<Effect>) -> Option<Step<T>> {
+    (!effects.is_empty()).then_some(Step::Tell(effects))
 }
 
 /// Whether the effects ask for a commit; if so it is taken out.
@@ -282,6 +314,32 @@ mod tests {
         assert!(ledger.room().record().lifecycle().slot_at(NOW).is_some());
         assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "T2 2:ok");
         assert!(ledger.is_settled());
+    }
+
+    #[test]
+    fn a_command_that_changes_nothing_tells_nothing() {
+        let mut ledger = open();
+        let bob = || someone("bob", Role::Listener);
+        assert_eq!(short(&ledger.handle(NOW, bob(), Command::LowerHand, 1)), "1:ok");
+        assert_eq!(short(&ledger.handle(NOW, bob(), Command::RaiseHand, 2)), "T1 2:ok");
+        assert_eq!(short(&ledger.handle(NOW, bob(), Command::RaiseHand, 3)), "3:ok");
+        assert_eq!(short(&ledger.handle(NOW, someone("ann", Role::Speaker), Command::Join, 4)), "4:ok");
+    }
+
+    #[test]
+    fn a_hand_goes_up_and_down_while_a_command_waits_for_its_commit() {
+        let mut ledger = open();
+        ledger.handle(NOW, Actor::Operator, Command::GoLive, 1);
+        let bob = someone("bob", Role::Listener);
+        assert_eq!(ledger.hand(NOW, &bob, true), Ok(true));
+        assert_eq!(ledger.hand(NOW, &bob, true), Ok(false));
+        let refused = ledger.hand(NOW, &someone("ann", Role::Speaker), true).unwrap_err();
+        assert_eq!(refused.code, Code::WrongState);
+        assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "T1 1:ok");
+        assert_eq!(ledger.room().hands().len(), 1, "the commit of the other has not undone it");
+        assert_eq!(ledger.hand(NOW, &bob, false), Ok(true));
+        ledger.close(Fault::new(Code::NotOwner, "gone"));
+        assert_eq!(ledger.hand(NOW, &bob, true).unwrap_err().code, Code::NotOwner);
     }
 
     #[test]

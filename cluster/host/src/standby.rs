@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ractor::RpcReplyPort;
 use stentor_directory::{Error, MirrorKey, Owner, Ownership};
-use stentor_ids::Lineage;
+use stentor_ids::{Epoch, Lineage};
 use stentor_link::{Closed, Mirror};
 use stentor_proto::v1::{self, happening::What};
 use stentor_relay::Side;
@@ -45,6 +45,7 @@ impl State {
         if self.hosted.feed.status().is_none() {
             let mirror = self.origin.me.to_string();
             self.hosted.feed.set_status(std::sync::Arc::new(v1::RoomStatus { mirror, ..recorded }));
+            self.hosted.feed.set_all_banned(Epoch(0), status::banned(&kept.record));
         }
         self.start_media(None);
         let vigil = keep_vigil(self.origin.clone(), self.hosted.clone(), self.myself.clone());
@@ -93,7 +94,7 @@ impl State {
         let ready = self.hosted.peer.is_ready(mirror, self.origin.timebase.now());
         let change = v1::MirrorChange { mirror: mirror.map(ToString::to_string).unwrap_or_default(), ready };
         self.origin.journal.tell(Some(&self.hosted.id), What::Mirror(change));
-        self.tell_status();
+        self.status_changed();
     }
 
     /// The room has another owner, or the same under another epoch.
@@ -206,6 +207,7 @@ impl State {
         tracing::info!(room = %self.hosted.id, former = %former.node, %epoch, %from, ?took, "the mirror owns the room");
         // Edges that cannot tell yet that the former owner is gone bring their speakers here.
         self.hosted.edges.moved(&self.origin.me, epoch);
+        self.tell_bans();
         self.tell_status();
     }
 

@@ -18,7 +18,6 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
         Lifecycle::Ended { at } => (0, signed(at.as_millis())),
         Lifecycle::Scheduled | Lifecycle::Open => (0, 0),
     };
-    let banned = record.rulings().iter().filter(|(_, ruling)| ruling.banned);
     v1::RoomStatus {
         room: room.to_owned(),
         spec: Some(spec_to_wire(record.spec())),
@@ -29,7 +28,6 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
         epoch: owner.map(|owner| owner.epoch.0).unwrap_or_default(),
         stage_version: record.stage_version(),
         stage: record.stage().iter().map(|seat| participant(seat, false, SILENT_DBOV)).collect(),
-        banned: banned.map(|(id, _)| id.to_string()).collect(),
         ..v1::RoomStatus::default()
     }
 }
@@ -42,12 +40,15 @@ pub(crate) struct Origins<'a> {
     pub(crate) ready: bool,
 }
 
-/// The room as its owner sees it.
+/// Who may not hear the room.
+pub(crate) fn banned(record: &Record) -> impl Iterator<Item = ParticipantId> {
+    record.rulings().iter().filter(|(_, ruling)| ruling.banned).map(|(id, _)| id.clone())
+}
+
+/// The room as its owner tells it, without what changes all the time: that is [`levels`].
 pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::RoomStatus {
     let (record, kept) = (room.record(), hosted.kept());
-    let levels = hosted.levels.lock();
-    let level = |id: &ParticipantId| levels.get(id).map_or(SILENT_DBOV, |level| i32::from(*level));
-    let seat = |seat: &Seat| participant(seat, hosted.speakers.is_connected(&seat.id), level(&seat.id));
+    let seat = |seat: &Seat| participant(seat, hosted.speakers.is_connected(&seat.id), SILENT_DBOV);
     let leader = if hosted.leads() {
         Some(origins.me)
     } else {
@@ -60,10 +61,26 @@ pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::
         lineage: hosted.feed.lineage().0,
         slot: hosted.newest().unwrap_or_default().0,
         stage: record.stage().iter().map(seat).collect(),
-        count: Some(hosted.feed.counts()),
         hands: u32::try_from(room.hands().len()).unwrap_or(u32::MAX),
         last_takeover_ms: kept.taken_over.map_or(0, |at| signed(at.as_millis())),
         ..recorded(hosted.id.as_str(), record, Some(kept.seat.owner()))
+    }
+}
+
+/// How many listen, how loud who speaks is, and where the audio is.
+pub(crate) fn levels(hosted: &Hosted) -> v1::Levels {
+    let levels = hosted.levels.lock();
+    let level = |(id, level): (&ParticipantId, &i8)| v1::TalkerLevel {
+        participant: id.to_string(),
+        level_dbov: i32::from(*level),
+    };
+    v1::Levels {
+        epoch: hosted.epoch().0,
+        serial: 0,
+        slot: hosted.newest().unwrap_or_default().0,
+        lineage: hosted.feed.lineage().0,
+        count: Some(hosted.feed.counts()),
+        talkers: levels.iter().map(level).collect(),
     }
 }
 
@@ -85,6 +102,7 @@ pub(crate) fn event(participant: &ParticipantId, notice: Notice) -> v1::Particip
         Notice::Role(role) => What::Role(role_to_wire(role).into()),
         Notice::Removed(reason) => What::Removed(reason),
         Notice::Banned(reason) => What::Banned(reason),
+        Notice::HandLowered(reason) => What::HandLowered(reason),
         Notice::Invited { role, .. } => What::Invited(role_to_wire(role).into()),
     };
     v1::ParticipantEvent { participant: participant.to_string(), serial: 0, what: Some(what) }

@@ -24,6 +24,9 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a hand-off may take: the new owner starts and a few more slots are mixed by the old one.
 pub const HAND_OFF_WITHIN: Duration = Duration::from_secs(5);
 
+/// Raised and lowered hands in one call: with the longest names they are 170 kB, which a message has room for.
+pub const MAX_HANDS: usize = 500;
+
 /// What a node answers other nodes.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
@@ -31,6 +34,10 @@ pub trait Handler: Send + Sync + 'static {
     async fn locate(&self, room: RoomId) -> Result<v1::LocateResponse, Fault>;
     /// A command for a room that this node should own.
     async fn command(&self, room: RoomId, command: v1::CommandRequest) -> Result<v1::CommandReply, Fault>;
+    /// Raised and lowered hands for a room that this node should own.
+    async fn hands(&self, room: RoomId, _request: v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
+        Err(Fault::new(Code::NotOwner, format!("this node runs no rooms, and so not {room}")))
+    }
     /// Take a room over at a named slot.
     async fn take_over(
         &self,
@@ -90,6 +97,15 @@ impl Client {
             client.command(request).await
         })
         .await
+    }
+
+    /// Hands raised and lowered hands, at most [`MAX_HANDS`], to the owner of a room. A repetition does no harm.
+    ///
+    /// # Errors
+    /// As [`command`](Self::command); what was refused of single hands is in the answer.
+    pub async fn hands(&self, link_addr: &str, request: v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
+        self.call(link_addr, request, ANSWER_WITHIN, async |mut client, request| client.hands(request).await)
+            .await
     }
 
     /// Asks a node to take a room over.
@@ -255,6 +271,18 @@ impl control_service_server::ControlService for Server {
         request: Request<v1::CommandRequest>,
     ) -> Result<Response<v1::CommandReply>, Status> {
         answer("command", request, async |asked| self.handler.command(room(&asked.room)?, asked).await).await
+    }
+
+    async fn hands(&self, request: Request<v1::HandsRequest>) -> Result<Response<v1::HandsReply>, Status> {
+        answer("hands", request, async |asked| {
+            let count = asked.changes.len();
+            if count > MAX_HANDS {
+                let detail = format!("{count} hands in one call; at most {MAX_HANDS} are taken");
+                return Err(Fault::new(Code::InvalidArgument, detail));
+            }
+            self.handler.hands(room(&asked.room)?, asked).await
+        })
+        .await
     }
 
     async fn take_over(

@@ -241,9 +241,7 @@ impl Rooms {
     async fn ask(&self, owner: &Owner, room: &RoomId, command: Wire) -> Result<v1::CommandReply, Fault> {
         let by = Some(v1::Actor::default());
         let request = v1::CommandRequest { room: room.to_string(), by, command: Some(command) };
-        let mut reply = self.cluster.control.command(&owner.link_addr, request).await?;
-        reply.room = reply.room.map(fit_for_people);
-        Ok(reply)
+        self.cluster.control.command(&owner.link_addr, request).await
     }
 
     /// The room as its record tells it.
@@ -261,7 +259,7 @@ impl Rooms {
 
     /// The room as the view has its record.
     fn at_hand(&self, room: &RoomId) -> Option<RoomStatus> {
-        self.cluster.topology.status(room).map(fit_for_people)
+        self.cluster.topology.status(room)
     }
 
     /// The room with its owner named, if one comes in time; where no origin can come, nobody waits.
@@ -281,11 +279,6 @@ impl Rooms {
 
 fn has_origin(view: &View) -> bool {
     view.nodes.values().any(|node| node.roles.has(NodeRole::Origin) && !node.draining)
-}
-
-/// A status without what nodes tell each other alone.
-fn fit_for_people(status: RoomStatus) -> RoomStatus {
-    RoomStatus { banned: Vec::new(), ..status }
 }
 
 /// A record after an operator's command.

@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Mute(Whom),
     /// Take a moderator's mute back; what someone has muted itself stays so
     Unmute(Whom),
-    /// Take someone off the stage; they may go on listening
+    /// Take someone off the stage, or lower its hand; they may go on listening
     Remove(WhomWhy),
     /// Keep someone out of the room
     Ban(WhomWhy),

@@ -316,7 +316,7 @@ impl<S: Sink> Ears<S> {
             }
             Some(Message::Ended(_)) => return Ok(Some(Next::End)),
             Some(Message::Move(to)) => return Ok(Some(Next::Elsewhere(to))),
-            Some(Message::Room(_)) | None => {}
+            Some(Message::Room(_) | Message::Event(_)) | None => {}
         }
         Ok(None)
     }

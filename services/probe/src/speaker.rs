@@ -357,7 +357,7 @@ impl Run {
             }
             What::Removed(reason) => return Some(SpeakEnd::Removed(reason)),
             What::Banned(reason) => return Some(SpeakEnd::Banned(reason)),
-            What::Invited(_) => {}
+            What::Invited(_) | What::HandLowered(_) => {}
         }
         None
     }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::Cluster;
+use crate::http;
 use crate::process::binary;
 
 impl Cluster {
@@ -76,5 +77,13 @@ impl Cluster {
     pub async fn ctl_json_at(&self, admin: usize, args: &[&str]) -> Result<Value> {
         let text = self.ctl_at(admin, &[&["-o", "json"], args].concat()).await?;
         serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    }
+
+    /// A node's metrics, as Prometheus reads them.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn metrics(&self, name: &str) -> Result<String> {
+        Ok(http::get(self.nodes[self.index(name)?].ops, "/metrics").await?.body_text())
     }
 }

@@ -116,6 +116,13 @@ pub enum Effect {
     },
     /// A hand was raised or lowered.
     HandsChanged,
+    /// A participant may not hear the room any more, or may again.
+    BanChanged {
+        /// Who.
+        participant: ParticipantId,
+        /// Whether it is banned.
+        banned: bool,
+    },
     /// Something happened to one participant that wherever it is connected must enforce and tell.
     Notify {
         /// To whom.
@@ -136,6 +143,8 @@ pub enum Notice {
     Removed(String),
     /// Banned, with the reason: ends every connection of it.
     Banned(String),
+    /// Its hand is down, and it has not lowered it itself; with the reason.
+    HandLowered(String),
     /// Invited to the stage.
     Invited {
         /// As what.

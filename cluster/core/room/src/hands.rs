@@ -1,9 +1,10 @@
 //! Raised hands, in the order they were raised. They are not part of the durable record: a crowd raises and lowers them
 //! faster than a directory should write.
 //!
-//! Invariants: nobody has two hands up; there are never more than [`MAX_HANDS`].
+//! Invariants: nobody has two hands up; there are never more than [`MAX_HANDS`]. A hand that is not up, and one more when
+//! the list is full, cost a look-up and no walk: that is what a crowd asks for most.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use stentor_ids::ParticipantId;
 use stentor_pace::WallTime;
@@ -27,39 +28,55 @@ pub struct Hand {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Hands(Vec<Hand>);
+pub(crate) struct Hands {
+    raised: Vec<Hand>,
+    ids: BTreeSet<ParticipantId>,
+}
 
 impl Hands {
     pub(crate) fn as_slice(&self) -> &[Hand] {
-        &self.0
+        &self.raised
     }
 
     pub(crate) fn contains(&self, id: &ParticipantId) -> bool {
-        self.0.iter().any(|hand| hand.id == *id)
+        self.ids.contains(id)
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.0.len() >= MAX_HANDS
+        self.raised.len() >= MAX_HANDS
     }
 
     /// The caller has seen that the hand is not up and the list not full.
     pub(crate) fn raise(&mut self, hand: Hand) {
-        self.0.push(hand);
+        self.ids.insert(hand.id.clone());
+        self.raised.push(hand);
     }
 
     /// Whether the hand was up.
     pub(crate) fn lower(&mut self, id: &ParticipantId) -> bool {
-        let before = self.0.len();
-        self.0.retain(|hand| hand.id != *id);
-        self.0.len() != before
+        let up = self.ids.remove(id);
+        if up {
+            self.raised.retain(|hand| hand.id != *id);
+        }
+        up
     }
 
     /// Whether any hand was up.
     pub(crate) fn lower_all(&mut self) -> bool {
-        !std::mem::take(&mut self.0).is_empty()
+        !std::mem::take(self).raised.is_empty()
     }
 
-    pub(crate) fn expire(&mut self, now: WallTime) {
-        self.0.retain(|hand| now.since(hand.raised_at) < HAND_LASTS);
+    /// Lowers the hands whose time is over, and says whose they were.
+    pub(crate) fn expire(&mut self, now: WallTime) -> Vec<ParticipantId> {
+        let over = |hand: &Hand| now.since(hand.raised_at) >= HAND_LASTS;
+        // Whoever asked first is over first.
+        if !self.raised.first().is_some_and(over) {
+            return Vec::new();
+        }
+        let gone: Vec<_> = self.raised.extract_if(.., |hand| over(hand)).map(|hand| hand.id).collect();
+        for id in &gone {
+            self.ids.remove(id);
+        }
+        gone
     }
 }

@@ -140,7 +140,9 @@ impl Room {
         if seated {
             self.record.rule(&id, Ruling { role: Some(Role::Listener.into()), ..self.record.ruling(&id) })?;
         }
-        Ok(self.clear(&id).notify(&id, Notice::Removed(reason)))
+        let (hand_alone, changes) = (!seated && self.hands.contains(&id), self.clear(&id));
+        let notice = if hand_alone { Notice::HandLowered(reason) } else { Notice::Removed(reason) };
+        Ok(changes.notify(&id, notice))
     }
 
     pub(crate) fn ban(
@@ -158,7 +160,7 @@ impl Room {
             return Ok(Changes::default());
         }
         self.record.rule(&id, Ruling { banned: true, role: None, ..ruling })?;
-        let changes = Changes { record: true, ..self.clear(&id) };
+        let changes = Changes { record: true, ban: Some((id.clone(), true)), ..self.clear(&id) };
         Ok(changes.notify(&id, Notice::Banned(reason)))
     }
 
@@ -169,7 +171,8 @@ impl Room {
         let lifted = Ruling { banned: false, role, ..ruling.clone() };
         let record = lifted != ruling;
         self.record.rule(id, lifted)?;
-        Ok(Changes { record, ..Changes::default() })
+        let ban = ruling.banned.then(|| (id.clone(), false));
+        Ok(Changes { record, ban, ..Changes::default() })
     }
 
     /// Takes away the seat, the hand and the invitation.

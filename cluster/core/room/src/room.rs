@@ -73,13 +73,24 @@ impl Room {
     /// Does what is asked and says what to do about it, or refuses.
     ///
     /// # Errors
-    /// Why it was refused. Then nothing has changed, but for hands and invitations whose time is over.
+    /// Why it was refused. Then nothing has changed, but for invitations whose time is over.
     pub fn handle(&mut self, now: WallTime, by: &Actor, command: Command) -> Result<Vec<Effect>, Refusal> {
-        self.hands.expire(now);
         self.invitations.retain(|_, invitation| now < invitation.until);
         let role = self.record.role_of(by)?;
         let changes = self.apply(now, by, role, command)?;
         Ok(self.conclude(changes))
+    }
+
+    /// Lowers the hands that have been up for too long. Call it every second or so.
+    pub fn expire(&mut self, now: WallTime) -> Vec<Effect> {
+        let gone = self.hands.expire(now);
+        let changed = (!gone.is_empty()).then_some(Effect::HandsChanged);
+        let reason = "it was up for 15 minutes; raise it again if you still want to speak";
+        let told = gone.into_iter().map(|participant| Effect::Notify {
+            participant,
+            notice: Notice::HandLowered(reason.to_owned()),
+        });
+        changed.into_iter().chain(told).collect()
     }
 
     fn apply(&mut self, now: WallTime, by: &Actor, role: Role, command: Command) -> Result<Changes, Refusal> {
@@ -126,6 +137,8 @@ impl Room {
             effects.push(Effect::HandsChanged);
         }
         effects.extend(changes.notice.map(|(participant, notice)| Effect::Notify { participant, notice }));
+        let banned = |(participant, banned)| Effect::BanChanged { participant, banned };
+        effects.extend(changes.ban.map(banned));
         effects
     }
 
@@ -146,7 +159,8 @@ impl Room {
         self.record.lifecycle = Lifecycle::Ended { at: now };
         let stage = !std::mem::take(&mut self.record.stage).is_empty();
         self.invitations.clear();
-        Ok(Changes { record: true, lifecycle: true, stage, hands: self.hands.lower_all(), notice: None })
+        let hands = self.hands.lower_all();
+        Ok(Changes { record: true, lifecycle: true, stage, hands, ..Changes::default() })
     }
 
     fn doors_closed(&self, now: WallTime) -> Refusal {
@@ -250,6 +264,8 @@ pub(crate) struct Changes {
     pub(crate) lifecycle: bool,
     pub(crate) stage: bool,
     pub(crate) hands: bool,
+    /// Who is banned, or no more.
+    pub(crate) ban: Option<(ParticipantId, bool)>,
     pub(crate) notice: Option<(ParticipantId, Notice)>,
 }
 

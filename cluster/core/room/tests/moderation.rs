@@ -167,9 +167,21 @@ fn a_removal_takes_a_hand_or_an_invitation_away_and_rules_nothing() {
 }
 
 #[test]
+fn whose_hand_a_moderator_lowers_is_told() {
+    let mut stage = stage();
+    stage.tell(&listener(), Command::RaiseHand).unwrap();
+    let effects = stage.tell(&host(), remove("lis")).unwrap();
+    let notice = Notice::HandLowered("noise".into());
+    assert_eq!(effects, [Effect::HandsChanged, Effect::Notify { participant: id("lis"), notice }]);
+    stage.tell(&listener(), Command::RaiseHand).unwrap();
+    assert_eq!(stage.tell(&listener(), Command::LowerHand), Ok(vec![Effect::HandsChanged]));
+}
+
+#[test]
 fn who_is_banned_can_do_nothing_until_the_ban_is_lifted() {
     let mut stage = stage();
-    stage.tell(&host(), ban("bob")).unwrap();
+    let effects = stage.tell(&host(), ban("bob")).unwrap();
+    assert!(effects.contains(&Effect::BanChanged { participant: id("bob"), banned: true }));
     assert_eq!(stage.tell(&host(), ban("bob")), Ok(vec![]));
     stage.restart();
     for command in [Command::Join, Command::RaiseHand, Command::Leave, Command::Accept] {
@@ -177,7 +189,8 @@ fn who_is_banned_can_do_nothing_until_the_ban_is_lifted() {
     }
     assert_eq!(stage.room.record().require_seat(&id("bob")).unwrap_err().code(), Code::Banned);
     assert_eq!(stage.invite("bob", Role::Speaker).unwrap_err().code(), Code::Banned);
-    assert_eq!(stage.tell(&host(), Command::Unban { id: id("bob") }), Ok(vec![Effect::Commit]));
+    let lifted = Effect::BanChanged { participant: id("bob"), banned: false };
+    assert_eq!(stage.tell(&host(), Command::Unban { id: id("bob") }), Ok(vec![Effect::Commit, lifted]));
     stage.tell(&speaker(), Command::Join).unwrap();
     assert!(stage.may_speak("bob"));
 }
@@ -264,8 +277,16 @@ fn hands_invitations_and_rulings_are_bounded() {
 fn a_hand_that_nobody_lowers_goes_down_by_itself() {
     let mut stage = stage();
     stage.tell(&listener(), Command::RaiseHand).unwrap();
+    assert_eq!(stage.room.expire(stage.now), []);
     stage.now = stage.now + Duration::from_secs(15 * 60);
     stage.tell(&who("dan", Role::Listener), Command::RaiseHand).unwrap();
+    let effects = stage.room.expire(stage.now);
+    assert_eq!(effects[0], Effect::HandsChanged);
+    assert_eq!(effects.len(), 2, "{effects:?}");
+    assert!(
+        matches!(&effects[1], Effect::Notify { participant, notice: Notice::HandLowered(_) } if *participant == id("lis")),
+        "{effects:?}"
+    );
     assert_eq!(stage.room.hands().iter().map(|hand| hand.id.as_str()).collect::<Vec<_>>(), ["dan"]);
 }
 

@@ -64,9 +64,11 @@ impl Loop {
             Told::Origin(state) => self.state(state),
             Told::Room(status) if self.mirrors() => self.status(status),
             Told::Event(event) if self.mirrors() => self.hosted.feed.event(event),
+            Told::Levels(levels) if self.mirrors() => self.hosted.feed.set_levels(levels),
+            Told::Bans(bans) if self.mirrors() => self.hosted.feed.take_bans(bans),
             Told::Fence(fence) => self.fence(Epoch(fence.epoch), Slot(fence.from_slot)),
             // Of an origin that takes itself for the owner, as this one does; their epochs decide.
-            Told::Stage(_) | Told::Room(_) | Told::Event(_) => {}
+            Told::Stage(_) | Told::Room(_) | Told::Event(_) | Told::Levels(_) | Told::Bans(_) => {}
         }
     }
 

@@ -9,7 +9,7 @@ mod wire;
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use stentor_link::{Cursor, Item};
+use stentor_link::{Cursor, Item, bans_to_wire};
 use stentor_mix::{LogEntry, Stage};
 use stentor_proto::v1::{self, follow_response::Message};
 use stentor_relay::Frame;
@@ -83,6 +83,8 @@ async fn told(mut cursor: Cursor) -> Option<(v1::FollowResponse, Cursor)> {
     loop {
         let message = match cursor.next().await {
             Item::Status(status) => Message::Room(status.as_ref().clone()),
+            Item::Levels(levels) => Message::Levels(levels.as_ref().clone()),
+            Item::Bans { words, whole_above } => Message::Bans(bans_to_wire(words, whole_above)),
             Item::Event(event) => Message::Event(event),
             Item::Fence { epoch, from_slot } => {
                 Message::Fence(v1::Fence { epoch: epoch.0, from_slot: from_slot.0 })

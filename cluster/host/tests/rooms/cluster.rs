@@ -248,6 +248,9 @@ impl control::Handler for Control {
     async fn command(&self, room: RoomId, command: v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
         self.host.command(&room, command).await
     }
+    async fn hands(&self, room: RoomId, request: v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
+        self.host.hands(&room, request).await
+    }
     async fn take_over(
         &self,
         room: RoomId,

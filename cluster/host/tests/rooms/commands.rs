@@ -1,8 +1,12 @@
 //! Commands to a room's owner.
 
+use std::time::{Duration, Instant};
+
 use stentor_ids::{Code, RoomId};
-use stentor_link::uplink::SpeakerEvent;
-use stentor_proto::v1::{self, Empty, InviteRequest, Lifecycle, TargetRequest, command_request::Command};
+use stentor_link::{Carry, Cursor, Item, uplink::SpeakerEvent};
+use stentor_proto::v1::{
+    self, Empty, InviteRequest, Lifecycle, TargetRequest, command_request::Command, participant_event::What,
+};
 
 use crate::cluster::{Cluster, Origin, speak, until};
 
@@ -107,4 +111,93 @@ async fn malformed_packets_and_a_listener_that_wants_to_speak_disturb_nothing() 
     until("the room goes on", || heard.highest() > before.plus(50)).await;
     assert_eq!(heard.audio().missing, [0; 0]);
     assert_eq!(cluster.metrics.for_node(&origin.id).room_restarts().get(), 0);
+}
+
+/// Raises (true) or lowers the hands of so many listeners in one call.
+async fn hands(origin: &Origin, room: &RoomId, names: std::ops::Range<usize>, up: bool) -> v1::HandsReply {
+    let change = |n: usize| {
+        let name = format!("lis{n}");
+        let by = v1::Actor { participant: name.clone(), name, role: v1::Role::Listener.into() };
+        v1::HandChange { by: Some(by), up }
+    };
+    let request = v1::HandsRequest { room: room.to_string(), changes: names.map(change).collect() };
+    origin.handle.hands(room, request).await.unwrap()
+}
+
+/// The statuses that a reader is given now.
+fn statuses(cursor: &mut Cursor) -> Vec<std::sync::Arc<v1::RoomStatus>> {
+    let items = std::iter::from_fn(|| cursor.try_next());
+    items.filter_map(|item| if let Item::Status(status) = item { Some(status) } else { None }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_s_hands_are_told_five_times_a_second_and_the_stage_at_once() {
+    let cluster = Cluster::new();
+    let origin = cluster.origin("origin-1").await;
+    let room = cluster.create("demo", true).await;
+    cluster.owner(&room, 1).await;
+    until("it runs", || origin.handle.owns(&room).is_some()).await;
+    let mut cursor = origin.handle.feed(&room).await.unwrap().subscribe(None);
+    until("it is told", || !statuses(&mut cursor).is_empty()).await;
+    let (start, mut told) = (Instant::now(), 0);
+    for n in 0..300 {
+        hands(&origin, &room, 0..10, n % 2 == 0).await;
+        told += statuses(&mut cursor).len();
+    }
+    let most = start.elapsed().as_millis() as usize / 200 + 3;
+    assert!(told <= most, "{told} statuses for 300 batches, and not {most} at most");
+
+    let reply = hands(&origin, &room, 0..7, true).await;
+    assert!(reply.outcomes.iter().all(|outcome| outcome.code.is_empty()));
+    assert_eq!(reply.room.unwrap().hands, 7);
+    until("the last is told", || statuses(&mut cursor).last().is_some_and(|status| status.hands == 7)).await;
+    // What changes nothing is told to nobody, but for what the second's tick finds.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    statuses(&mut cursor);
+    hands(&origin, &room, 0..7, true).await;
+    assert!(statuses(&mut cursor).iter().all(|status| status.hands == 7));
+
+    let lower =
+        TargetRequest { participant: "lis3".into(), reason: "later".into(), ..TargetRequest::default() };
+    origin.command(&room, Command::Remove(lower)).await.unwrap();
+    let told = std::iter::from_fn(|| cursor.try_next()).find_map(|item| match item {
+        Item::Event(event) => event.what.map(|what| (event.participant, what)),
+        _ => None,
+    });
+    assert_eq!(told, Some(("lis3".into(), What::HandLowered("later".into()))));
+
+    cluster.edge("edge-1").attach(&room, speaker("ann"), None).await.unwrap();
+    let seated = |status: &v1::RoomStatus| status.stage.iter().any(|seat| seat.id == "ann");
+    assert!(statuses(&mut cursor).iter().any(|status| seated(status)), "the stage is told with its answer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_banned_is_told_by_words_and_not_with_the_status() {
+    let cluster = Cluster::new();
+    let origin = cluster.origin("origin-1").await;
+    let room = cluster.create("demo", true).await;
+    cluster.owner(&room, 1).await;
+    until("it runs", || origin.handle.owns(&room).is_some()).await;
+    let feed = origin.handle.feed(&room).await.unwrap();
+    let mut cursor = feed.subscribe(None);
+    let ban = TargetRequest { participant: "eve".into(), ..TargetRequest::default() };
+    origin.command(&room, Command::Ban(ban)).await.unwrap();
+    let eve = crate::cluster::who("eve");
+    assert!(feed.is_banned(&eve));
+    until("a word is told", || {
+        let items = std::iter::from_fn(|| cursor.try_next());
+        items.into_iter().any(|item| matches!(item, Item::Bans { words, .. } if words.iter().any(|word| word.participant == eve && !word.lifted)))
+    })
+    .await;
+    origin
+        .command(&room, Command::Unban(v1::UnbanRequest { participant: "eve".into(), ..Default::default() }))
+        .await
+        .unwrap();
+    assert!(!feed.is_banned(&eve));
+    assert!(!cluster.record(&room).await.ruling(&eve).banned, "it is committed");
+}
+
+fn speaker(name: &str) -> stentor_link::uplink::Speaker {
+    let (participant, role) = (crate::cluster::who(name), stentor_ids::Role::Speaker);
+    stentor_link::uplink::Speaker { participant, name: name.into(), role, monitor: false }
 }

@@ -109,7 +109,12 @@ async fn a_follower_can_replay_the_last_half_second() {
                 assert_eq!(Some(Slot(frame.slot)), history.last_slot(), "a frame follows its entry");
                 frames += 1;
             }
-            Message::Origin(_) | Message::Room(_) | Message::Event(_) | Message::Fence(_) => {}
+            Message::Origin(_)
+            | Message::Room(_)
+            | Message::Levels(_)
+            | Message::Bans(_)
+            | Message::Event(_)
+            | Message::Fence(_) => {}
         }
     }
     assert_eq!((stages, entries), (1, 75));

@@ -269,7 +269,12 @@ async fn known(feed: &Feed) -> Result<(), Fault> {
                     Fault::new(Code::NoOwner, "the room was let go meanwhile").retry_after(RETRY_AFTER)
                 );
             }
-            Item::Frame(_) | Item::Event(_) | Item::Gap { .. } | Item::Fence { .. } => {}
+            Item::Frame(_)
+            | Item::Levels(_)
+            | Item::Bans { .. }
+            | Item::Event(_)
+            | Item::Gap { .. }
+            | Item::Fence { .. } => {}
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, future, stream};
+use prost::Message as _;
 use stentor_ids::{Code, Fault, NodeId};
 use stentor_proto::{
     status_of,
@@ -80,6 +81,7 @@ impl Server {
             cursor,
             leaving,
             out: self.metrics.frames(tier, Frames::Out).clone(),
+            bytes: self.metrics.downlink_bytes(tier).clone(),
             skipped: self.metrics.frames(tier, Frames::Skipped).clone(),
             _reader: AbortOnDropHandle::new(tokio::spawn(read_counts(inbound, child))),
             _counted: Counted::new(self.metrics.links(LinkKind::Child)),
@@ -129,6 +131,7 @@ struct Downstream {
     cursor: Cursor,
     leaving: Leaving,
     out: Counter,
+    bytes: Counter,
     skipped: Counter,
     _reader: AbortOnDropHandle<()>,
     _counted: Counted,
@@ -154,7 +157,10 @@ impl Downstream {
             _ => {}
         }
         match message_of(item) {
-            Ok(message) => Some((Ok(message), self)),
+            Ok(message) => {
+                self.bytes.inc_by(message.encoded_len() as u64);
+                Some((Ok(message), self))
+            }
             Err(Closed::Ended) => None,
             Err(Closed::Moved) => {
                 let fault = Fault::new(Code::NotOwner, "the room has left this node; ask its owner");

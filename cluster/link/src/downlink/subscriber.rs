@@ -183,6 +183,8 @@ impl Subscriber {
         match message {
             Message::Frame(frame) => self.on_frame(parent, frame),
             Message::Room(status) => self.on_status(status),
+            Message::Levels(levels) => self.feed.set_levels(levels),
+            Message::Bans(bans) => self.feed.take_bans(bans),
             Message::Event(event) => self.feed.event(event),
             Message::Fence(fence) => self.learn(Epoch(fence.epoch), Slot(fence.from_slot)),
             Message::Gap(gap) => {
@@ -219,7 +221,7 @@ impl Subscriber {
     /// Takes a parent's word on the room, unless another one said something newer.
     fn on_status(&mut self, status: v1::RoomStatus) {
         let age =
-            |status: &v1::RoomStatus| (status.lifecycle, status.epoch, status.stage_version, status.slot);
+            |status: &v1::RoomStatus| (status.lifecycle, status.epoch, status.stage_version, status.serial);
         if self.feed.status().is_some_and(|known| age(&status) < age(&known)) {
             return;
         }

@@ -7,7 +7,7 @@ use stentor_pace::WallTime;
 use stentor_proto::v1::{self, subscribe_request::Message as Up, subscribe_response::Message as Down};
 use stentor_relay::Frame;
 
-use crate::{Feed, Item, Reported, bad_name, clock};
+use crate::{Feed, Item, Reported, bad_name, bans_to_wire, clock};
 
 /// How far ahead of the wall clock a slot may be: ten minutes, for clocks that were set back. A slot beyond it would put
 /// every true one out of the ring for good.
@@ -98,6 +98,8 @@ pub(super) fn message_of(item: Item) -> Result<v1::SubscribeResponse, crate::Clo
             opus: frame.opus,
             captured_us: frame.captured.as_micros(),
         }),
+        Item::Levels(levels) => Down::Levels(levels.as_ref().clone()),
+        Item::Bans { words, whole_above } => Down::Bans(bans_to_wire(words, whole_above)),
         Item::Event(event) => Down::Event(event),
         Item::Gap { slot, count } => Down::Gap(v1::Gap { slot: slot.0, count, skipped: true }),
         Item::Fence { epoch, from_slot } => Down::Fence(v1::Fence { epoch: epoch.0, from_slot: from_slot.0 }),

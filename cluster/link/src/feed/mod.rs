@@ -7,26 +7,34 @@
 //! grows with how slow a reader is. The lock is held for copies of small things and never across a wait.
 
 mod cursor;
+mod told;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use stentor_ids::{Epoch, Fault, Lineage, NodeId, RoomId, Slot};
+use stentor_ids::{Epoch, Fault, Lineage, NodeId, ParticipantId, RoomId, Slot};
 use stentor_pace::Time;
 use stentor_proto::v1;
-use stentor_relay::{Count, Counts, Frame, Inserted, Log, RING_SLOTS, Ring};
+use stentor_relay::{Bans, Count, Counts, Frame, Inserted, Log, RING_SLOTS, Ring};
 use tokio::sync::watch;
 
 use crate::clock;
 pub use cursor::{Cursor, Item};
+use told::{Levels, words_of};
+pub use told::{bans_to_wire, fill};
 
 /// Frames that a reader may lag behind: two lineages of as many slots as the ring holds. Beyond it the reader skips.
 const FRAMES: usize = 2 * RING_SLOTS;
 /// Events that a reader may lag behind, or miss while it reconnects. Moderation is human; beyond it the oldest go, and
 /// the room's status still tells how the stage ended up.
 const EVENTS: usize = 256;
-/// An event's serial is the epoch times this, plus its number under that epoch.
+/// The serial of an event, and of a word on a ban, is the epoch times this, plus its number under that epoch.
 const EVENTS_PER_EPOCH: u64 = 1 << 32;
+
+/// What an owner numbers is above this.
+const fn first_serial(epoch: Epoch) -> u64 {
+    epoch.0.saturating_mul(EVENTS_PER_EPOCH)
+}
 
 /// One room's audio and state on this node. Clones share it.
 #[derive(Clone)]
@@ -47,7 +55,9 @@ struct State {
     serial: u64,
     /// What readers see the latest of, each with a number that grows with every change.
     status: (u64, Option<Arc<v1::RoomStatus>>),
+    levels: (u64, Levels),
     fence: (u64, Option<(Epoch, Slot)>),
+    bans: Bans,
     closed: Option<Closed>,
     counts: Counts,
     reported: Option<Reported>,
@@ -92,7 +102,9 @@ impl Feed {
             events: Log::new(EVENTS),
             serial: 0,
             status: (0, None),
+            levels: (0, Levels::default()),
             fence: (0, None),
+            bans: Bans::default(),
             closed: None,
             counts: Counts::default(),
             reported: None,
@@ -132,17 +144,78 @@ impl Feed {
         self.wake();
     }
 
-    /// The room as last told.
+    /// The room as last told, without what changes all the time.
     #[must_use]
     pub fn status(&self) -> Option<Arc<v1::RoomStatus>> {
         self.0.state.lock().status.1.clone()
+    }
+
+    /// The room as it is now: as last told, with the newest count and levels. For people; it is a copy.
+    #[must_use]
+    pub fn current(&self) -> Option<v1::RoomStatus> {
+        let state = self.0.state.lock();
+        let (status, levels) = (state.status.1.clone()?, state.levels.1.clone());
+        drop(state);
+        let mut status = v1::RoomStatus::clone(&status);
+        if let Some(levels) = levels {
+            fill(&mut status, &levels);
+        }
+        Some(status)
+    }
+
+    /// Tells the count, and how loud who speaks is, unless something newer is known.
+    pub fn set_levels(&self, levels: v1::Levels) {
+        let mut state = self.0.state.lock();
+        let age = |levels: &v1::Levels| (levels.epoch, levels.serial);
+        let (version, told) = &mut state.levels;
+        if told.as_ref().is_some_and(|known| age(known) >= age(&levels)) {
+            return;
+        }
+        *version += 1;
+        *told = Some(Arc::new(told::bounded(levels)));
+        drop(state);
+        self.wake();
+    }
+
+    /// Whether a participant may not hear the room.
+    #[must_use]
+    pub fn is_banned(&self, participant: &ParticipantId) -> bool {
+        self.0.state.lock().bans.is_banned(participant)
+    }
+
+    /// The owner's word on a participant, after its word on everyone.
+    pub fn set_banned(&self, participant: ParticipantId, banned: bool) {
+        self.0.state.lock().bans.say(participant, !banned);
+        self.wake();
+    }
+
+    /// The owner's word on everyone, when it begins: these may not hear the room, and everyone else may. An origin that
+    /// knows them from the record alone says so under epoch 0.
+    pub fn set_all_banned(&self, epoch: Epoch, banned: impl IntoIterator<Item = ParticipantId>) {
+        self.0.state.lock().bans.say_all(first_serial(epoch), banned);
+        self.wake();
+    }
+
+    /// Takes in what a parent, or the owner to its mirror, says of bans. A name that is none is let go.
+    pub fn take_bans(&self, bans: v1::Bans) {
+        let above = bans.whole_above;
+        let mut state = self.0.state.lock();
+        let mut news = false;
+        for word in words_of(bans) {
+            news |= state.bans.take(word);
+        }
+        news |= state.bans.whole(above);
+        drop(state);
+        if news {
+            self.wake();
+        }
     }
 
     /// Passes an event on, if it did not come before. The owner's events have no serial yet and are given one.
     pub fn event(&self, mut event: v1::ParticipantEvent) {
         let mut state = self.0.state.lock();
         if event.serial == 0 {
-            event.serial = state.serial.max(state.ring.epoch().0.saturating_mul(EVENTS_PER_EPOCH)) + 1;
+            event.serial = state.serial.max(first_serial(state.ring.epoch())) + 1;
         } else if state.has_event(event.serial) {
             return;
         }

@@ -330,7 +330,12 @@ pub async fn slots_until(cursor: &mut Cursor, last: u64) -> Vec<u64> {
         match next(cursor).await {
             Item::Frame(frame) => slots.push(frame.slot.0),
             Item::Closed(closed) => panic!("the feed is over after {slots:?}: {closed:?}"),
-            Item::Status(_) | Item::Event(_) | Item::Gap { .. } | Item::Fence { .. } => {}
+            Item::Status(_)
+            | Item::Levels(_)
+            | Item::Bans { .. }
+            | Item::Event(_)
+            | Item::Gap { .. }
+            | Item::Fence { .. } => {}
         }
         if slots.last() == Some(&last) {
             return slots;

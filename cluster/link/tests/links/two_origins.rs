@@ -80,6 +80,8 @@ async fn an_origin_that_dies_or_is_a_black_hole_costs_no_slot_and_is_told_as_unh
             _ => None,
         })
     });
+    // That both were taken may be told after they follow.
+    let parents = parents.skip_while(|(_, taken, _)| future::ready(*taken));
     let parents: Vec<_> = timeout(SOON, parents.take(3).collect()).await.unwrap();
     let expected = [("origin-1", false, true), ("origin-1", true, false), ("origin-2", false, true)];
     assert_eq!(parents, expected.map(|(parent, taken, why)| (parent.to_owned(), taken, why)));
@@ -124,7 +126,7 @@ async fn an_owner_whose_key_is_gone_is_followed_until_there_is_another() {
 #[tokio::test]
 async fn an_older_word_on_the_room_does_not_undo_a_newer_one() {
     let mut pair = Pair::new().await;
-    let told = |slot, hands| v1::RoomStatus { slot, hands, ..live("origin-1", 1) };
+    let told = |serial, hands| v1::RoomStatus { serial, hands, ..live("origin-1", 1) };
     pair.feeds[0].set_status(told(50, 7).into());
     loop {
         if let Item::Status(status) = next(&mut pair.cursor).await

@@ -10,6 +10,7 @@
 //! | `stentor_joins_total` | counter | `protocol` | listeners that began to hear |
 //! | `stentor_leaves_total` | counter | `reason` | listeners' sessions that ended |
 //! | `stentor_egress_bytes_total` | counter | `protocol` | bytes written to listeners |
+//! | `stentor_downlink_bytes_total` | counter | `tier` | bytes of room audio and state sent to children |
 //! | `stentor_links` | gauge | `kind` | streams and connections to other nodes |
 //! | `stentor_link_failures_total` | counter | `kind` | of them, those that broke or stalled |
 //! | `stentor_epoch_changes_total` | counter | | higher epochs seen in frames, fences or claims |
@@ -70,6 +71,7 @@ struct Families {
     joins: Family<Labels, Counter>,
     leaves: Family<Labels, Counter>,
     egress: Family<Labels, Counter>,
+    downlink_bytes: Family<Labels, Counter>,
     links: Family<Labels, Gauge>,
     link_failures: Family<Labels, Counter>,
     epoch_changes: Family<Labels, Counter>,
@@ -105,6 +107,7 @@ impl Families {
             joins: to.counter("joins", "Listeners that began to hear"),
             leaves: to.counter("leaves", "Sessions of listeners that ended"),
             egress: to.counter("egress_bytes", "Bytes written to listeners"),
+            downlink_bytes: to.counter("downlink_bytes", "Bytes of room audio and state sent to children"),
             links: to.gauge("links", "Streams and connections to other nodes"),
             link_failures: to.counter("link_failures", "Streams and connections that broke or stalled"),
             epoch_changes: to.counter("epoch_changes", "Higher epochs seen"),

@@ -36,6 +36,7 @@ struct Handles {
     joins: Vec<Counter>,
     leaves: Vec<Counter>,
     egress: Vec<Counter>,
+    downlink_bytes: Vec<Counter>,
     links: Vec<Gauge>,
     link_failures: Vec<Counter>,
     epoch_changes: Counter,
@@ -104,6 +105,7 @@ impl NodeMetrics {
             joins: of.row::<Protocol, _>(&families.joins, "protocol"),
             leaves: of.row::<Leave, _>(&families.leaves, "reason"),
             egress: of.row::<Protocol, _>(&families.egress, "protocol"),
+            downlink_bytes: of.row::<Tier, _>(&families.downlink_bytes, "tier"),
             links: of.row::<LinkKind, _>(&families.links, "kind"),
             link_failures: of.row::<LinkKind, _>(&families.link_failures, "kind"),
             epoch_changes: of.one(&families.epoch_changes),
@@ -174,6 +176,12 @@ impl NodeMetrics {
     #[must_use]
     pub fn egress_bytes(&self, protocol: Protocol) -> &Counter {
         &self.0.egress[protocol.index()]
+    }
+
+    /// Bytes sent to children, before gRPC's own framing.
+    #[must_use]
+    pub fn downlink_bytes(&self, tier: Tier) -> &Counter {
+        &self.0.downlink_bytes[tier.index()]
     }
 
     /// Streams and connections to other nodes.

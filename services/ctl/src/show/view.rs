@@ -298,7 +298,6 @@ mod tests {
             lineage: 196_608,
             slot: 4711,
             last_takeover_ms: 1_798_135_214_000,
-            banned: vec!["mallory".into()],
             stage_version: 4,
             stage: vec![
                 seat("ann", v1::Role::Host, true, -23),

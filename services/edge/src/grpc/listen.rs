@@ -15,18 +15,20 @@ use stentor_proto::{
 use stentor_relay::{Frame, Output};
 use stentor_telemetry::{Frames, Leave, NodeMetrics, Protocol, Tier, propagation};
 use tokio::{
-    sync::broadcast::{self, error::RecvError},
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
     time::{Sleep, sleep},
 };
 use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument as _;
 
-use super::public;
 use crate::{
     clock,
     door::ticket_of,
     farewell::{Farewell, Hint},
-    rooms::{Audience, Caller, Guesses, Heard, Part, Rooms, check_listed},
+    rooms::{Audience, Caller, Guesses, Heard, Part, Rooms},
 };
 
 /// How long a refusal waits that was asked for too fast. With the bound on a connection's calls it keeps one that asks as
@@ -104,6 +106,8 @@ enum Source {
 struct Hearing {
     audience: Audience,
     source: Source,
+    /// Turns when the room's state, or who is banned, changes.
+    news: watch::Receiver<Option<Closed>>,
     metrics: NodeMetrics,
     hint: Hint,
     /// The end of its ticket.
@@ -123,10 +127,11 @@ impl Hearing {
     fn new(audience: Audience, source: Source, metrics: NodeMetrics, hint: Hint) -> Self {
         metrics.listeners(Protocol::Grpc).inc();
         let left = audience.claims.as_ref().map(|claims| claims.expires_at.since(clock::wall()));
-        let status = audience.on_air.status();
+        let news = audience.on_air.news();
         let mut hearing = Self {
             audience,
             source,
+            news,
             metrics,
             hint,
             expiry: left.map(|left| Box::pin(sleep(left))).into(),
@@ -136,7 +141,7 @@ impl Hearing {
             told: None,
             over: None,
         };
-        hearing.tell(&status.unwrap_or_default());
+        hearing.tell(true);
         hearing
     }
 
@@ -151,6 +156,7 @@ impl Hearing {
             }
             let heard = tokio::select! {
                 heard = heard(&mut self.source, &mut self.skipped) => self.hear(heard),
+                Ok(()) = self.news.changed() => self.look(),
                 to = self.hint.given() => {
                     self.outbox.push_back(Message::Move(to));
                     Ok(())
@@ -171,9 +177,9 @@ impl Hearing {
         match heard {
             Heard::Output(Output::Play(frame)) => self.play(frame),
             Heard::Output(Output::Gap { slot, count }) => self.gap(slot.plus(count)),
-            Heard::Status(status) => return self.status(&status),
-            Heard::Event(event) => return self.check_ban(&event),
+            Heard::Event(event) => return self.event(&event),
             Heard::Closed(Closed::Ended) => {
+                self.tell(false);
                 self.over = Some(Leave::Ended);
                 self.outbox.push_back(Message::Ended(v1::Ended {}));
             }
@@ -217,30 +223,50 @@ impl Hearing {
         self.outbox.push_back(Message::Gap(v1::Gap { slot: next.0, count, skipped }));
     }
 
-    fn status(&mut self, status: &Arc<v1::RoomStatus>) -> Result<(), Fault> {
-        // An event tells of a ban sooner, if it comes.
-        self.audience.participant().map_or(Ok(()), |me| check_listed(status, me))?;
-        self.tell(status);
+    /// Looks at the room as it is now.
+    fn look(&mut self) -> Result<(), Fault> {
+        let banned = self.audience.participant().map_or(Ok(()), |me| self.audience.on_air.check_banned(me));
+        if banned.is_err() {
+            self.hear_why()?;
+        }
+        self.tell(false);
+        banned
+    }
+
+    /// Looks for the event of the ban among what waits to be heard: it says why.
+    fn hear_why(&mut self) -> Result<(), Fault> {
+        while let Source::Playout(heard) = &mut self.source
+            && let Ok(heard) = heard.try_recv()
+        {
+            if let Heard::Event(event) = heard {
+                self.event(&event)?;
+            }
+        }
         Ok(())
     }
 
-    fn tell(&mut self, status: &Arc<v1::RoomStatus>) {
-        let seen = Some((status.lifecycle, status.stage_version));
-        if self.told != seen {
+    /// Tells the room if it is another one than was told, or `always`.
+    fn tell(&mut self, always: bool) {
+        let on_air = &self.audience.on_air;
+        let seen = on_air.status().map(|status| (status.lifecycle, status.stage_version));
+        if always || (seen.is_some() && self.told != seen) {
             self.told = seen;
-            self.outbox.push_back(Message::Room(public(v1::RoomStatus::clone(status))));
+            self.outbox.push_back(Message::Room(on_air.current().unwrap_or_default()));
         }
     }
 
-    fn check_ban(&self, event: &v1::ParticipantEvent) -> Result<(), Fault> {
+    /// What happened to this listener is told, and ends the stream if it is a ban.
+    fn event(&mut self, event: &v1::ParticipantEvent) -> Result<(), Fault> {
         let me = self.audience.participant().map(stentor_ids::ParticipantId::as_str);
-        match &event.what {
-            Some(What::Banned(reason)) if me == Some(&event.participant) => {
-                let because = if reason.is_empty() { "no reason was given" } else { reason };
-                Err(Fault::new(Code::Banned, format!("banned: {because}")))
-            }
-            _ => Ok(()),
+        if me != Some(&event.participant) {
+            return Ok(());
         }
+        if let Some(What::Banned(reason)) = &event.what {
+            let because = if reason.is_empty() { "no reason was given" } else { reason };
+            return Err(Fault::new(Code::Banned, format!("banned: {because}")));
+        }
+        self.outbox.push_back(Message::Event(event.clone()));
+        Ok(())
     }
 }
 
@@ -262,11 +288,11 @@ async fn heard(source: &mut Source, skipped: &mut bool) -> Heard {
             },
             Source::Feed(cursor) => match cursor.next().await {
                 Item::Frame(frame) => return Heard::Output(Output::Play(frame)),
-                Item::Status(status) => return Heard::Status(status),
                 Item::Event(event) => return Heard::Event(Arc::new(event)),
                 Item::Closed(closed) => return Heard::Closed(closed),
                 Item::Gap { .. } => *skipped = true,
-                Item::Fence { .. } => {}
+                // The playout's cursor tells when to look at these.
+                Item::Status(_) | Item::Levels(_) | Item::Bans { .. } | Item::Fence { .. } => {}
             },
         }
     }

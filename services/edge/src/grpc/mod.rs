@@ -4,7 +4,9 @@
 //! without one.
 
 mod gate;
+mod hands;
 mod listen;
+mod owners;
 mod participant;
 mod speak;
 
@@ -86,9 +88,4 @@ async fn routes(parts: Parts) -> Routes {
             routes
         }
     }
-}
-
-/// A room as people are told of it: without what only nodes are told.
-fn public(status: v1::RoomStatus) -> v1::RoomStatus {
-    v1::RoomStatus { banned: Vec::new(), ..status }
 }

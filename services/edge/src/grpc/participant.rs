@@ -1,15 +1,16 @@
 //! `ParticipantService`: what a participant does besides hearing and speaking, handed to the room's owner.
 //!
 //! A listener's join stops here: it is answered from what this edge can learn without the owner. Everything else that
-//! goes up is bounded for each participant, so that a crowd cannot bury an origin.
+//! goes up is bounded for each participant, hands are gathered, and hosts and speakers have places of their own, so that a
+//! crowd buries neither an origin nor who keeps order in it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use stentor_admission::Claims;
+use stentor_admission::{Claims, Class, Paces, RATE, TooMuch};
 use stentor_ids::{Code, Fault, ParticipantId, Role, RoomId};
 use stentor_link::{Locator, control};
-use stentor_pace::{Time, TokenBucket};
+use stentor_pace::Time;
 use stentor_proto::{
     role_to_wire, status_of,
     v1::{self, command_request::Command, participant_service_server::ParticipantService},
@@ -18,21 +19,11 @@ use stentor_telemetry::{NodeMetrics, propagation};
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 use tracing::Instrument as _;
 
-use super::public;
+use super::{hands::Hands, owners::Owners};
 use crate::{
     clock,
     door::{Door, ticket_of},
 };
-
-/// Commands of one participant a second, and at once: faster than a person presses buttons.
-const RATE: u32 = 5;
-const BURST: u32 = 10;
-/// Participants whose pace is kept. Beyond it those who have been quiet are forgotten, and if all are busy, one more is
-/// told to come back.
-const PACED: usize = 10_000;
-/// How often a command is brought to the owner, and how long between: a new owner is found within seconds.
-const TRIES: u32 = 4;
-const BETWEEN: Duration = Duration::from_millis(500);
 
 /// The service. Clones share everything.
 #[derive(Clone)]
@@ -40,10 +31,10 @@ pub(crate) struct Participants(Arc<Inner>);
 
 struct Inner {
     door: Arc<Door>,
-    locator: Locator,
-    owners: control::Client,
+    owners: Owners,
+    hands: Hands,
     metrics: NodeMetrics,
-    pace: Mutex<BTreeMap<(RoomId, ParticipantId), TokenBucket>>,
+    paces: Mutex<Paces<(RoomId, ParticipantId)>>,
 }
 
 impl Participants {
@@ -53,7 +44,9 @@ impl Participants {
         owners: control::Client,
         metrics: NodeMetrics,
     ) -> Self {
-        Self(Arc::new(Inner { door, locator, owners, metrics, pace: Mutex::default() }))
+        let owners = Owners::new(locator, owners);
+        let hands = Hands::new(owners.clone());
+        Self(Arc::new(Inner { door, owners, hands, metrics, paces: Mutex::default() }))
     }
 
     /// Checks the ticket and the pace, and does the work in a span that belongs to the caller's trace.
@@ -87,89 +80,72 @@ impl Participants {
         };
         self.serve(metadata, room, work).await
     }
+
+    async fn hand(
+        &self,
+        metadata: &MetadataMap,
+        room: &str,
+        up: bool,
+    ) -> Result<Response<v1::CommandResponse>, Status> {
+        let work = |room, claims: Claims| async move {
+            let change = v1::HandChange { by: Some(actor(&claims)), up };
+            let room = self.0.hands.change(&room, claims.participant, change).await?;
+            Ok(v1::CommandResponse { room: Some(room) })
+        };
+        self.serve(metadata, room, work).await
+    }
 }
 
 impl Inner {
     fn enter(&self, metadata: &MetadataMap, room: &str) -> Result<(RoomId, Claims), Fault> {
         let room = RoomId::new(room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
         let claims = self.door.participant(ticket_of(metadata)?, &room, clock::wall())?;
-        self.pace(clock::now(), &room, &claims.participant)?;
+        self.pace(clock::now(), &room, &claims)?;
         Ok((room, claims))
     }
 
-    fn pace(&self, now: Time, room: &RoomId, participant: &ParticipantId) -> Result<(), Fault> {
-        let mut paces = self.pace.lock();
-        let key = (room.clone(), participant.clone());
-        if paces.len() >= PACED && !paces.contains_key(&key) {
-            paces.retain(|_, bucket| bucket.wait(now, BURST) > Duration::ZERO);
-            if paces.len() >= PACED {
-                let detail = format!("{PACED} participants give commands at this edge at once");
-                return Err(Fault::new(Code::Overloaded, detail).retry_after(Duration::from_secs(2)));
+    fn pace(&self, now: Time, room: &RoomId, claims: &Claims) -> Result<(), Fault> {
+        let (class, who) = (Class::of(claims.role), (room.clone(), claims.participant.clone()));
+        self.paces.lock().take(now, class, who).map_err(|too_much| match too_much {
+            TooMuch::Fast(wait) => {
+                let detail = format!("{} gives more than {RATE} commands a second", claims.participant);
+                Fault::new(Code::TooFast, detail).retry_after(wait)
             }
-        }
-        let bucket =
-            paces.entry(key).or_insert_with(|| TokenBucket::new(RATE, Duration::from_secs(1), BURST));
-        if bucket.take(now, 1) {
-            return Ok(());
-        }
-        let detail = format!("{participant} gives more than {RATE} commands a second");
-        Err(Fault::new(Code::TooFast, detail).retry_after(bucket.wait(now, 1)))
+            TooMuch::Many(wait) => {
+                let (bound, who) = (class.paced(), class.as_str());
+                let detail = format!("{bound} of {who} give commands at this edge at once");
+                Fault::new(Code::Overloaded, detail).retry_after(wait)
+            }
+        })
     }
 
     /// The room as it is; the role that the participant has in it; without a message to the owner.
     async fn look(&self, room: &RoomId, claims: &Claims) -> Result<v1::JoinResponse, Fault> {
-        let status = public(self.locator.status(room).await?.room.unwrap_or_default());
+        let status = self.owners.status(room).await?;
         let seat = status.stage.iter().find(|seat| seat.id == claims.participant.as_str());
         let role = seat.map_or(role_to_wire(claims.role).into(), |seat| seat.role);
         Ok(v1::JoinResponse { room: Some(status), role })
     }
 
-    /// Brings a command to the room's owner, wherever it is by now. Only a refusal that says "not applied" is tried again.
+    /// Brings a command to the room's owner.
     async fn bring(
         &self,
         room: &RoomId,
         claims: &Claims,
         command: Command,
     ) -> Result<v1::CommandReply, Fault> {
-        let by = v1::Actor {
-            participant: claims.participant.to_string(),
-            name: claims.name.clone(),
-            role: role_to_wire(claims.role).into(),
-        };
-        let request = v1::CommandRequest { room: room.to_string(), by: Some(by), command: Some(command) };
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let answer = match self.owner(room).await {
-                Ok(owner) => self.owners.command(&owner, request.clone()).await,
-                Err(fault) => Err(fault),
-            };
-            match answer {
-                Err(fault) if tries < TRIES && matches!(fault.code, Code::NoOwner | Code::NotOwner) => {
-                    tokio::time::sleep(BETWEEN).await;
-                }
-                Ok(reply) => return Ok(v1::CommandReply { room: reply.room.map(public), ..reply }),
-                Err(fault) => return Err(fault),
-            }
-        }
+        let by = Some(actor(claims));
+        let request = v1::CommandRequest { room: room.to_string(), by, command: Some(command) };
+        self.owners.command(room, request).await
     }
+}
 
-    async fn owner(&self, room: &RoomId) -> Result<String, Fault> {
-        let found = self.locator.status(room).await?;
-        if !found.owner_addr.is_empty() {
-            return Ok(found.owner_addr);
-        }
-        Err(match found.room.map(|status| status.lifecycle()) {
-            Some(v1::Lifecycle::Ended) => Fault::new(Code::RoomEnded, format!("room {room} has ended")),
-            Some(v1::Lifecycle::Scheduled) => {
-                let detail = format!("room {room} is scheduled and its doors are closed");
-                Fault::new(Code::NotLiveYet, detail).retry_after(Duration::from_secs(10))
-            }
-            _ => {
-                let detail = format!("the owner of room {room} is being replaced");
-                Fault::new(Code::NoOwner, detail).retry_after(Duration::from_secs(2))
-            }
-        })
+/// Whom a ticket names.
+fn actor(claims: &Claims) -> v1::Actor {
+    v1::Actor {
+        participant: claims.participant.to_string(),
+        name: claims.name.clone(),
+        role: role_to_wire(claims.role).into(),
     }
 }
 
@@ -198,14 +174,14 @@ impl ParticipantService for Participants {
         &self,
         request: Request<v1::RoomRequest>,
     ) -> Result<Response<v1::CommandResponse>, Status> {
-        self.command(request.metadata(), &request.get_ref().room, Command::RaiseHand(v1::Empty {})).await
+        self.hand(request.metadata(), &request.get_ref().room, true).await
     }
 
     async fn lower_hand(
         &self,
         request: Request<v1::RoomRequest>,
     ) -> Result<Response<v1::CommandResponse>, Status> {
-        self.command(request.metadata(), &request.get_ref().room, Command::LowerHand(v1::Empty {})).await
+        self.hand(request.metadata(), &request.get_ref().room, false).await
     }
 
     async fn accept(

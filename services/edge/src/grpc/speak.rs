@@ -267,7 +267,7 @@ fn end_of(event: &v1::ParticipantEvent) -> Option<Fault> {
         What::Role(role) if *role == v1::Role::Listener as i32 => {
             Some(Fault::new(Code::RoleForbids, "a moderator made this participant a listener"))
         }
-        What::Role(_) | What::Muted(_) | What::Invited(_) => None,
+        What::Role(_) | What::Muted(_) | What::HandLowered(_) | What::Invited(_) => None,
     }
 }
 

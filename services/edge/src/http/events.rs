@@ -98,7 +98,7 @@ impl Events {
         if self.audience.participant().is_some_and(|me| on_air.check_banned(me).is_err()) {
             return Batch::end();
         }
-        let mut batch = on_air.status().map_or_else(Batch::nothing, |status| {
+        let mut batch = on_air.current().map_or_else(Batch::nothing, |status| {
             let seen =
                 Some((status.lifecycle, status.live_since_us, status.ended_at_ms, status.spec.clone()));
             if self.told == seen {

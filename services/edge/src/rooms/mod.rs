@@ -21,7 +21,7 @@ use stentor_telemetry::NodeMetrics;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use lookup::Guesses;
-pub(crate) use on_air::{Audience, Heard, OnAir, Part, check_listed};
+pub(crate) use on_air::{Audience, Heard, OnAir, Part};
 
 use crate::{
     clock,
@@ -96,7 +96,9 @@ impl Rooms {
     /// `UnknownRoom`; what is wrong with the ticket, or that one is needed; that nobody knows now; `TooFast` or
     /// `Overloaded` for a name that may be none.
     pub(crate) async fn look(&self, room: &RoomId, caller: Caller<'_>) -> Result<Arc<v1::RoomStatus>, Fault> {
-        self.enter(room, caller).await.map(|(status, _)| status)
+        let (status, _) = self.enter(room, caller).await?;
+        let played = self.0.playing.lock().get(room).cloned();
+        Ok(played.and_then(|on_air| on_air.current()).map_or(status, Arc::new))
     }
 
     /// Whether this ticket holder, or anyone without a ticket, may hear the room now.
@@ -107,7 +109,6 @@ impl Rooms {
         let (status, claims) = self.enter(room, caller).await?;
         on_the_air(&status, clock::wall())?;
         if let Some(claims) = &claims {
-            check_listed(&status, &claims.participant)?;
             self.check_banned(room, &claims.participant)?;
         }
         Ok(claims)
@@ -138,9 +139,9 @@ impl Rooms {
             return Ok(on_air.admit(claims, part));
         }
         let feed = self.0.carrier.feed(room).await?;
-        if let (Some(claims), Some(status)) = (&claims, feed.status()) {
-            // What was asked a second ago may not name who has been banned since.
-            check_listed(&status, &claims.participant)?;
+        if let Some(claims) = &claims {
+            // Who is banned comes with the feed, before its state.
+            on_air::check_banned(&feed, &claims.participant)?;
         }
         match feed.closed() {
             None => Ok(self.play(feed, claims, part)),

@@ -1,28 +1,19 @@
 //! A room as this edge plays it, and its audience.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use stentor_admission::Claims;
 use stentor_ids::{Code, Fault, ParticipantId, RoomId};
 use stentor_link::{Closed, Cursor, Feed};
-use stentor_pace::Time;
 use stentor_proto::v1;
 use stentor_relay::Output;
 use tokio::sync::{broadcast, watch};
 
-use crate::{
-    clock,
-    count::{Count, Held},
-};
+use crate::count::{Count, Held};
 
 /// What a listener that is a task may fall behind: 5 s of slots. Beyond it it is skipped forward.
 const BACKLOG: usize = 256;
-/// How long a ban that came as an event holds by itself: far longer than the room's state takes to name the participant.
-/// From then on that state decides, so that a ban that is lifted is forgotten here as well.
-const BAN_HOLDS: Duration = Duration::from_secs(10);
-/// Banned participants that are remembered for as long. Beyond it no more are: the room's state names them soon.
-const MAX_BANNED: usize = 4096;
 
 /// What someone in a room is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +29,6 @@ pub(crate) enum Part {
 pub(crate) enum Heard {
     /// The next slot, or that nobody had it.
     Output(Output),
-    /// The room has changed.
-    Status(Arc<v1::RoomStatus>),
     /// Something happened to a participant.
     Event(Arc<v1::ParticipantEvent>),
     /// Nothing follows.
@@ -51,13 +40,13 @@ pub(crate) struct OnAir {
     room: RoomId,
     /// Another one when the carrier let the first go while it was played.
     feed: Mutex<Feed>,
+    /// Audio, and what happens to participants, which only moderators bring about. The state is not in it: however often
+    /// that changes, it puts no slot out of the queue.
     heard: broadcast::Sender<Heard>,
     /// Turns at everything that is not audio, and to the end.
     news: watch::Sender<Option<Closed>>,
     listeners: Count,
     watchers: Count,
-    /// Who was banned by an event, and when.
-    banned: Mutex<HashMap<ParticipantId, Time>>,
 }
 
 /// One place in a room; the room is played for as long as anyone has one.
@@ -78,7 +67,6 @@ impl OnAir {
             news: watch::Sender::new(None),
             listeners: Count::default(),
             watchers: Count::default(),
-            banned: Mutex::default(),
         }
     }
 
@@ -94,9 +82,14 @@ impl OnAir {
         &self.room
     }
 
-    /// The room as it is.
+    /// The room as last told, without what changes all the time.
     pub(crate) fn status(&self) -> Option<Arc<v1::RoomStatus>> {
         self.feed.lock().status()
+    }
+
+    /// The room as people are told it.
+    pub(crate) fn current(&self) -> Option<v1::RoomStatus> {
+        self.feed.lock().current()
     }
 
     /// What is played from now on, behind the seam buffer.
@@ -131,21 +124,18 @@ impl OnAir {
     }
 
     pub(super) fn tell(&self, heard: Heard) {
-        match &heard {
-            Heard::Output(_) => {}
-            Heard::Status(_) | Heard::Event(_) => self.news.send_modify(|_| ()),
-            Heard::Closed(closed) => drop(self.news.send_replace(Some(closed.clone()))),
-        }
         // Without followers nobody needs to hear it.
-        drop(self.heard.send(heard));
+        drop(self.heard.send(heard.clone()));
+        match heard {
+            Heard::Output(_) => {}
+            Heard::Event(_) => self.changed(),
+            Heard::Closed(closed) => drop(self.news.send_replace(Some(closed))),
+        }
     }
 
-    pub(super) fn ban(&self, participant: ParticipantId) {
-        let (mut banned, now) = (self.banned.lock(), clock::now());
-        banned.retain(|_, since| now.since(*since) < BAN_HOLDS);
-        if banned.len() < MAX_BANNED {
-            banned.insert(participant, now);
-        }
+    /// The room's state, or who is banned, has changed.
+    pub(super) fn changed(&self) {
+        self.news.send_modify(|_| ());
     }
 
     /// Whether a participant may be here.
@@ -153,11 +143,7 @@ impl OnAir {
     /// # Errors
     /// `Banned`.
     pub(crate) fn check_banned(&self, participant: &ParticipantId) -> Result<(), Fault> {
-        let since = self.banned.lock().get(participant).copied();
-        if since.is_some_and(|since| clock::now().since(since) < BAN_HOLDS) {
-            return Err(banned(participant, self.room.as_str()));
-        }
-        self.status().map_or(Ok(()), |status| check_listed(&status, participant))
+        check_banned(&self.feed.lock(), participant)
     }
 }
 
@@ -168,19 +154,16 @@ impl Audience {
     }
 }
 
-/// Whether a room's state lets a participant hear it.
+/// Whether a participant may hear the room of a feed.
 ///
 /// # Errors
 /// `Banned`.
-pub(crate) fn check_listed(status: &v1::RoomStatus, participant: &ParticipantId) -> Result<(), Fault> {
-    if status.banned.iter().any(|listed| listed == participant.as_str()) {
-        return Err(banned(participant, &status.room));
+pub(super) fn check_banned(feed: &Feed, participant: &ParticipantId) -> Result<(), Fault> {
+    if feed.is_banned(participant) {
+        let detail = format!("{participant} was banned from room {}", feed.room());
+        return Err(Fault::new(Code::Banned, detail));
     }
     Ok(())
-}
-
-fn banned(participant: &ParticipantId, room: &str) -> Fault {
-    Fault::new(Code::Banned, format!("{participant} was banned from room {room}"))
 }
 
 impl std::fmt::Debug for OnAir {

@@ -3,13 +3,12 @@
 //!
 //! Invariant: `SlotOnce`, counted here for all listeners at once.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use stentor_ids::{Code, Fault, ParticipantId};
+use stentor_ids::{Code, Fault};
 use stentor_link::{Carry, Closed, Cursor, Item};
 use stentor_pace::{Time, WallTime, check};
-use stentor_proto::v1;
-use stentor_relay::{Frame, Output, Playout, Pushed};
+use stentor_relay::{Frame, Output, Playout, Pushed, Word};
 use stentor_telemetry::{Frames, Tier};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
@@ -34,8 +33,6 @@ pub(super) struct Player {
     once: check::SlotOnce,
     /// Slots that nobody had in time.
     filled: u64,
-    /// Who was banned when the room's state last told.
-    banned: Vec<String>,
     /// When someone was last seen here.
     busy: Time,
 }
@@ -51,8 +48,7 @@ impl Player {
     pub(super) fn new(rooms: Rooms, on_air: Arc<OnAir>) -> Self {
         let (cursor, playout) = (on_air.follow_feed(), Playout::new(rooms.0.buffer));
         let (once, busy) = (check::SlotOnce::default(), clock::now());
-        let banned = on_air.status().map(|status| status.banned.clone()).unwrap_or_default();
-        Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, filled: 0, banned, busy }
+        Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, filled: 0, busy }
     }
 
     pub(super) async fn run(mut self) {
@@ -102,10 +98,11 @@ impl Player {
     fn take(&mut self, item: Item) {
         match item {
             Item::Frame(frame) => self.push(frame),
-            Item::Status(status) => self.status(status),
-            Item::Event(event) => self.event(event),
-            // A gap shows as missing slots, and the feed's ring keeps the fence.
-            Item::Gap { .. } | Item::Fence { .. } | Item::Closed(_) => {}
+            Item::Status(_) => self.on_air.changed(),
+            Item::Bans { words, .. } => self.bans(words),
+            Item::Event(event) => self.on_air.tell(Heard::Event(Arc::new(event))),
+            // Levels are read when somebody asks. A gap shows as missing slots, and the feed's ring keeps the fence.
+            Item::Levels(_) | Item::Gap { .. } | Item::Fence { .. } | Item::Closed(_) => {}
         }
     }
 
@@ -123,26 +120,12 @@ impl Player {
         }
     }
 
-    fn status(&mut self, status: Arc<v1::RoomStatus>) {
-        if self.banned != status.banned {
-            let known: BTreeSet<_> = self.banned.iter().collect();
-            let new = status.banned.iter().filter(|banned| !known.contains(banned));
-            for participant in new.filter_map(|banned| ParticipantId::new(banned).ok()) {
-                self.rooms.0.fanout.cut(self.on_air.room(), &participant);
-            }
-            self.banned.clone_from(&status.banned);
+    /// Who is banned is cut off. An owner that begins names everyone anew, who may be here no more than before.
+    fn bans(&self, words: Vec<Word>) {
+        for word in words.into_iter().filter(|word| !word.lifted) {
+            self.rooms.0.fanout.cut(self.on_air.room(), &word.participant);
         }
-        self.on_air.tell(Heard::Status(status));
-    }
-
-    fn event(&self, event: v1::ParticipantEvent) {
-        if let Some(v1::participant_event::What::Banned(_)) = &event.what
-            && let Ok(participant) = ParticipantId::new(&event.participant)
-        {
-            self.rooms.0.fanout.cut(self.on_air.room(), &participant);
-            self.on_air.ban(participant);
-        }
-        self.on_air.tell(Heard::Event(Arc::new(event)));
+        self.on_air.changed();
     }
 
     /// Gives out what is due.

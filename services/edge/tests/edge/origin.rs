@@ -28,6 +28,8 @@ pub struct Origin {
     pub attached: Mutex<Vec<(String, u64)>>,
     pub heard: Mutex<Vec<Packet>>,
     pub commands: Mutex<Vec<v1::CommandRequest>>,
+    /// Batches of hands.
+    pub hands: Mutex<Vec<v1::HandsRequest>>,
     pub edge: Mutex<Option<ToEdge>>,
 }
 
@@ -105,6 +107,21 @@ impl control::Handler for Face {
         let role = command.by.as_ref().map_or(0, |by| by.role);
         self.0.commands.lock().unwrap().push(command);
         Ok(v1::CommandReply { room: Some(status), hands: Vec::new(), role })
+    }
+    async fn hands(&self, room: RoomId, request: v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
+        let (status, _) = self.0.room(&room)?;
+        // A list that has no place for anyone of this name.
+        let outcome = |change: &v1::HandChange| match &change.by {
+            Some(by) if by.participant.starts_with("late") => v1::HandOutcome {
+                code: Code::Overloaded.to_string(),
+                detail: "1000 hands are up".into(),
+                retry_after_ms: 700,
+            },
+            _ => v1::HandOutcome::default(),
+        };
+        let outcomes = request.changes.iter().map(outcome).collect();
+        self.0.hands.lock().unwrap().push(request);
+        Ok(v1::HandsReply { room: Some(status), outcomes })
     }
     async fn take_over(&self, _: RoomId, _: v1::TakeOverRequest) -> Result<v1::TakeOverResponse, Fault> {
         Err(unused())

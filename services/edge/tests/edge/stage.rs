@@ -201,8 +201,12 @@ impl Air {
     }
 
     pub fn event(&self, participant: &str, what: v1::participant_event::What) {
+        let banned = matches!(what, v1::participant_event::What::Banned(_));
         let event = v1::ParticipantEvent { participant: participant.into(), what: Some(what), serial: 0 };
         self.feed.event(event);
+        if banned {
+            self.feed.set_banned(ParticipantId::new(participant).unwrap(), true);
+        }
     }
 }
 
@@ -270,6 +274,16 @@ fn free() -> SocketAddr {
 pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(SOON, async {
         while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not within {SOON:?}: {what}");
+}
+
+/// Waits for a condition that has to be asked for.
+pub async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(SOON, async {
+        while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });

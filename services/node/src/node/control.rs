@@ -38,6 +38,10 @@ impl Handler for NodeControl {
         self.host(&room)?.command(&room, command).await
     }
 
+    async fn hands(&self, room: RoomId, request: v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
+        self.host(&room)?.hands(&room, request).await
+    }
+
     async fn take_over(
         &self,
         room: RoomId,

@@ -8,6 +8,7 @@
 mod edge;
 mod fanout;
 mod handoff;
+mod hands;
 mod latency;
 mod names;
 mod room;
@@ -20,6 +21,7 @@ usage: measure latency [SECONDS]            mouth to ear through three tiers, by
        measure handoff [RUNS]               what listeners miss when the owning origin is killed
        measure fanout [PAGE_MS] [COUNT …]   CPU and memory per live.ogg listener of one edge
        measure crowd PID PORT PATH PAGE_MS [COUNT …]   the same of any other server of an endless Ogg stream
+       measure hands [PEOPLE] [SECONDS]     what others notice of a crowd that raises and lowers hands
        measure room [ROOMS]                 CPU of talking rooms on their origin
        measure edge [ROOMS]                 CPU of talking rooms at an edge, by how many listen there
        measure names [A_SECOND] [SECONDS]   who asks for real rooms while somebody makes names up";
@@ -46,6 +48,7 @@ async fn main() -> Result<()> {
             let (server, port) = (Usage(args[1].parse()?), args[2].parse()?);
             fanout::crowd(server, port, &args[3], number(args.get(4), 100)?, &counts(&args, 5)?).await
         }
+        Some("hands") => hands::measure(number(args.get(1), 2000)?, number(args.get(2), 60)?).await,
         Some("room") => room::measure(number(args.get(1), 1)?).await,
         Some("edge") => edge::measure(number(args.get(1), 4)?).await,
         Some("names") => names::measure(number(args.get(1), 20_000)?, number(args.get(2), 60)?).await,
