@@ -64,7 +64,7 @@ bench: setup ## Measure on real processes (ARGS="latency 60", handoff, fanout, r
 	cargo build --release --locked --workspace --bins
 	target/release/measure $(ARGS)
 
-# make chaos SEED=7 ROUNDS=50 FAULT=kill-primary,kill-relay; more flags (--hold, --etcd, --logs) by ARGS.
+# make chaos SEED=7 ROUNDS=50 FAULT=kill-owner,kill-relay; more flags (--hold, --etcd, --logs) by ARGS.
 SEED ?= 1
 ROUNDS ?= 1
 .PHONY: chaos

@@ -21,6 +21,19 @@ pub enum BadField {
         /// Its value on the wire.
         value: i32,
     },
+    /// A gain that no room takes.
+    #[error("field gain_db is {0}; gains are whole decibels, -40 to 12")]
+    Gain(i32),
+    /// A moment before 1970, after 9999, or one that is none.
+    #[error("field {field} is no moment from 1970 to 9999: {seconds} s and {nanos} ns since 1970")]
+    Moment {
+        /// The field.
+        field: &'static str,
+        /// Its seconds since 1970.
+        seconds: i64,
+        /// Its nanoseconds, which are below a second.
+        nanos: i32,
+    },
 }
 
 impl From<BadField> for Fault {
@@ -52,6 +65,14 @@ pub const fn role_to_wire(role: Role) -> v1::Role {
         Role::Cohost => v1::Role::Cohost,
         Role::Host => v1::Role::Host,
     }
+}
+
+/// A gain that is asked for, in decibels.
+///
+/// # Errors
+/// [`BadField::Gain`]: it is far out of bounds. A room has narrower ones of its own.
+pub fn gain_from_wire(decibels: i32) -> Result<i8, BadField> {
+    i8::try_from(decibels).map_err(|_| BadField::Gain(decibels))
 }
 
 /// The role that somebody has, from the wire; `None` where it is unspecified. One that only a newer build knows may do what a

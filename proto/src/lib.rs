@@ -3,9 +3,13 @@
 
 mod convert;
 mod fault;
+mod moment;
+pub mod told;
 
-pub use convert::{BadField, required, role_from_wire, role_held, role_to_wire};
+pub use convert::{BadField, gain_from_wire, required, role_from_wire, role_held, role_to_wire};
 pub use fault::{fault_of, status_of};
+pub use moment::{length_of, micros_of, moment, rfc3339, span};
+pub use prost_types::{FieldMask, Timestamp};
 
 /// Generated from `proto/stentor/v1/*.proto`.
 #[allow(missing_docs, clippy::large_enum_variant, clippy::too_many_lines, unreachable_pub)]

@@ -2,7 +2,7 @@
 """What a recording of the demo voices sounds like, as PESQ-WB (ITU-T P.862.2) against the clean voices.
 
     python3 -m venv env && env/bin/pip install pesq numpy scipy
-    make chaos FAULT=kill-primary ROUNDS=20 ARGS="--record heard.ogg"
+    make chaos FAULT=kill-owner ROUNDS=20 ARGS="--record heard.ogg"
     env/bin/python tests/quality/heard.py heard.ogg
 
 The recording is cut into pieces of ten seconds. For each, the places in their loops that the two voices were spoken from are found by

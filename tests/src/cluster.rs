@@ -409,7 +409,7 @@ impl Cluster {
     pub async fn owner_other_than(&self, room: &str, not: &str, within: Duration) -> Result<String> {
         eventually(&format!("an owner of {room} other than {not:?}"), within, || async {
             let answer = self.ctl_json(&["room", "get", room]).await.ok()?;
-            let owner = answer["primary"].as_str()?.to_owned();
+            let owner = answer["owner"].as_str()?.to_owned();
             (!owner.is_empty() && owner != not).then_some(owner)
         })
         .await

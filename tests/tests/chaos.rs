@@ -4,9 +4,9 @@ use stentor_tests::chaos::{Fault, Setting, Table, World};
 
 /// Which faults, and how often.
 const ROUNDS: [(Fault, u64); 5] = [
-    (Fault::KillPrimary, 3),
-    (Fault::PausePrimaryShort, 1),
-    (Fault::PausePrimaryLong, 1),
+    (Fault::KillOwner, 3),
+    (Fault::PauseOwnerShort, 1),
+    (Fault::PauseOwnerLong, 1),
     (Fault::KillRelay, 1),
     (Fault::CutOrigins, 1),
 ];
@@ -26,6 +26,6 @@ async fn no_single_failure_is_heard() {
     }
     println!("{table}");
     assert!(table.wrong().is_empty(), "against the aims: {:#?}\n{table}", table.wrong());
-    let mut killed = table.outcomes().filter(|outcome| outcome.fault == Fault::KillPrimary);
+    let mut killed = table.outcomes().filter(|outcome| outcome.fault == Fault::KillOwner);
     assert!(killed.all(|outcome| outcome.takeover.is_some()), "nobody took over:\n{table}");
 }

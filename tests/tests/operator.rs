@@ -44,6 +44,15 @@ async fn a_room_is_scheduled_opened_aired_moderated_and_ended() {
     let stage = cluster.ctl_json(&["participant", "list", "day"]).await.unwrap();
     assert_eq!(stage["stage"][0]["muted"], true, "{stage}");
     cluster.ctl(&["participant", "unmute", "day", "ann"]).await.unwrap();
+    cluster.ctl(&["participant", "gain", "day", "ann", "-6"]).await.unwrap();
+    cluster.ctl(&["participant", "role", "day", "ann", "cohost"]).await.unwrap();
+    let stage = cluster.ctl_json(&["participant", "list", "day"]).await.unwrap();
+    assert_eq!((&stage["stage"][0]["gain_db"], &stage["stage"][0]["role"]), (&(-6).into(), &"cohost".into()));
+    let told = cluster.ctl_json(&["room", "update", "day", "--title", "A long day"]).await.unwrap();
+    assert_eq!((&told["title"], &told["lifecycle"]), (&"A long day".into(), &"live".into()), "{told}");
+    let running = cluster.ctl_output(&["room", "delete", "day"]).await.unwrap();
+    assert_eq!(running.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&running.stderr).contains("end it first"));
     cluster.ctl(&["participant", "remove", "day", "ann"]).await.unwrap();
     let stage = cluster.ctl_json(&["participant", "list", "day"]).await.unwrap();
     assert_eq!(stage["stage"].as_array().map(Vec::len), Some(0), "{stage}");
@@ -64,6 +73,8 @@ async fn a_room_is_scheduled_opened_aired_moderated_and_ended() {
     assert_eq!(body[last + 5] & 4, 4, "the last page is an end of stream");
     listener.stop().await.unwrap();
     assert_eq!(page("/v1/rooms/day/live.ogg").await.unwrap().status, 410);
+    let deleted = cluster.ctl_json(&["room", "delete", "day"]).await.unwrap();
+    assert_eq!(deleted["deleted"], "day", "{deleted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

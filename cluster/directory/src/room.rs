@@ -37,7 +37,7 @@ pub struct Room {
 /// Who owns a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// The primary.
+    /// The node.
     pub node: NodeId,
     /// Its epoch.
     pub epoch: Epoch,

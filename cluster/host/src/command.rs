@@ -1,8 +1,9 @@
 //! Commands as they travel between nodes, turned into what a room understands. Knows no actor and no directory.
 
 use stentor_ids::{Code, Fault, ParticipantId, Role};
-use stentor_proto::{BadField, required, role_from_wire, role_held, v1};
-use stentor_room::{Actor, Command, Hand};
+use stentor_pace::WallTime;
+use stentor_proto::{BadField, gain_from_wire, moment, required, role_from_wire, role_held, v1};
+use stentor_room::{Actor, Command, Hand, SpecChange, Visibility};
 
 use v1::command_request::Command as Wire;
 
@@ -44,6 +45,14 @@ pub(crate) fn parse(request: v1::CommandRequest) -> Result<(Actor, Request), Fau
             Command::Remove { id: participant(&target.participant)?, reason: target.reason }
         }
         Wire::Ban(target) => Command::Ban { id: participant(&target.participant)?, reason: target.reason },
+        Wire::Update(change) => Command::Update(spec_change(change)?),
+        Wire::Role(role) => Command::SetRole {
+            id: participant(&role.participant)?,
+            role: required(role_from_wire(role.role)?, "role")?,
+        },
+        Wire::Gain(gain) => {
+            Command::SetGain { id: participant(&gain.participant)?, gain_db: gain_from_wire(gain.gain_db)? }
+        }
         Wire::Unban(target) => Command::Unban { id: participant(&target.participant)? },
     };
     Ok((by, Request::Do(command)))
@@ -96,7 +105,7 @@ pub(crate) fn hand(hand: &Hand) -> v1::Hand {
     v1::Hand {
         id: hand.id.to_string(),
         name: hand.name.clone(),
-        raised_at_ms: i64::try_from(hand.raised_at.as_millis()).unwrap_or(i64::MAX),
+        raised_at: Some(moment(hand.raised_at.as_micros())),
     }
 }
 
@@ -108,6 +117,21 @@ fn actor(wire: v1::Actor) -> Result<Actor, Fault> {
     let role =
         role_held(wire.role).ok_or_else(|| Fault::new(Code::InvalidArgument, "the actor has no role"))?;
     Ok(Actor::Participant { id, name: wire.name, role })
+}
+
+fn spec_change(wire: v1::SpecChange) -> Result<SpecChange, BadField> {
+    let visibility = wire.visibility.map(|value| match v1::Visibility::try_from(value) {
+        Ok(v1::Visibility::Public) => Ok(Visibility::Public),
+        Ok(v1::Visibility::Private) => Ok(Visibility::Private),
+        _ => Err(BadField::Unknown { field: "visibility", value }),
+    });
+    Ok(SpecChange {
+        title: wire.title,
+        visibility: visibility.transpose()?,
+        starts_at: wire.starts_at_us.map(|at| (at > 0).then(|| WallTime::from_micros(at))),
+        stage_limit: wire.stage_limit,
+        bitrate_bps: wire.bitrate_bps,
+    })
 }
 
 fn participant(name: &str) -> Result<ParticipantId, BadField> {
@@ -147,6 +171,12 @@ mod tests {
         assert_eq!(refused(request(roleless, Some(Wire::Join(v1::Empty {})))), "the actor has no role");
         let newer = v1::InviteRequest { participant: "bob".into(), role: 99, ..v1::InviteRequest::default() };
         assert!(refused(request(ann(), Some(Wire::Invite(newer)))).contains("has value 99"));
+        let change = v1::SpecChange { visibility: Some(9), ..v1::SpecChange::default() };
+        assert!(refused(request(ann(), Some(Wire::Update(change)))).contains("visibility has value 9"));
+        let loud = v1::GainRequest { participant: "bob".into(), gain_db: 1000, ..v1::GainRequest::default() };
+        assert!(refused(request(ann(), Some(Wire::Gain(loud)))).contains("gain_db is 1000"));
+        let nothing = v1::RoleRequest { participant: "bob".into(), ..v1::RoleRequest::default() };
+        assert_eq!(refused(request(ann(), Some(Wire::Role(nothing)))), "field role is missing");
     }
 
     #[test]

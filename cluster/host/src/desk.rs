@@ -172,8 +172,8 @@ impl State {
                 Effect::BanChanged { participant, banned } => {
                     self.hosted.feed.set_banned(participant, banned);
                 }
-                // The ledger has taken the commits out; how many hands are up is told with the status.
-                Effect::Commit | Effect::HandsChanged => {}
+                // The ledger has taken the commits out; spec and how many hands are up are told with the status.
+                Effect::Commit | Effect::SpecChanged | Effect::HandsChanged => {}
             }
         }
         ended
@@ -232,12 +232,12 @@ impl State {
 
 /// Whether an effect shows in the room's status.
 const fn is_told_with_status(effect: &Effect) -> bool {
-    matches!(effect, Effect::LifecycleChanged | Effect::StageChanged { .. } | Effect::HandsChanged)
+    is_urgent(effect) || matches!(effect, Effect::HandsChanged)
 }
 
 /// Whether the status is told at once for it. Moderators and speakers alone can bring it about.
 const fn is_urgent(effect: &Effect) -> bool {
-    matches!(effect, Effect::LifecycleChanged | Effect::StageChanged { .. })
+    matches!(effect, Effect::LifecycleChanged | Effect::SpecChanged | Effect::StageChanged { .. })
 }
 
 /// What the end of a commit means. A key that is gone with its lease fences nobody for good: the owner puts it back.

@@ -7,7 +7,10 @@ use ractor::RpcReplyPort;
 use stentor_directory::{Error, MirrorKey, Owner, Ownership};
 use stentor_ids::{Epoch, Lineage};
 use stentor_link::{Closed, Mirror};
-use stentor_proto::v1::{self, happening::What};
+use stentor_proto::{
+    span,
+    v1::{self, happening::What},
+};
 use stentor_relay::Side;
 use stentor_room::{Lifecycle, Record, Room};
 use tokio_util::task::AbortOnDropHandle;
@@ -194,14 +197,13 @@ impl State {
                 self.on_air = true;
             }
         }
-        let millis = |took: Duration| u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         let told = v1::TakeOver {
             from: former.node.to_string(),
             to: self.origin.me.to_string(),
             epoch: epoch.0,
             from_slot: from.0,
             planned: took.is_none(),
-            took_ms: took.map(millis).unwrap_or_default(),
+            took: took.map(span),
         };
         self.origin.journal.tell(Some(&self.hosted.id), What::TakeOver(told));
         tracing::info!(room = %self.hosted.id, former = %former.node, %epoch, %from, ?took, "the mirror owns the room");

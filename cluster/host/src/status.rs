@@ -1,9 +1,9 @@
-//! A room as it is told to everyone, from its record alone or from its owner.
+//! A room as nodes tell it to each other, from its record alone or from its owner.
 
 use stentor_directory::Owner;
 use stentor_ids::{NodeId, ParticipantId};
 use stentor_mix::{Seat as MixSeat, Stage};
-use stentor_proto::{role_to_wire, v1};
+use stentor_proto::{moment, role_to_wire, v1};
 use stentor_room::{Lifecycle, Notice, Record, Room, Seat, Spec, Visibility};
 
 use crate::hosted::Hosted;
@@ -24,10 +24,10 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
         lifecycle: lifecycle_to_wire(record.lifecycle()).into(),
         live_since_us,
         ended_at_ms,
-        primary: owner.map(|owner| owner.node.to_string()).unwrap_or_default(),
+        owner: owner.map(|owner| owner.node.to_string()).unwrap_or_default(),
         epoch: owner.map(|owner| owner.epoch.0).unwrap_or_default(),
         stage_version: record.stage_version(),
-        stage: record.stage().iter().map(|seat| participant(seat, false, SILENT_DBOV)).collect(),
+        stage: record.stage().iter().map(|seat| participant(seat, None)).collect(),
         ..v1::RoomStatus::default()
     }
 }
@@ -48,7 +48,7 @@ pub(crate) fn banned(record: &Record) -> impl Iterator<Item = ParticipantId> {
 /// The room as its owner tells it, without what changes all the time: that is [`levels`].
 pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::RoomStatus {
     let (record, kept) = (room.record(), hosted.kept());
-    let seat = |seat: &Seat| participant(seat, hosted.speakers.is_connected(&seat.id), SILENT_DBOV);
+    let seat = |seat: &Seat| participant(seat, Some(hosted.speakers.is_connected(&seat.id)));
     let leader = if hosted.leads() {
         Some(origins.me)
     } else {
@@ -61,7 +61,7 @@ pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::
         lineage: hosted.feed.lineage().0,
         slot: hosted.newest().unwrap_or_default().0,
         stage: record.stage().iter().map(seat).collect(),
-        hands: u32::try_from(room.hands().len()).unwrap_or(u32::MAX),
+        hands: Some(u32::try_from(room.hands().len()).unwrap_or(u32::MAX)),
         last_takeover_ms: kept.taken_over.map_or(0, |at| signed(at.as_millis())),
         ..recorded(hosted.id.as_str(), record, Some(kept.seat.owner()))
     }
@@ -108,7 +108,8 @@ pub(crate) fn event(participant: &ParticipantId, notice: Notice) -> v1::Particip
     v1::ParticipantEvent { participant: participant.to_string(), serial: 0, what: Some(what) }
 }
 
-fn participant(seat: &Seat, connected: bool, level_dbov: i32) -> v1::Participant {
+/// A seat, and whether it is connected, as only the owner knows. Who is heard is told with the levels.
+fn participant(seat: &Seat, connected: Option<bool>) -> v1::Participant {
     v1::Participant {
         id: seat.id.to_string(),
         name: seat.name.clone(),
@@ -116,7 +117,7 @@ fn participant(seat: &Seat, connected: bool, level_dbov: i32) -> v1::Participant
         muted: seat.is_muted(),
         gain_db: seat.gain_db.into(),
         connected,
-        level_dbov,
+        level_dbov: connected.map(|_| SILENT_DBOV),
     }
 }
 
@@ -128,7 +129,7 @@ fn spec_to_wire(spec: &Spec) -> v1::RoomSpec {
     v1::RoomSpec {
         title: spec.title.clone(),
         visibility: visibility.into(),
-        starts_at_ms: spec.starts_at.map_or(0, |at| signed(at.as_millis())),
+        starts_at: spec.starts_at.map(|at| moment(at.as_micros())),
         stage_limit: spec.stage_limit,
         bitrate_bps: spec.bitrate_bps,
     }

@@ -111,7 +111,7 @@ async fn measure(children: usize, during: Duration) -> Outcome<()> {
     let feed = Feed::new(room.clone());
     let lifecycle = v1::Lifecycle::Live.into();
     let status =
-        v1::RoomStatus { room: room.to_string(), lifecycle, primary: me.to_string(), ..Default::default() };
+        v1::RoomStatus { room: room.to_string(), lifecycle, owner: me.to_string(), ..Default::default() };
     feed.set_status(Arc::new(status));
     let server = LinkServer::bind("127.0.0.1:0".parse()?, &Security::Insecure)?;
     let owner = server.local_addr();

@@ -4,7 +4,10 @@
 
 use futures::{Stream, StreamExt};
 use stentor_ids::{NodeId, RoomId};
-use stentor_proto::v1::{self, happening::What};
+use stentor_proto::{
+    moment,
+    v1::{self, happening::What},
+};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
@@ -48,7 +51,7 @@ impl Journal {
 
     fn happening(&self, room: Option<&RoomId>, what: What) -> v1::Happening {
         v1::Happening {
-            at_ms: i64::try_from(clock::wall().as_millis()).unwrap_or(i64::MAX),
+            at: Some(moment(clock::wall().as_micros())),
             node: self.node.to_string(),
             room: room.map(ToString::to_string).unwrap_or_default(),
             what: Some(what),

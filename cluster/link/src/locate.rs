@@ -63,7 +63,7 @@ impl Locator {
         let mut status = self.topology.status(room).ok_or_else(|| unknown(room))?;
         let owner = self.topology.owner(room);
         if let Some(owner) = &owner {
-            status.primary = owner.node.to_string();
+            status.owner = owner.node.to_string();
             status.epoch = status.epoch.max(owner.epoch.0);
         }
         let owner_addr = owner.map(|owner| owner.link_addr).unwrap_or_default();

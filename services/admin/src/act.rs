@@ -1,11 +1,12 @@
 //! What an operator does to a room: the same act as a command to the room's own rules and as one to its owner.
 
 use stentor_ids::{ParticipantId, Role, RoomId};
+use stentor_pace::WallTime;
 use stentor_proto::{
     role_to_wire,
     v1::{self, command_request::Command as Wire},
 };
-use stentor_room::Command;
+use stentor_room::{Command, SpecChange, Visibility};
 
 /// What an operator can do to a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,9 @@ pub(crate) enum Act {
     Remove { id: ParticipantId, reason: String },
     Ban { id: ParticipantId, reason: String },
     Unban { id: ParticipantId },
+    SetRole { id: ParticipantId, role: Role },
+    SetGain { id: ParticipantId, gain_db: i8 },
+    Update(SpecChange),
 }
 
 impl Act {
@@ -32,6 +36,9 @@ impl Act {
             Self::Remove { id, reason } => Command::Remove { id, reason },
             Self::Ban { id, reason } => Command::Ban { id, reason },
             Self::Unban { id } => Command::Unban { id },
+            Self::SetRole { id, role } => Command::SetRole { id, role },
+            Self::SetGain { id, gain_db } => Command::SetGain { id, gain_db },
+            Self::Update(change) => Command::Update(change),
         }
     }
 
@@ -53,6 +60,14 @@ impl Act {
                 Wire::Remove(v1::TargetRequest { room, participant: id.to_string(), reason })
             }
             Self::Unban { id } => Wire::Unban(v1::UnbanRequest { room, participant: id.to_string() }),
+            Self::SetRole { id, role } => {
+                let role = role_to_wire(role).into();
+                Wire::Role(v1::RoleRequest { room, participant: id.to_string(), role })
+            }
+            Self::SetGain { id, gain_db } => {
+                Wire::Gain(v1::GainRequest { room, participant: id.to_string(), gain_db: gain_db.into() })
+            }
+            Self::Update(change) => Wire::Update(change_to_wire(change)),
             Self::Ban { id, reason } => {
                 Wire::Ban(v1::TargetRequest { room, participant: id.to_string(), reason })
             }
@@ -69,7 +84,24 @@ impl Act {
             | Self::Mute { .. }
             | Self::Remove { .. }
             | Self::Ban { .. }
-            | Self::Unban { .. } => false,
+            | Self::Unban { .. }
+            | Self::SetRole { .. }
+            | Self::SetGain { .. }
+            | Self::Update(_) => false,
         }
+    }
+}
+
+fn change_to_wire(change: SpecChange) -> v1::SpecChange {
+    let visibility = |visibility| match visibility {
+        Visibility::Public => v1::Visibility::Public.into(),
+        Visibility::Private => v1::Visibility::Private.into(),
+    };
+    v1::SpecChange {
+        title: change.title,
+        visibility: change.visibility.map(visibility),
+        starts_at_us: change.starts_at.map(|at| at.map_or(0, WallTime::as_micros)),
+        stage_limit: change.stage_limit,
+        bitrate_bps: change.bitrate_bps,
     }
 }

@@ -7,10 +7,10 @@ use stentor_ids::{Fault, RoomId};
 use stentor_proto::{
     status_of,
     v1::{
-        CreateRoomRequest, InviteRequest, ListNodesRequest, ListNodesResponse, ListParticipantsResponse,
-        ListRoomsRequest, ListRoomsResponse, MoveRoomRequest, MuteRequest, Node, NodeRequest, RoomRequest,
-        RoomStatus, TargetRequest, UnbanRequest, WatchRequest, WatchRoomsRequest,
-        admin_service_server::AdminService,
+        CreateRoomRequest, DeleteRoomResponse, GainRequest, Hands, InviteRequest, ListNodesRequest,
+        ListNodesResponse, ListParticipantsResponse, ListRoomsRequest, ListRoomsResponse, MoveRoomRequest,
+        MuteRequest, Node, NodeRequest, RoleRequest, Room, RoomRequest, TargetRequest, UnbanRequest,
+        UpdateRoomRequest, WatchRequest, WatchRoomsRequest, admin_service_server::AdminService,
     },
 };
 use stentor_telemetry::{NodeMetrics, propagation};
@@ -66,7 +66,7 @@ impl Calls {
         call: &'static str,
         request: Request<impl Sized>,
         parsed: Result<(RoomId, Act), Fault>,
-    ) -> Result<Response<RoomStatus>, Status> {
+    ) -> Result<Response<Room>, Status> {
         self.answer(call, request, async |_| {
             let (room, act) = parsed?;
             let status = self.rooms.act(&room, &act).await?;
@@ -98,7 +98,7 @@ fn done(call: &str, what: &impl Display) {
 
 #[async_trait]
 impl AdminService for Calls {
-    async fn create_room(&self, request: Request<CreateRoomRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn create_room(&self, request: Request<CreateRoomRequest>) -> Result<Response<Room>, Status> {
         self.answer("create_room", request, async |asked| {
             let (room, spec) = (door::room(&asked.room)?, door::spec(asked.spec)?);
             let status = self.rooms.create(&room, spec, asked.open).await?;
@@ -121,8 +121,26 @@ impl AdminService for Calls {
         .await
     }
 
-    async fn get_room(&self, request: Request<RoomRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn get_room(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
         self.answer("get_room", request, async |asked| self.rooms.get(&door::room(&asked.room)?).await).await
+    }
+
+    async fn update_room(&self, request: Request<UpdateRoomRequest>) -> Result<Response<Room>, Status> {
+        let parsed = door::update(request.get_ref().clone());
+        self.act("update_room", request, parsed).await
+    }
+
+    async fn delete_room(
+        &self,
+        request: Request<RoomRequest>,
+    ) -> Result<Response<DeleteRoomResponse>, Status> {
+        self.answer("delete_room", request, async |asked| {
+            let room = door::room(&asked.room)?;
+            self.rooms.delete(&room).await?;
+            done("delete_room", &room);
+            Ok(DeleteRoomResponse {})
+        })
+        .await
     }
 
     type WatchRoomsStream = Statuses;
@@ -134,16 +152,16 @@ impl AdminService for Calls {
         .await
     }
 
-    type WatchStream = Told;
+    type WatchHappeningsStream = Told;
 
-    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Told>, Status> {
-        self.answer("watch", request, async |asked| {
+    async fn watch_happenings(&self, request: Request<WatchRequest>) -> Result<Response<Told>, Status> {
+        self.answer("watch_happenings", request, async |asked| {
             self.happenings.watch(door::optional_room(&asked.room)?).await
         })
         .await
     }
 
-    async fn open_room(&self, request: Request<RoomRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn open_room(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
         self.answer("open_room", request, async |asked| {
             let room = door::room(&asked.room)?;
             let status = self.rooms.open(&room).await?;
@@ -153,12 +171,12 @@ impl AdminService for Calls {
         .await
     }
 
-    async fn go_live(&self, request: Request<RoomRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn take_room_live(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
         let parsed = door::room(&request.get_ref().room).map(|room| (room, Act::GoLive));
-        self.act("go_live", request, parsed).await
+        self.act("take_room_live", request, parsed).await
     }
 
-    async fn end_room(&self, request: Request<RoomRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn end_room(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
         let parsed = door::room(&request.get_ref().room).map(|room| (room, Act::End));
         self.act("end_room", request, parsed).await
     }
@@ -169,39 +187,53 @@ impl AdminService for Calls {
     ) -> Result<Response<ListParticipantsResponse>, Status> {
         self.answer("list_participants", request, async |asked| {
             let room = door::room(&asked.room)?;
-            let status = self.rooms.get(&room).await?;
-            let hands = if status.hands > 0 { self.rooms.hands(&room).await } else { Vec::new() };
-            Ok(ListParticipantsResponse { stage: status.stage, hands, count: status.count })
+            let told = self.rooms.get(&room).await?;
+            let hands = match told.hands {
+                None if !told.owner.is_empty() => None,
+                None | Some(0) => Some(Hands::default()),
+                Some(_) => self.rooms.hands(&room).await,
+            };
+            Ok(ListParticipantsResponse { stage: told.stage, hands, listeners: told.listeners })
         })
         .await
     }
 
-    async fn invite(&self, request: Request<InviteRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn invite_participant(&self, request: Request<InviteRequest>) -> Result<Response<Room>, Status> {
         let parsed = door::invite(request.get_ref());
-        self.act("invite", request, parsed).await
+        self.act("invite_participant", request, parsed).await
     }
 
-    async fn mute(&self, request: Request<MuteRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn mute_participant(&self, request: Request<MuteRequest>) -> Result<Response<Room>, Status> {
         let parsed = door::mute(request.get_ref());
-        self.act("mute", request, parsed).await
+        self.act("mute_participant", request, parsed).await
     }
 
-    async fn remove(&self, request: Request<TargetRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn remove_participant(&self, request: Request<TargetRequest>) -> Result<Response<Room>, Status> {
         let parsed = door::remove(request.get_ref().clone());
-        self.act("remove", request, parsed).await
+        self.act("remove_participant", request, parsed).await
     }
 
-    async fn ban(&self, request: Request<TargetRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn ban_participant(&self, request: Request<TargetRequest>) -> Result<Response<Room>, Status> {
         let parsed = door::ban(request.get_ref().clone());
-        self.act("ban", request, parsed).await
+        self.act("ban_participant", request, parsed).await
     }
 
-    async fn unban(&self, request: Request<UnbanRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn unban_participant(&self, request: Request<UnbanRequest>) -> Result<Response<Room>, Status> {
         let parsed = door::unban(request.get_ref());
-        self.act("unban", request, parsed).await
+        self.act("unban_participant", request, parsed).await
     }
 
-    async fn move_room(&self, request: Request<MoveRoomRequest>) -> Result<Response<RoomStatus>, Status> {
+    async fn set_participant_role(&self, request: Request<RoleRequest>) -> Result<Response<Room>, Status> {
+        let parsed = door::set_role(request.get_ref());
+        self.act("set_participant_role", request, parsed).await
+    }
+
+    async fn set_participant_gain(&self, request: Request<GainRequest>) -> Result<Response<Room>, Status> {
+        let parsed = door::set_gain(request.get_ref());
+        self.act("set_participant_gain", request, parsed).await
+    }
+
+    async fn move_room(&self, request: Request<MoveRoomRequest>) -> Result<Response<Room>, Status> {
         self.answer("move_room", request, async |asked| {
             let (room, to) = (door::room(&asked.room)?, door::optional_node(&asked.to)?);
             if let Some(to) = &to {

@@ -2,8 +2,8 @@
 
 use stentor_ids::{Code, Fault, NodeId, ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
-use stentor_proto::{BadField, role_from_wire, v1};
-use stentor_room::{Spec, Visibility};
+use stentor_proto::{BadField, gain_from_wire, micros_of, required, role_from_wire, v1};
+use stentor_room::{Spec, SpecChange, Visibility};
 
 use crate::act::Act;
 
@@ -62,14 +62,8 @@ pub(crate) fn spec(wire: Option<v1::RoomSpec>) -> Result<Spec, Fault> {
         Ok(v1::Visibility::Private) => Visibility::Private,
         Err(_) => return Err(BadField::Unknown { field: "visibility", value: wire.visibility }.into()),
     };
-    let starts_at = match u64::try_from(wire.starts_at_ms) {
-        Ok(0) => None,
-        Ok(millis) => Some(WallTime::from_millis(millis)),
-        Err(_) => {
-            let detail = format!("starts_at_ms is {}; give milliseconds since 1970, or 0", wire.starts_at_ms);
-            return Err(Fault::new(Code::InvalidArgument, detail));
-        }
-    };
+    let starts_at =
+        wire.starts_at.map(|at| micros_of(at, "starts_at")).transpose()?.map(WallTime::from_micros);
     let or_default = |value, default| if value == 0 { default } else { value };
     let spec = Spec {
         title: wire.title,
@@ -81,6 +75,54 @@ pub(crate) fn spec(wire: Option<v1::RoomSpec>) -> Result<Spec, Fault> {
     };
     spec.validate().map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
     Ok(spec)
+}
+
+/// The room, and what of its spec is to be different.
+pub(crate) fn update(request: v1::UpdateRoomRequest) -> Result<(RoomId, Act), Fault> {
+    let room = room(&request.room)?;
+    let wire = request.spec.unwrap_or_default();
+    let set = [
+        ("title", !wire.title.is_empty()),
+        ("visibility", wire.visibility != 0),
+        ("starts_at", wire.starts_at.is_some()),
+        ("stage_limit", wire.stage_limit != 0),
+        ("bitrate_bps", wire.bitrate_bps != 0),
+    ];
+    let mask = request.update_mask.unwrap_or_default().paths;
+    let is_field = |path: &str| path == "*" || set.iter().any(|(name, _)| *name == path);
+    if let Some(path) = mask.iter().find(|path| !is_field(path)) {
+        let names = set.map(|(name, _)| name).join(", ");
+        let detail =
+            format!("update_mask names {path:.100?}, which is no field of a spec; give * or some of {names}");
+        return Err(Fault::new(Code::InvalidArgument, detail));
+    }
+    let changes = |field: &str| match mask.as_slice() {
+        [] => set.iter().any(|(name, set)| *name == field && *set),
+        mask => mask.iter().any(|path| path == "*" || path == field),
+    };
+    if !set.iter().any(|(name, _)| changes(name)) {
+        let detail = "nothing is to be changed; set a field of spec, or name one in update_mask";
+        return Err(Fault::new(Code::InvalidArgument, detail));
+    }
+    let spec = spec(Some(wire))?;
+    let change = SpecChange {
+        title: changes("title").then_some(spec.title),
+        visibility: changes("visibility").then_some(spec.visibility),
+        starts_at: changes("starts_at").then_some(spec.starts_at),
+        stage_limit: changes("stage_limit").then_some(spec.stage_limit),
+        bitrate_bps: changes("bitrate_bps").then_some(spec.bitrate_bps),
+    };
+    Ok((room, Act::Update(change)))
+}
+
+pub(crate) fn set_role(request: &v1::RoleRequest) -> Result<(RoomId, Act), Fault> {
+    let role = required(role_from_wire(request.role)?, "role")?;
+    Ok((room(&request.room)?, Act::SetRole { id: participant(&request.participant)?, role }))
+}
+
+pub(crate) fn set_gain(request: &v1::GainRequest) -> Result<(RoomId, Act), Fault> {
+    let gain_db = gain_from_wire(request.gain_db)?;
+    Ok((room(&request.room)?, Act::SetGain { id: participant(&request.participant)?, gain_db }))
 }
 
 pub(crate) fn invite(request: &v1::InviteRequest) -> Result<(RoomId, Act), Fault> {
@@ -107,6 +149,8 @@ pub(crate) fn unban(request: &v1::UnbanRequest) -> Result<(RoomId, Act), Fault> 
 
 #[cfg(test)]
 mod tests {
+    use stentor_proto::Timestamp;
+
     use super::*;
 
     fn refused<T>(outcome: Result<T, Fault>) -> String {
@@ -144,9 +188,40 @@ mod tests {
             spec(Some(wire))
         };
         assert!(refused(with(|spec| spec.visibility = 9)).contains("visibility has value 9"));
-        assert!(refused(with(|spec| spec.starts_at_ms = -1)).contains("starts_at_ms is -1"));
+        let before = |spec: &mut v1::RoomSpec| spec.starts_at = Some(Timestamp { seconds: -1, nanos: 0 });
+        assert!(refused(with(before)).contains("starts_at is no moment from 1970 to 9999: -1 s"));
         assert!(refused(with(|spec| spec.stage_limit = 5000)).contains("5000"));
         assert!(refused(with(|spec| spec.bitrate_bps = 7)).contains('7'));
         assert!(refused(with(|spec| spec.title = "x".repeat(201))).contains("201"));
+    }
+
+    #[test]
+    fn a_mask_says_which_fields_change_and_without_one_those_that_are_set_do() {
+        let wire = v1::RoomSpec { title: "New".into(), stage_limit: 7, ..v1::RoomSpec::default() };
+        let change = |paths: &[&str], spec: &v1::RoomSpec| {
+            let paths = paths.iter().map(ToString::to_string).collect();
+            let update_mask = Some(stentor_proto::FieldMask { paths });
+            update(v1::UpdateRoomRequest { room: "r".into(), spec: Some(spec.clone()), update_mask })
+        };
+        let changed = |paths: &[&str]| match change(paths, &wire) {
+            Ok((_, Act::Update(change))) => change,
+            other => panic!("{other:?}"),
+        };
+        let title = SpecChange { title: Some("New".into()), ..SpecChange::default() };
+        assert_eq!(changed(&["title"]), title);
+        assert_eq!(changed(&[]), SpecChange { stage_limit: Some(7), ..title.clone() });
+        assert_eq!(changed(&["title", "starts_at"]), SpecChange { starts_at: Some(None), ..title.clone() });
+        let all = SpecChange {
+            visibility: Some(Visibility::Private),
+            starts_at: Some(None),
+            stage_limit: Some(7),
+            bitrate_bps: Some(32_000),
+            ..title
+        };
+        assert_eq!(changed(&["*"]), all);
+        assert!(refused(change(&["title", "colour"], &wire)).contains("\"colour\", which is no field"));
+        assert!(refused(change(&[], &v1::RoomSpec::default())).contains("nothing is to be changed"));
+        let long = v1::RoomSpec { title: "x".repeat(201), ..v1::RoomSpec::default() };
+        assert!(refused(change(&["title"], &long)).contains("201"));
     }
 }

@@ -11,7 +11,7 @@ use stentor_ids::{Fault, NodeId, RoomId};
 use stentor_link::{clock, control};
 use stentor_pace::Backoff;
 use stentor_proto::{
-    fault_of,
+    fault_of, moment,
     v1::{Happening, NodeChange, ReachChange, happening::What},
 };
 use tokio::{
@@ -191,7 +191,7 @@ fn reach(why: String) -> What {
 /// What this node has seen of another one just now.
 fn happening(node: &NodeId, what: What) -> Happening {
     Happening {
-        at_ms: i64::try_from(clock::wall().as_millis()).unwrap_or(i64::MAX),
+        at: Some(moment(clock::wall().as_micros())),
         node: node.to_string(),
         room: String::new(),
         what: Some(what),

@@ -10,7 +10,10 @@ use futures::{StreamExt, stream};
 use stentor_directory::{Error as DirectoryError, NodeRole, Revision, Room as Stored, View};
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_link::{Owner, clock};
-use stentor_proto::v1::{self, RoomStatus, command_request::Command as Wire};
+use stentor_proto::{
+    told::to_operators,
+    v1::{self, command_request::Command as Wire},
+};
 use stentor_room::{Actor, Command, Record, Refusal, Room, Spec};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -52,7 +55,7 @@ impl Rooms {
         Self { cluster }
     }
 
-    pub(crate) async fn create(&self, room: &RoomId, spec: Spec, open: bool) -> Result<RoomStatus, Fault> {
+    pub(crate) async fn create(&self, room: &RoomId, spec: Spec, open: bool) -> Result<v1::Room, Fault> {
         let record =
             Record::new(spec).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
         let record = if open { applied(room, record, Command::Open)? } else { record };
@@ -62,12 +65,12 @@ impl Rooms {
     }
 
     /// The room as its owner tells it; as its record does, with slot 0, if there is none that answers.
-    pub(crate) async fn get(&self, room: &RoomId) -> Result<RoomStatus, Fault> {
+    pub(crate) async fn get(&self, room: &RoomId) -> Result<v1::Room, Fault> {
         if let Some(owner) = self.cluster.topology.owner(room) {
             let get = Wire::Get(v1::Empty {});
             let told = timeout(TELL, self.ask(&owner, room, get)).await;
             if let Ok(Ok(v1::CommandReply { room: Some(status), .. })) = told {
-                return Ok(status);
+                return Ok(to_operators(&status));
             }
         }
         self.recorded(room).await
@@ -78,7 +81,7 @@ impl Rooms {
         &self,
         size: usize,
         after: Option<RoomId>,
-    ) -> Result<(Vec<RoomStatus>, Option<RoomId>), Fault> {
+    ) -> Result<(Vec<v1::Room>, Option<RoomId>), Fault> {
         let view = self.cluster.listed()?;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut names = view.rooms.range((from, Bound::Unbounded)).map(|(name, _)| name.clone());
@@ -98,18 +101,21 @@ impl Rooms {
 
     /// Opens the doors. The answer names the owner if one comes within five seconds; if none does, the doors are open all
     /// the same and whoever claims the room later finds them so.
-    pub(crate) async fn open(&self, room: &RoomId) -> Result<RoomStatus, Fault> {
+    pub(crate) async fn open(&self, room: &RoomId) -> Result<v1::Room, Fault> {
         self.act(room, &Act::Open).await?;
         self.get_with_owner(room).await
     }
 
     /// Does something to a room, wherever it is.
-    pub(crate) async fn act(&self, room: &RoomId, act: &Act) -> Result<RoomStatus, Fault> {
+    pub(crate) async fn act(&self, room: &RoomId, act: &Act) -> Result<v1::Room, Fault> {
         let mut search = Search::new(room, self.cluster.view());
         let mut doubt = false;
         loop {
             let outcome = match self.find(room).await? {
-                Place::Owner(owner) => self.ask(&owner, room, act.wire(room)).await.map(|reply| reply.room),
+                Place::Owner(owner) => self
+                    .ask(&owner, room, act.wire(room))
+                    .await
+                    .map(|reply| reply.room.as_ref().map(to_operators)),
                 Place::Record(record, revision) => self.write(room, *record, revision, act).await,
                 // The last resort of an operator: a room that no origin takes can still be ended.
                 Place::Between(record, revision) if *act == Act::End && self.is_forsaken(&search) => {
@@ -137,18 +143,38 @@ impl Rooms {
         }
     }
 
-    /// Raised hands, as the owner knows them; none if there is no owner that answers.
-    pub(crate) async fn hands(&self, room: &RoomId) -> Vec<v1::Hand> {
-        let Some(owner) = self.cluster.topology.owner(room) else { return Vec::new() };
-        let list = Wire::ListHands(v1::Empty {});
-        match timeout(TELL, self.ask(&owner, room, list)).await {
-            Ok(Ok(reply)) => reply.hands,
-            _ => Vec::new(),
+    /// Forgets a room that nobody may be in.
+    pub(crate) async fn delete(&self, room: &RoomId) -> Result<(), Fault> {
+        let mut search = Search::new(room, self.cluster.view());
+        loop {
+            let stored = self.stored(room).await?;
+            let record = readable(room, &stored)?;
+            if record.lifecycle().has_owner() {
+                let detail = format!("room {room} is {}; end it first, then delete it", record.lifecycle());
+                return Err(Fault::new(Code::WrongState, detail));
+            }
+            match self.cluster.directory.delete(room, stored.revision).await {
+                Ok(()) => {
+                    let gone = |view: &View| !view.rooms.contains_key(room);
+                    let _ = timeout(VIEW, self.cluster.view().wait_for(gone)).await;
+                    return Ok(());
+                }
+                // An owner that lets go of a room that has just ended, or somebody who was faster.
+                Err(error) => search.again(overtaken(error)).await?,
+            }
         }
     }
 
+    /// Raised hands, as the owner knows them; `None` if there is no owner that answers.
+    pub(crate) async fn hands(&self, room: &RoomId) -> Option<v1::Hands> {
+        let owner = self.cluster.topology.owner(room)?;
+        let list = Wire::ListHands(v1::Empty {});
+        let told = timeout(TELL, self.ask(&owner, room, list)).await.ok()?.ok()?;
+        Some(v1::Hands { hands: told.hands })
+    }
+
     /// Has the owner hand the room to another origin: the named one, or the best by placement.
-    pub(crate) async fn hand_over(&self, room: &RoomId, to: Option<&NodeId>) -> Result<RoomStatus, Fault> {
+    pub(crate) async fn hand_over(&self, room: &RoomId, to: Option<&NodeId>) -> Result<v1::Room, Fault> {
         let mut search = Search::new(room, self.cluster.view());
         let mut first: Option<NodeId> = None;
         loop {
@@ -204,9 +230,7 @@ impl Rooms {
                 from_slot: owner.from_slot,
             }));
         }
-        let record = Record::decode(&stored.record).map_err(|error| {
-            Fault::new(Code::Internal, format!("room {room} cannot be read from the directory: {error}"))
-        })?;
+        let record = readable(room, &stored)?;
         let place = if record.lifecycle().has_owner() { Place::Between } else { Place::Record };
         Ok(place(Box::new(record), stored.revision))
     }
@@ -223,18 +247,14 @@ impl Rooms {
         record: Record,
         revision: Revision,
         act: &Act,
-    ) -> Result<Option<RoomStatus>, Fault> {
+    ) -> Result<Option<v1::Room>, Fault> {
         let record = applied(room, record, act.command())?;
         match self.cluster.directory.update_unowned(room, revision, record.encode()).await {
             Ok(revision) => {
                 self.seen(revision).await;
                 self.recorded(room).await.map(Some)
             }
-            // Somebody was faster: the room is to be looked up again.
-            Err(error @ (DirectoryError::Owned { .. } | DirectoryError::Changed { .. })) => {
-                Err(Fault::new(Code::NotOwner, error.to_string()).retry_after(OWNER_RETRY))
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(overtaken(error)),
         }
     }
 
@@ -245,7 +265,7 @@ impl Rooms {
     }
 
     /// The room as its record tells it.
-    async fn recorded(&self, room: &RoomId) -> Result<RoomStatus, Fault> {
+    async fn recorded(&self, room: &RoomId) -> Result<v1::Room, Fault> {
         if let Some(status) = self.at_hand(room) {
             return Ok(status);
         }
@@ -257,13 +277,16 @@ impl Rooms {
         })
     }
 
-    /// The room as the view has its record.
-    fn at_hand(&self, room: &RoomId) -> Option<RoomStatus> {
-        self.cluster.topology.status(room)
+    /// The room as the view has its record and its seats.
+    fn at_hand(&self, room: &RoomId) -> Option<v1::Room> {
+        let mut status = self.cluster.topology.status(room)?;
+        let mirror = self.cluster.topology.mirror(room);
+        status.mirror = mirror.map(|mirror| mirror.node.to_string()).unwrap_or_default();
+        Some(to_operators(&status))
     }
 
     /// The room with its owner named, if one comes in time; where no origin can come, nobody waits.
-    async fn get_with_owner(&self, room: &RoomId) -> Result<RoomStatus, Fault> {
+    async fn get_with_owner(&self, room: &RoomId) -> Result<v1::Room, Fault> {
         let settled = |view: &View| view.owner(room).is_some() || !has_origin(view);
         let _ = timeout(OWNER, self.cluster.view().wait_for(settled)).await;
         self.get(room).await
@@ -279,6 +302,22 @@ impl Rooms {
 
 fn has_origin(view: &View) -> bool {
     view.nodes.values().any(|node| node.roles.has(NodeRole::Origin) && !node.draining)
+}
+
+fn readable(room: &RoomId, stored: &Stored) -> Result<Record, Fault> {
+    Record::decode(&stored.record).map_err(|error| {
+        Fault::new(Code::Internal, format!("room {room} cannot be read from the directory: {error}"))
+    })
+}
+
+/// Why a record was not written. Where somebody was faster, the room is to be looked up again.
+fn overtaken(error: DirectoryError) -> Fault {
+    match error {
+        DirectoryError::Owned { .. } | DirectoryError::Changed { .. } => {
+            Fault::new(Code::NotOwner, error.to_string()).retry_after(OWNER_RETRY)
+        }
+        error => error.into(),
+    }
 }
 
 /// A record after an operator's command.

@@ -7,7 +7,10 @@ use std::{fmt, net::SocketAddr, time::Duration};
 use stentor_admission::AdminTokens;
 use stentor_proto::{
     status_of,
-    v1::{DESCRIPTOR, admin_service_server::AdminServiceServer},
+    v1::{
+        DESCRIPTOR,
+        admin_service_server::{AdminServiceServer, SERVICE_NAME},
+    },
 };
 use stentor_telemetry::NodeMetrics;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +19,10 @@ use tonic::{
     service::interceptor::InterceptedService,
     transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
-use tonic_health::ServingStatus;
+use tonic_health::{ServingStatus, pb::health_server::SERVICE_NAME as HEALTH};
+use tonic_reflection::pb::{
+    v1::server_reflection_server as reflection_v1, v1alpha::server_reflection_server as reflection_v1alpha,
+};
 
 use crate::{Cluster, auth, calls::Calls, lost};
 
@@ -167,6 +173,10 @@ impl Admin {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTOR)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .with_service_name(SERVICE_NAME)
+                .with_service_name(HEALTH)
+                .with_service_name(reflection_v1::SERVICE_NAME)
+                .with_service_name(reflection_v1alpha::SERVICE_NAME)
         };
         let serving = server
             .add_service(calls)

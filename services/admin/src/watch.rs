@@ -17,7 +17,7 @@ use stentor_directory::View;
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_proto::{
     status_of,
-    v1::{Lifecycle, RoomStatus},
+    v1::{Lifecycle, Room},
 };
 use tokio::{
     sync::mpsc,
@@ -42,7 +42,7 @@ const SAMPLE: usize = 50;
 /// Rooms that are asked for before the client has taken the one before.
 const AHEAD: usize = 8;
 
-pub(crate) type Statuses = ReceiverStream<Result<RoomStatus, Status>>;
+pub(crate) type Statuses = ReceiverStream<Result<Room, Status>>;
 
 #[derive(Clone)]
 pub(crate) struct Watches {
@@ -82,7 +82,7 @@ struct Known {
 struct Watch {
     watches: Watches,
     room: Option<RoomId>,
-    told: mpsc::Sender<Result<RoomStatus, Status>>,
+    told: mpsc::Sender<Result<Room, Status>>,
     known: BTreeMap<RoomId, Known>,
     /// The last room whose owner had its turn.
     sampled: Option<RoomId>,
@@ -156,7 +156,7 @@ impl Watch {
     }
 
     /// Tells the client of a room, unless it knows. Breaks off when there is nobody or nothing more to tell.
-    async fn tell(&mut self, room: RoomId, status: Result<RoomStatus, Fault>) -> ControlFlow<()> {
+    async fn tell(&mut self, room: RoomId, status: Result<Room, Fault>) -> ControlFlow<()> {
         let Ok(status) = status else {
             // It is asked for again at the next walk.
             self.known.remove(&room);
@@ -176,13 +176,13 @@ impl Watch {
     }
 }
 
-async fn get(rooms: Rooms, room: RoomId) -> (RoomId, Result<RoomStatus, Fault>) {
+async fn get(rooms: Rooms, room: RoomId) -> (RoomId, Result<Room, Fault>) {
     let status = rooms.get(&room).await;
     (room, status)
 }
 
 /// Equal for equal statuses; a watch of thousands of rooms keeps this of each and not the status.
-fn digest(status: &RoomStatus) -> u64 {
+fn digest(status: &Room) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(&status.encode_to_vec());
     hasher.finish()

@@ -34,10 +34,10 @@ impl Changes {
         let mut admin = Admin::connect(settings).await?;
         let room = self.room.as_ref().map(ToString::to_string).unwrap_or_default();
         let answer = admin.client.watch_rooms(WatchRoomsRequest { room }).await;
-        let mut statuses = admin.answer(answer)?;
+        let mut rooms = admin.answer(answer)?;
         let mut known: BTreeMap<String, Room> = BTreeMap::new();
-        while let Some(status) = statuses.message().await.map_err(|status| admin.failure(&status))? {
-            let room = Room::from(status);
+        while let Some(told) = rooms.message().await.map_err(|status| admin.failure(&status))? {
+            let room = Room::from(told);
             let before = known.insert(room.room.clone(), room.clone());
             match settings.output {
                 Output::Json => show::print(Output::Json, &room, String::new)?,
@@ -56,7 +56,7 @@ impl Changes {
 /// What is different, a line each.
 fn changes(before: Option<&Room>, now: &Room) -> Vec<String> {
     let Some(before) = before else {
-        let owner = if now.primary.is_empty() { String::new() } else { format!(" at {}", now.primary) };
+        let owner = if now.owner.is_empty() { String::new() } else { format!(" at {}", now.owner) };
         return vec![format!(
             "is {}{owner}, epoch {}, {} on the stage",
             now.lifecycle,
@@ -68,7 +68,7 @@ fn changes(before: Option<&Room>, now: &Room) -> Vec<String> {
     if before.lifecycle != now.lifecycle {
         changes.push(format!("{} -> {}", before.lifecycle, now.lifecycle));
     }
-    match (before.primary.as_str(), now.primary.as_str()) {
+    match (before.owner.as_str(), now.owner.as_str()) {
         (old, new) if old == new && before.epoch != now.epoch => {
             changes.push(format!("{new} claimed it again at epoch {}", now.epoch));
         }
@@ -77,21 +77,22 @@ fn changes(before: Option<&Room>, now: &Room) -> Vec<String> {
         (old, "") => changes.push(format!("{old} has lost it; nobody has it")),
         (old, new) => changes.push(format!("{old} -> {new} at epoch {}", now.epoch)),
     }
-    if before.lineage != now.lineage && now.lineage != 0 {
-        changes.push(format!("lineage {} -> {}", before.lineage, now.lineage));
+    if let Some(lineage) = now.lineage.filter(|_| before.lineage != now.lineage) {
+        changes.push(format!("lineage {} -> {lineage}", before.lineage.unwrap_or_default()));
     }
     if before.mirror != now.mirror || before.mirror_ready != now.mirror_ready {
-        let ready = if now.mirror_ready { "ready" } else { "not ready" };
-        let mirror = if now.mirror.is_empty() {
-            "no mirror".to_owned()
-        } else {
-            format!("mirror {}, {ready}", now.mirror)
-        };
-        changes.push(mirror);
+        changes.push(match now.mirror_ready {
+            _ if now.mirror.is_empty() => "no mirror".to_owned(),
+            None => format!("mirror {}", now.mirror),
+            Some(true) => format!("mirror {}, ready", now.mirror),
+            Some(false) => format!("mirror {}, not ready", now.mirror),
+        });
     }
     changes.extend(stage_changes(before, now));
     if before.hands != now.hands {
-        changes.push(format!("hands {} -> {}", before.hands, now.hands));
+        let told =
+            |hands: Option<u32>| hands.map_or_else(|| "not known".to_owned(), |hands| hands.to_string());
+        changes.push(format!("hands {} -> {}", told(before.hands), told(now.hands)));
     }
     changes
 }
@@ -104,6 +105,9 @@ fn stage_changes(before: &Room, now: &Room) -> Vec<String> {
             Some(old) => {
                 if old.role != seat.role {
                     changes.push(format!("{} is {} now", seat.id, seat.role));
+                }
+                if old.gain_db != seat.gain_db {
+                    changes.push(format!("{} is at {} in the mix", seat.id, show::gain(seat.gain_db)));
                 }
                 if old.muted != seat.muted {
                     changes.push(format!("{} is {}", seat.id, if seat.muted { "muted" } else { "unmuted" }));
@@ -118,24 +122,24 @@ fn stage_changes(before: &Room, now: &Room) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use stentor_proto::v1::{self, Lifecycle, RoomStatus};
+    use stentor_proto::v1::{self, Lifecycle};
 
     use super::*;
 
-    fn room(lifecycle: Lifecycle, primary: &str, epoch: u64, stage: &[(&str, bool)]) -> Room {
+    fn room(lifecycle: Lifecycle, owner: &str, epoch: u64, stage: &[(&str, bool)]) -> Room {
         let seat = |(id, muted): &(&str, bool)| v1::Participant {
             id: (*id).into(),
             role: v1::Role::Speaker.into(),
             muted: *muted,
             ..v1::Participant::default()
         };
-        Room::from(RoomStatus {
+        Room::from(v1::Room {
             room: "r".into(),
             lifecycle: lifecycle.into(),
-            primary: primary.into(),
+            owner: owner.into(),
             epoch,
             stage: stage.iter().map(seat).collect(),
-            ..RoomStatus::default()
+            ..v1::Room::default()
         })
     }
 

@@ -82,7 +82,7 @@ pub(crate) enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create, open, air, end and look at rooms
+    /// Create, change, open, air, end, delete and look at rooms
     #[command(subcommand, after_help = room::AFTER)]
     Room(room::Command),
     /// See and moderate who is on the stage

@@ -81,7 +81,7 @@ impl Drain {
     /// Waits until the node is drained, or has left.
     async fn follow(&self, admin: &mut Admin, wait: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + wait;
-        let answer = admin.client.watch(WatchRequest::default()).await;
+        let answer = admin.client.watch_happenings(WatchRequest::default()).await;
         let mut happenings = admin.answer(answer)?;
         let (asked, mut answers) = mpsc::channel(1);
         tokio::spawn(keep_asking(admin.client.clone(), self.request(), asked));

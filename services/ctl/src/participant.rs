@@ -5,13 +5,16 @@ use serde::Serialize;
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_proto::{
     role_to_wire,
-    v1::{InviteRequest, ListParticipantsResponse, MuteRequest, RoomRequest, TargetRequest, UnbanRequest},
+    v1::{
+        GainRequest, InviteRequest, ListParticipantsResponse, MuteRequest, RoleRequest, RoomRequest,
+        TargetRequest, UnbanRequest,
+    },
 };
 
 use crate::{
     admin::Admin,
     failure::Failure,
-    room::show_status,
+    room::show_room,
     settings::Settings,
     show::{self, Hand, Seat},
 };
@@ -21,6 +24,8 @@ Examples:
   stentorctl participant list friday
   stentorctl participant invite friday eve --role speaker
   stentorctl participant mute friday ben
+  stentorctl participant role friday ben cohost
+  stentorctl participant gain friday ben -6
   stentorctl participant ban friday mallory --reason \"spam\"";
 
 #[derive(Debug, Subcommand)]
@@ -34,12 +39,16 @@ pub(crate) enum Command {
     Mute(Whom),
     /// Take a moderator's mute back; what someone has muted itself stays so
     Unmute(Whom),
-    /// Take someone off the stage, or lower its hand; they may go on listening
+    /// Take someone off the stage, or lower their hand or take their invitation back; they may go on listening
     Remove(WhomWhy),
     /// Keep someone out of the room
     Ban(WhomWhy),
     /// Lift a ban or a removal
     Unban(Whom),
+    /// Give someone on the stage another role
+    Role(SetRole),
+    /// Set how loud someone on the stage is in the mix
+    Gain(SetGain),
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,6 +94,27 @@ pub(crate) struct Invite {
     role: Role,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct SetRole {
+    /// The room
+    room: RoomId,
+    /// Who, as `participant list` shows it
+    participant: ParticipantId,
+    /// speaker, cohost or host; listener takes them off the stage
+    role: Role,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetGain {
+    /// The room
+    room: RoomId,
+    /// Who, as `participant list` shows it
+    participant: ParticipantId,
+    /// In whole decibels, -40 to 12; 0 is as they are
+    #[arg(value_name = "DB", allow_negative_numbers = true)]
+    gain_db: i32,
+}
+
 impl Command {
     pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
         let mut admin = Admin::connect(settings).await?;
@@ -97,19 +127,28 @@ impl Command {
                 let (room, participant) = (room.to_string(), participant.to_string());
                 admin
                     .client
-                    .invite(InviteRequest { room, participant, role: role_to_wire(role).into() })
+                    .invite_participant(InviteRequest { room, participant, role: role_to_wire(role).into() })
                     .await
             }
-            Self::Mute(whom) => admin.client.mute(whom.mute(true)).await,
-            Self::Unmute(whom) => admin.client.mute(whom.mute(false)).await,
-            Self::Remove(whom) => admin.client.remove(whom.target()).await,
-            Self::Ban(whom) => admin.client.ban(whom.target()).await,
+            Self::Mute(whom) => admin.client.mute_participant(whom.mute(true)).await,
+            Self::Unmute(whom) => admin.client.mute_participant(whom.mute(false)).await,
+            Self::Remove(whom) => admin.client.remove_participant(whom.target()).await,
+            Self::Ban(whom) => admin.client.ban_participant(whom.target()).await,
+            Self::Role(SetRole { room, participant, role }) => {
+                let (room, participant) = (room.to_string(), participant.to_string());
+                let role = role_to_wire(role).into();
+                admin.client.set_participant_role(RoleRequest { room, participant, role }).await
+            }
+            Self::Gain(SetGain { room, participant, gain_db }) => {
+                let (room, participant) = (room.to_string(), participant.to_string());
+                admin.client.set_participant_gain(GainRequest { room, participant, gain_db }).await
+            }
             Self::Unban(Whom { room, participant }) => {
                 let (room, participant) = (room.to_string(), participant.to_string());
-                admin.client.unban(UnbanRequest { room, participant }).await
+                admin.client.unban_participant(UnbanRequest { room, participant }).await
             }
         };
-        show_status(settings, admin.answer(answer)?)
+        show_room(settings, admin.answer(answer)?)
     }
 }
 
@@ -117,7 +156,12 @@ impl HandCommand {
     pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
         let Self::List(Which { room }) = self;
         let answer = participants(&mut Admin::connect(settings).await?, &room).await?;
-        let hands = Hands { hands: answer.hands.into_iter().map(Hand::from).collect() };
+        let hands = answer.hands.ok_or_else(|| {
+            let detail =
+                format!("the owner of room {room} does not answer, and nobody else knows who has a hand up");
+            Failure::Other(detail)
+        })?;
+        let hands = Hands { hands: hands.hands.into_iter().map(Hand::from).collect() };
         show::print(settings.output, &hands, || Hand::list(&hands.hands))
     }
 }
@@ -130,8 +174,9 @@ struct Hands {
 #[derive(Serialize)]
 struct Participants {
     stage: Vec<Seat>,
-    hands: Vec<Hand>,
-    /// Null where nobody counts.
+    /// Null where the room's owner does not say.
+    hands: Option<Vec<Hand>>,
+    /// Null where nobody counts, or who counts does not say.
     listeners: Option<u64>,
 }
 
@@ -143,13 +188,16 @@ async fn participants(admin: &mut Admin, room: &RoomId) -> Result<ListParticipan
 fn print_participants(settings: &Settings, answer: ListParticipantsResponse) -> Result<(), Failure> {
     let all = Participants {
         stage: answer.stage.into_iter().map(Seat::from).collect(),
-        hands: answer.hands.into_iter().map(Hand::from).collect(),
-        listeners: answer.count.map(|count| count.listeners),
+        hands: answer.hands.map(|hands| hands.hands.into_iter().map(Hand::from).collect()),
+        listeners: answer.listeners.map(|listeners| listeners.count),
     };
     show::print(settings.output, &all, || {
         let listeners = all.listeners.map(|count| format!("\n\n{count} listen")).unwrap_or_default();
-        let hands =
-            if all.hands.is_empty() { String::new() } else { format!("\n\n{}", Hand::list(&all.hands)) };
+        let hands = match &all.hands {
+            None => "\n\nthe room's owner does not answer: who has a hand up is not known".to_owned(),
+            Some(hands) if hands.is_empty() => String::new(),
+            Some(hands) => format!("\n\n{}", Hand::list(hands)),
+        };
         Seat::list(&all.stage) + &hands + &listeners
     })
 }

@@ -1,10 +1,13 @@
 //! `stentorctl room`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use stentor_ids::{Code, NodeId, RoomId};
 use stentor_pace::WallTime;
-use stentor_proto::v1::{self, RoomRequest, RoomStatus};
+use stentor_proto::{
+    FieldMask, moment,
+    v1::{self, RoomRequest},
+};
 
 use crate::{
     admin::Admin,
@@ -24,7 +27,13 @@ Examples:
   stentorctl room list -o json | jq -r '.rooms[] | select(.lifecycle == \"live\") | .room'
   stentorctl room watch friday
   stentorctl room move friday --to origin-b
-  stentorctl room end friday";
+  stentorctl room update friday --title \"Friday talk, part two\" --no-starts-at
+  stentorctl room end friday
+  stentorctl room delete friday";
+
+const UPDATE_AFTER: &str = "\
+The bit rate can be changed until the doors open, the announced start until the room is live. A live room can be made
+public, and not private: who hears it without a ticket would stay.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -43,6 +52,11 @@ pub(crate) enum Command {
     GoLive(Which),
     /// End a room for good
     End(Which),
+    /// Change what a room is to be, as long as it is not too late for it
+    #[command(after_help = UPDATE_AFTER)]
+    Update(Update),
+    /// Forget a room that is scheduled or has ended
+    Delete(Which),
     /// Hand a running room to another origin
     Move(Move),
 }
@@ -80,6 +94,36 @@ pub(crate) struct Create {
     live: bool,
 }
 
+/// What is left out stays as it is.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("change").required(true).multiple(true)
+    .args(["title", "public", "private", "starts_at", "no_starts_at", "stage_limit", "bitrate"])))]
+pub(crate) struct Update {
+    /// The room
+    room: RoomId,
+    /// A title for people, at most 200 characters
+    #[arg(long)]
+    title: Option<String>,
+    /// Everyone may hear it
+    #[arg(long, conflicts_with = "private")]
+    public: bool,
+    /// Only ticket holders may hear it
+    #[arg(long)]
+    private: bool,
+    /// When it is announced to start, for example 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    starts_at: Option<WallTime>,
+    /// Announce no start any more
+    #[arg(long, conflicts_with = "starts_at")]
+    no_starts_at: bool,
+    /// Most participants on the stage at once, 1 to 100; who is on it stays
+    #[arg(long, value_name = "SEATS", value_parser = clap::value_parser!(u32).range(1..))]
+    stage_limit: Option<u32>,
+    /// Bit rate of its audio in bit/s, 16000 to 96000
+    #[arg(long, value_name = "BPS", value_parser = clap::value_parser!(u32).range(1..))]
+    bitrate: Option<u32>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// At most so many
@@ -105,7 +149,7 @@ impl Command {
             return changes.run(settings).await;
         }
         let mut admin = Admin::connect(settings).await?;
-        let status = match self {
+        let room = match self {
             Self::List(list) => return list.run(settings, &mut admin).await,
             Self::Create(create) => create.run(&mut admin).await?,
             Self::Get(which) => {
@@ -121,6 +165,16 @@ impl Command {
                 let answer = admin.client.end_room(which.request()).await;
                 admin.answer(answer)?
             }
+            Self::Update(update) => {
+                let answer = admin.client.update_room(update.request()).await;
+                admin.answer(answer)?
+            }
+            Self::Delete(which) => {
+                let answer = admin.client.delete_room(which.request()).await;
+                admin.answer(answer)?;
+                let deleted = Deleted { deleted: which.room };
+                return show::print(settings.output, &deleted, || format!("{} is deleted", deleted.deleted));
+            }
             Self::Move(Move { room, to }) => {
                 let to = to.map(|to| to.to_string()).unwrap_or_default();
                 let answer = admin.client.move_room(v1::MoveRoomRequest { room: room.to_string(), to }).await;
@@ -128,13 +182,13 @@ impl Command {
             }
             Self::Watch(_) => return Ok(()),
         };
-        show_status(settings, status)
+        show_room(settings, room)
     }
 }
 
 /// Prints a room as a call has left it.
-pub(crate) fn show_status(settings: &Settings, status: RoomStatus) -> Result<(), Failure> {
-    let room = Room::from(status);
+pub(crate) fn show_room(settings: &Settings, room: v1::Room) -> Result<(), Failure> {
+    let room = Room::from(room);
     show::print(settings.output, &room, || room.details(wall_clock()))
 }
 
@@ -144,14 +198,49 @@ impl Which {
     }
 }
 
+impl Update {
+    fn request(self) -> v1::UpdateRoomRequest {
+        let visibility = match (self.public, self.private) {
+            (true, _) => v1::Visibility::Public,
+            (_, true) => v1::Visibility::Private,
+            _ => v1::Visibility::Unspecified,
+        };
+        let named = [
+            ("title", self.title.is_some()),
+            ("visibility", visibility != v1::Visibility::Unspecified),
+            ("starts_at", self.starts_at.is_some() || self.no_starts_at),
+            ("stage_limit", self.stage_limit.is_some()),
+            ("bitrate_bps", self.bitrate.is_some()),
+        ];
+        let named = named.into_iter().filter(|(_, named)| *named);
+        let spec = v1::RoomSpec {
+            title: self.title.unwrap_or_default(),
+            visibility: visibility.into(),
+            starts_at: self.starts_at.map(|at| moment(at.as_micros())),
+            stage_limit: self.stage_limit.unwrap_or_default(),
+            bitrate_bps: self.bitrate.unwrap_or_default(),
+        };
+        v1::UpdateRoomRequest {
+            room: self.room.to_string(),
+            spec: Some(spec),
+            update_mask: Some(FieldMask { paths: named.map(|(name, _)| name.to_owned()).collect() }),
+        }
+    }
+}
+
+/// What is left of a room.
+#[derive(Serialize)]
+struct Deleted {
+    deleted: RoomId,
+}
+
 impl Create {
-    async fn run(self, admin: &mut Admin) -> Result<RoomStatus, Failure> {
+    async fn run(self, admin: &mut Admin) -> Result<v1::Room, Failure> {
         let visibility = if self.private { v1::Visibility::Private } else { v1::Visibility::Public };
-        let starts_at = self.starts_at.map_or(0, WallTime::as_millis);
         let spec = v1::RoomSpec {
             title: self.title,
             visibility: visibility.into(),
-            starts_at_ms: i64::try_from(starts_at).unwrap_or(i64::MAX),
+            starts_at: self.starts_at.map(|at| moment(at.as_micros())),
             stage_limit: self.stage_limit,
             bitrate_bps: self.bitrate,
         };
@@ -161,16 +250,16 @@ impl Create {
             .client
             .create_room(v1::CreateRoomRequest { room: room.clone(), spec: Some(spec), open })
             .await;
-        let status = admin.answer(answer)?;
+        let created = admin.answer(answer)?;
         if !self.live {
-            return Ok(status);
+            return Ok(created);
         }
         go_live(admin, RoomRequest { room }).await
     }
 }
 
 /// Puts a room on the air, and opens its doors first where they are closed.
-async fn go_live(admin: &mut Admin, room: RoomRequest) -> Result<RoomStatus, Failure> {
+async fn go_live(admin: &mut Admin, room: RoomRequest) -> Result<v1::Room, Failure> {
     let answer = admin.client.get_room(room.clone()).await;
     if admin.answer(answer)?.lifecycle() == v1::Lifecycle::Scheduled {
         let answer = admin.client.open_room(room.clone()).await;
@@ -180,7 +269,7 @@ async fn go_live(admin: &mut Admin, room: RoomRequest) -> Result<RoomStatus, Fai
             answer => drop(answer?),
         }
     }
-    let answer = admin.client.go_live(room).await;
+    let answer = admin.client.take_room_live(room).await;
     admin.answer(answer)
 }
 

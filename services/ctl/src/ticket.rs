@@ -7,12 +7,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use stentor_admission::{Claims, KeySet, MAX_TOKEN_BYTES};
 use stentor_ids::{ParticipantId, Role, RoomId};
+use stentor_proto::{moment, rfc3339};
 
 use crate::{
     failure::Failure,
     settings::Settings,
     show::{self, fields},
-    time::{moment, parse_length, wall_clock},
+    time::{parse_length, wall_clock},
 };
 
 /// Longest name that a participant may be given out of a name for people.
@@ -232,7 +233,10 @@ fn about(ticket: &str) -> Option<About> {
         participant: text(&claims, "sub"),
         name: text(&claims, "name"),
         role: text(&claims, "role"),
-        expires_at: claims["exp"].as_i64().and_then(|seconds| moment(seconds.checked_mul(1_000_000)?)),
+        expires_at: claims["exp"]
+            .as_u64()
+            .and_then(|exp| exp.checked_mul(1_000_000))
+            .map(|exp| rfc3339(moment(exp))),
         key: text(&header, "kid"),
     })
 }

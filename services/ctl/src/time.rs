@@ -5,23 +5,18 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use chrono::{DateTime, Local, SecondsFormat, TimeZone};
+use chrono::{DateTime, Local, TimeZone};
 use stentor_pace::WallTime;
+use stentor_proto::{Timestamp, micros_of};
 
 /// Now.
 pub(crate) fn wall_clock() -> WallTime {
     WallTime::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A moment in UTC as RFC 3339 writes it, to the millisecond. None for 0, which says "not yet".
-pub(crate) fn moment(micros: i64) -> Option<String> {
-    let moment = DateTime::from_timestamp_micros(micros).filter(|_| micros != 0)?;
-    Some(moment.to_rfc3339_opts(SecondsFormat::Millis, true))
-}
-
-/// The same of milliseconds.
-pub(crate) fn moment_ms(millis: i64) -> Option<String> {
-    moment(millis.saturating_mul(1000))
+/// A moment that was told.
+pub(crate) fn wall_time(moment: Timestamp) -> WallTime {
+    WallTime::from_micros(micros_of(moment, "moment").unwrap_or_default())
 }
 
 /// The time of day of a moment as clocks show it here, to the millisecond; given in milliseconds since the Unix epoch.
@@ -82,15 +77,16 @@ pub(crate) fn length(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stentor_proto::{moment, rfc3339};
+
     use super::*;
 
     #[test]
     fn moments_read_back_as_they_print() {
         let text = "2026-12-24T18:00:00.250Z";
         let read = parse_moment(text).unwrap();
-        assert_eq!(moment(read.as_micros() as i64).as_deref(), Some(text));
-        assert_eq!(moment_ms(read.as_millis() as i64).as_deref(), Some(text));
-        assert_eq!(moment(0), None);
+        let told = moment(read.as_micros());
+        assert_eq!((rfc3339(told).as_str(), wall_time(told)), (text, read));
         let (utc, delhi) = (chrono::Utc, chrono::FixedOffset::east_opt(5 * 3600 + 1800).unwrap());
         assert_eq!(time_of_day(read.as_millis(), &utc), "18:00:00.250");
         assert_eq!(time_of_day(read.as_millis(), &delhi), "23:30:00.250");

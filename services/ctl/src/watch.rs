@@ -40,7 +40,7 @@ impl Watch {
     async fn follow(&self, settings: &Settings) -> Result<(), Failure> {
         let mut admin = Admin::connect(settings).await?;
         let room = self.room.as_ref().map(ToString::to_string).unwrap_or_default();
-        let answer = admin.client.watch(WatchRequest { room }).await;
+        let answer = admin.client.watch_happenings(WatchRequest { room }).await;
         let mut happenings = admin.answer(answer)?;
         while let Some(told) = happenings.message().await.map_err(|status| admin.failure(&status))? {
             let happening = Happening::from(told);

@@ -17,7 +17,10 @@ use stentor_directory::{Directory, NodeRecord, NodeRole, Session};
 use stentor_host::Topology;
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_link::{Journal, LinkServer, Pool, Security, Services, control};
-use stentor_proto::v1::{self, DrainChange, TakeOver, happening::What};
+use stentor_proto::{
+    span,
+    v1::{self, DrainChange, TakeOver, happening::What},
+};
 use stentor_telemetry::Metrics;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -148,7 +151,8 @@ async fn taken_over(cluster: &Cluster, args: &[&str]) -> String {
     let mut child = cluster.run(args);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let (from, to) = ("o-2".to_owned(), "o-1".to_owned());
-    let told = TakeOver { from, to, epoch: 3, from_slot: 8123, planned: false, took_ms: 420 };
+    let took = Some(span(Duration::from_millis(420)));
+    let told = TakeOver { from, to, epoch: 3, from_slot: 8123, planned: false, took };
     let told = What::TakeOver(told);
     let room = RoomId::new("town-hall").unwrap();
     let telling = async {

@@ -81,6 +81,10 @@ fn wrong_usage_is_2() {
     for args in [
         &["room", "create", "a b"][..],
         &["room", "frobnicate"],
+        &["room", "update", "friday"],
+        &["room", "update", "friday", "--public", "--private"],
+        &["participant", "role", "friday", "ben", "king"],
+        &["participant", "gain", "friday", "ben", "loud"],
         &["speak", "--room", "friday", "file.ogg"],
         &["--admin", "127.0.0.1:7070", "--token", TOKEN, "room", "list"],
         &["--edge", "ftp://x", "listen", "--room", "friday"],

@@ -18,7 +18,7 @@ use stentor_ids::{NodeId, ParticipantId};
 use stentor_link::Topology;
 use stentor_pace::Time;
 use stentor_placement::{Candidate, refuge};
-use stentor_proto::v1;
+use stentor_proto::{span, v1};
 use tokio::sync::watch;
 
 use crate::clock;
@@ -111,8 +111,7 @@ impl Hint {
             let leaving = *self.farewell.leaving.borrow_and_update();
             if let Some(leaving) = leaving {
                 let left = left(leaving, self.share, clock::now());
-                let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-                return v1::Move { url: self.farewell.refuge(&self.who), deadline_ms };
+                return v1::Move { url: self.farewell.refuge(&self.who), deadline: Some(span(left)) };
             }
         }
     }
@@ -127,6 +126,8 @@ fn left(leaving: Leaving, share: f64, now: Time) -> Duration {
 #[cfg(test)]
 mod tests {
     use stentor_link::{Owner, Peer};
+
+    use stentor_proto::length_of;
 
     use super::*;
 
@@ -183,10 +184,11 @@ mod tests {
         tell.send_replace(Some(Leaving { since: clock::now(), within }));
         let (mut by_url, mut by_time) = ([0; 2], [0; 6]);
         for hint in &mut hints {
-            let v1::Move { url, deadline_ms } = hint.given().await;
+            let v1::Move { url, deadline } = hint.given().await;
             by_url[["http://a:80", "https://b"].iter().position(|known| *known == url).expect(&url)] += 1;
-            assert!((199_000..=800_000).contains(&deadline_ms), "{deadline_ms}");
-            by_time[(deadline_ms.saturating_sub(200_000) as usize / 100_000).min(5)] += 1;
+            let deadline = length_of(deadline).as_millis() as usize;
+            assert!((199_000..=800_000).contains(&deadline), "{deadline}");
+            by_time[(deadline.saturating_sub(200_000) / 100_000).min(5)] += 1;
         }
         assert!(by_url.iter().all(|count| *count > 400), "{by_url:?}");
         assert!(by_time.iter().all(|count| (150..=180).contains(count)), "{by_time:?}");
@@ -207,7 +209,10 @@ mod tests {
         let (tell, farewell) = farewell(vec![edge("me", "me:80")]);
         let mut hint = farewell.hint(None);
         tell.send_replace(Some(Leaving { since: Time::default(), within: Duration::ZERO }));
-        assert_eq!(hint.given().await, v1::Move { url: String::new(), deadline_ms: 1 });
+        assert_eq!(
+            hint.given().await,
+            v1::Move { url: String::new(), deadline: Some(span(Duration::from_millis(1))) }
+        );
         tell.send_replace(None);
         tokio::time::timeout(Duration::from_millis(50), hint.given()).await.expect_err("it stays");
     }

@@ -7,7 +7,10 @@ use std::{fmt, time::Duration};
 
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::Backoff;
-use stentor_proto::v1::{Move, RoomRequest, participant_service_client::ParticipantServiceClient};
+use stentor_proto::{
+    length_of,
+    v1::{Move, RoomRequest, participant_service_client::ParticipantServiceClient},
+};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{
     Request,
@@ -171,7 +174,7 @@ impl Line {
     /// names any, then the target's own, until its deadline. With it comes how long to wait before: up to half of the time,
     /// so that a crowd does not go all at once and each has the other half to be taken in.
     pub(crate) fn elsewhere(&self, to: &Move) -> (Self, Duration) {
-        let named = Duration::from_millis(to.deadline_ms.into());
+        let named = length_of(to.deadline);
         let within = if named.is_zero() { MOVE } else { named };
         let line = Self {
             target: self.target.clone(),
@@ -245,6 +248,8 @@ fn endpoint(url: &str, ca_pem: Option<&[u8]>) -> Result<Endpoint, Error> {
 
 #[cfg(test)]
 mod tests {
+    use stentor_proto::span;
+
     use super::*;
 
     fn line(edges: &[&str], first: Duration) -> Line {
@@ -308,7 +313,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_edge_that_leaves_is_left_for_the_one_it_names_then_for_ours_until_its_deadline() {
         let line = line(&["http://a:1", "http://b:1"], Duration::from_secs(20));
-        let to = Move { url: "http://c:1".into(), deadline_ms: 4_000 };
+        let to = Move { url: "http://c:1".into(), deadline: Some(span(Duration::from_secs(4))) };
         let (mut there, wait) = line.elsewhere(&to);
         assert!(wait <= Duration::from_secs(2), "{wait:?}");
         assert_eq!(there.sent_to.as_deref(), Some("http://c:1"));
@@ -317,7 +322,7 @@ mod tests {
             assert_eq!(there.sent_to, None);
         }
         assert!(start.elapsed() <= Duration::from_secs(4), "{:?}", start.elapsed());
-        let nowhere = line.elsewhere(&Move { url: String::new(), deadline_ms: 0 });
+        let nowhere = line.elsewhere(&Move::default());
         assert_eq!((nowhere.0.sent_to, nowhere.0.patience), (None, MOVE));
     }
 

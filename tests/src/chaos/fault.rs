@@ -4,18 +4,18 @@
 //! | fault | what happens | what an aim says |
 //! |---|---|---|
 //! | `calm` | nothing: what the other figures are to be compared with | no slot missing |
-//! | `kill-primary`, `kill-mirror`, `kill-relay` | kill -9, started again after some seconds | no slot missing |
+//! | `kill-owner`, `kill-mirror`, `kill-relay` | kill -9, started again after some seconds | no slot missing |
 //! | `kill-edge` | the same; the listeners of the other edges are the ones that count | no slot missing |
-//! | `pause-primary-short`, `pause-primary-long` | SIGSTOP for 0.2 s or 5 s, then SIGCONT | no slot missing, no stale commit |
-//! | `pause-leader` | SIGSTOP for 0.2 s to who mixes, which after a pause of the primary is the mirror | no slot missing |
-//! | `cut-origins` | primary and mirror cannot reach each other | no slot missing |
-//! | `cut-primary`, `-out`, `-in` | nothing to or from the primary arrives; nothing from it; nothing to it | no slot missing, no stale commit |
-//! | `cut-directory` | the primary cannot reach the directory | no slot missing |
+//! | `pause-owner-short`, `pause-owner-long` | SIGSTOP for 0.2 s or 5 s, then SIGCONT | no slot missing, no stale commit |
+//! | `pause-leader` | SIGSTOP for 0.2 s to who mixes, which after a pause of the owner is the mirror | no slot missing |
+//! | `cut-origins` | owner and mirror cannot reach each other | no slot missing |
+//! | `cut-owner`, `-out`, `-in` | nothing to or from the owner arrives; nothing from it; nothing to it | no slot missing, no stale commit |
+//! | `cut-directory` | the owner cannot reach the directory | no slot missing |
 //! | `rough-links` | delay, jitter and loss on every link | no slot missing |
 //! | `kill-member` | kill -9 of one member of etcd; needs three | no slot missing |
 //! | `kill-etcd`, `wipe-etcd` | etcd is gone for a while; comes back as it was, or empty | no slot missing, joins work, 1 % of rooms move |
 //! | `rolling-restart` | SIGTERM to each node in turn, started again | no slot missing for who follows the hint |
-//! | `kill-both-origins` | kill -9 of primary and mirror | slots never go back |
+//! | `kill-both-origins` | kill -9 of owner and mirror | slots never go back |
 //! | `double` | two of the others, at most a second apart | slots never go back |
 
 use std::{fmt, str::FromStr, time::Duration};
@@ -64,17 +64,17 @@ macro_rules! faults {
 
 faults! {
     Calm = "calm",
-    KillPrimary = "kill-primary",
+    KillOwner = "kill-owner",
     KillMirror = "kill-mirror",
     KillRelay = "kill-relay",
     KillEdge = "kill-edge",
-    PausePrimaryShort = "pause-primary-short",
-    PausePrimaryLong = "pause-primary-long",
+    PauseOwnerShort = "pause-owner-short",
+    PauseOwnerLong = "pause-owner-long",
     PauseLeader = "pause-leader",
     CutOrigins = "cut-origins",
-    CutPrimary = "cut-primary",
-    CutPrimaryOut = "cut-primary-out",
-    CutPrimaryIn = "cut-primary-in",
+    CutOwner = "cut-owner",
+    CutOwnerOut = "cut-owner-out",
+    CutOwnerIn = "cut-owner-in",
     CutDirectory = "cut-directory",
     RoughLinks = "rough-links",
     KillMember = "kill-member",
@@ -125,10 +125,10 @@ impl Fault {
 #[derive(Debug, Clone, Default)]
 pub struct Scene {
     /// The room's owner.
-    pub primary: String,
+    pub owner: String,
     /// Its mirror; none while the room has none.
     pub mirror: Option<String>,
-    /// Who mixes: the primary or the mirror.
+    /// Who mixes: the owner or the mirror.
     pub leader: String,
     /// All origins.
     pub origins: Vec<String>,
@@ -145,9 +145,9 @@ impl Scene {
         self.origins.iter().chain(&self.relays).chain(&self.edges)
     }
 
-    /// The mirror, or another origin than the primary where there is none.
+    /// The mirror, or another origin than the owner where there is none.
     fn second(&self, random: &mut StdRng) -> String {
-        let others = self.origins.iter().filter(|origin| **origin != self.primary);
+        let others = self.origins.iter().filter(|origin| **origin != self.owner);
         self.mirror.clone().or_else(|| others.choose(random).cloned()).unwrap_or_default()
     }
 }
@@ -224,28 +224,28 @@ impl Fault {
         let any = |nodes: &[String], random: &mut StdRng| nodes.choose(random).cloned().unwrap_or_default();
         match self {
             Self::Calm => Plan::default().then(Duration::ZERO, [Step::Wait]).then(GONE, [Step::Wait]),
-            Self::KillPrimary => killed([scene.primary.clone()]),
+            Self::KillOwner => killed([scene.owner.clone()]),
             Self::KillMirror => killed([scene.second(random)]),
             Self::KillRelay => killed([any(&scene.relays, random)]),
             Self::KillEdge => killed([any(&scene.edges, random)]),
-            Self::KillBothOrigins => killed([scene.primary.clone(), scene.second(random)]),
-            Self::PausePrimaryShort => paused(&scene.primary, SHORT_PAUSE),
-            Self::PausePrimaryLong => paused(&scene.primary, LONG_PAUSE),
+            Self::KillBothOrigins => killed([scene.owner.clone(), scene.second(random)]),
+            Self::PauseOwnerShort => paused(&scene.owner, SHORT_PAUSE),
+            Self::PauseOwnerLong => paused(&scene.owner, LONG_PAUSE),
             Self::PauseLeader => paused(&scene.leader, SHORT_PAUSE),
             Self::CutOrigins => {
                 let second = scene.second(random);
-                broken([(&scene.primary, &second), (&second, &scene.primary)])
+                broken([(&scene.owner, &second), (&second, &scene.owner)])
             }
-            Self::CutPrimary => {
+            Self::CutOwner => {
                 let others = others(scene);
-                let ways = others.iter().flat_map(|node| [(&scene.primary, node), (node, &scene.primary)]);
+                let ways = others.iter().flat_map(|node| [(&scene.owner, node), (node, &scene.owner)]);
                 broken(ways)
             }
-            Self::CutPrimaryOut => broken(others(scene).iter().map(|node| (&scene.primary, node))),
-            Self::CutPrimaryIn => broken(others(scene).iter().map(|node| (node, &scene.primary))),
+            Self::CutOwnerOut => broken(others(scene).iter().map(|node| (&scene.owner, node))),
+            Self::CutOwnerIn => broken(others(scene).iter().map(|node| (node, &scene.owner))),
             Self::CutDirectory => {
                 let directory = DIRECTORY.to_owned();
-                broken([(&scene.primary, &directory), (&directory, &scene.primary)])
+                broken([(&scene.owner, &directory), (&directory, &scene.owner)])
             }
             Self::RoughLinks => rough(scene, random),
             Self::KillMember => Plan::default()
@@ -271,7 +271,7 @@ fn paused(node: &str, length: Duration) -> Plan {
 }
 
 fn others(scene: &Scene) -> Vec<String> {
-    let nodes = scene.everyone().filter(|node| **node != scene.primary).cloned();
+    let nodes = scene.everyone().filter(|node| **node != scene.owner).cloned();
     nodes.chain([DIRECTORY.to_owned()]).collect()
 }
 
@@ -334,7 +334,7 @@ mod tests {
             (0..count).map(|index| format!("{tier}-{}", (b'a' + index) as char)).collect()
         };
         Scene {
-            primary: "origin-b".into(),
+            owner: "origin-b".into(),
             leader: "origin-c".into(),
             mirror: Some("origin-c".into()),
             origins: names("origin", 3),
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_that_is_cut_off_one_way_still_hears_or_still_speaks() {
+    fn an_owner_that_is_cut_off_one_way_still_hears_or_still_speaks() {
         let ways = |fault| -> Vec<bool> {
             let wires = plan(fault, 1).0.into_iter().filter_map(|(_, step)| match step {
                 Step::Wire(from, _, Rule::Hole) => Some(from == "origin-b"),
@@ -396,8 +396,8 @@ mod tests {
             });
             wires.collect()
         };
-        assert_eq!(ways(Fault::CutPrimaryOut), [true; 7]);
-        assert_eq!(ways(Fault::CutPrimaryIn), [false; 7]);
-        assert_eq!(ways(Fault::CutPrimary).len(), 14);
+        assert_eq!(ways(Fault::CutOwnerOut), [true; 7]);
+        assert_eq!(ways(Fault::CutOwnerIn), [false; 7]);
+        assert_eq!(ways(Fault::CutOwner).len(), 14);
     }
 }

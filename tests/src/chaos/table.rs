@@ -302,8 +302,8 @@ mod tests {
 
     #[test]
     fn a_missing_slot_is_wrong_after_a_single_fault_and_told_after_two() {
-        assert!(outcome(Fault::KillPrimary, 0, 900).wrong().is_empty());
-        assert_eq!(outcome(Fault::KillPrimary, 2, 900).wrong(), ["2 slots are missing"]);
+        assert!(outcome(Fault::KillOwner, 0, 900).wrong().is_empty());
+        assert_eq!(outcome(Fault::KillOwner, 2, 900).wrong(), ["2 slots are missing"]);
         assert!(outcome(Fault::Double, 2, 900).wrong().is_empty());
         assert_eq!(outcome(Fault::Double, 2, 12_000).wrong(), ["12 s passed until another owner was seen"]);
     }
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn what_each_talking_room_lost_is_told_and_counts() {
         let given = |missing| Given { missing, ..Given::default() };
-        let mut outcome = Outcome::new(Fault::KillPrimary, 3, String::new());
+        let mut outcome = Outcome::new(Fault::KillOwner, 3, String::new());
         outcome.read(&[given(0)], vec![("talk-0".into(), given(0)), ("talk-1".into(), given(4))]);
         assert_eq!(outcome.wrong(), ["4 slots are missing"]);
         assert!(outcome.to_string().contains("1 of 2 talks torn (talk-1 4)"), "{outcome}");
@@ -331,11 +331,11 @@ mod tests {
     fn a_table_has_a_line_for_each_fault() {
         let mut table = Table::default();
         table.add(outcome(Fault::KillRelay, 0, 0));
-        table.add(outcome(Fault::KillPrimary, 1, 1200));
-        table.add(outcome(Fault::KillPrimary, 3, 900));
+        table.add(outcome(Fault::KillOwner, 1, 1200));
+        table.add(outcome(Fault::KillOwner, 3, 900));
         let lines: Vec<String> = table.to_string().lines().map(str::to_owned).collect();
         let words: Vec<&str> = lines[2].split_whitespace().collect();
-        assert_eq!(words[..6], ["kill-primary", "2", "3/4", "0/0", "41/41/41", "1200/1200/1200"]);
+        assert_eq!(words[..6], ["kill-owner", "2", "3/4", "0/0", "41/41/41", "1200/1200/1200"]);
         assert!(lines[3].starts_with("kill-relay"));
         assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{table}");
         assert_eq!(table.wrong().len(), 2);

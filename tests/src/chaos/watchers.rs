@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use stentor_ids::Epoch;
 use stentor_proto::v1::{
-    CreateRoomRequest, RoomRequest, RoomSpec, RoomStatus, Visibility,
-    admin_service_client::AdminServiceClient,
+    CreateRoomRequest, Room, RoomRequest, RoomSpec, Visibility, admin_service_client::AdminServiceClient,
 };
 use tokio::{
     sync::watch,
@@ -55,7 +54,7 @@ impl Operator {
     ///
     /// # Errors
     /// When the node refuses, or does not answer within 400 ms.
-    pub async fn room(&self, room: &str) -> Result<RoomStatus> {
+    pub async fn room(&self, room: &str) -> Result<Room> {
         let request = self.request(RoomRequest { room: room.to_owned() });
         Ok(timeout(ANSWER, self.client.clone().get_room(request)).await??.into_inner())
     }
@@ -92,7 +91,7 @@ impl Operator {
     /// When the node refuses; it does while nobody owns the room.
     pub async fn go_live(&self, room: &str) -> Result<()> {
         let request = self.request(RoomRequest { room: room.to_owned() });
-        self.client.clone().go_live(request).await?;
+        self.client.clone().take_room_live(request).await?;
         Ok(())
     }
 }

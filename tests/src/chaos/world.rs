@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rustix::process::Signal;
 use stentor_ids::Epoch;
-use stentor_proto::v1::{Lifecycle, RoomStatus};
+use stentor_proto::v1::{Lifecycle, Room};
 use tokio::time::{sleep, sleep_until};
 
 use super::{
@@ -137,7 +137,7 @@ impl World {
         let mut world =
             Self { audience, talks, operators, journal, cluster, setting, mirrored: false, others: false };
         let ready = eventually("a ready mirror", MIRRORED, || async {
-            world.status().await.ok().filter(|status| status.mirror_ready)
+            world.status().await.ok().filter(|status| status.mirror_ready())
         });
         world.mirrored = ready.await.is_ok();
         Ok(world)
@@ -200,7 +200,7 @@ impl World {
         self.cluster.listen_to_file(0, ROOM, file)
     }
 
-    async fn status(&self) -> Result<RoomStatus> {
+    async fn status(&self) -> Result<Room> {
         let mut refusal = None;
         for operator in &self.operators {
             match operator.room(ROOM).await {
@@ -211,16 +211,13 @@ impl World {
         Err(refusal.context("there is no operator")?)
     }
 
-    fn scene(&self, status: &RoomStatus) -> Scene {
+    fn scene(&self, status: &Room) -> Scene {
         let tier = |name: &str| -> Vec<String> {
             self.cluster.names().into_iter().filter(|node| node.starts_with(name)).collect()
         };
         Scene {
-            primary: status.primary.clone(),
-            leader: Some(&status.leader)
-                .filter(|leader| !leader.is_empty())
-                .unwrap_or(&status.primary)
-                .clone(),
+            owner: status.owner.clone(),
+            leader: Some(&status.leader).filter(|leader| !leader.is_empty()).unwrap_or(&status.owner).clone(),
             mirror: Some(status.mirror.clone()).filter(|mirror| !mirror.is_empty()),
             origins: tier("origin"),
             relays: tier("relay"),
@@ -229,7 +226,7 @@ impl World {
         }
     }
 
-    fn tell(&self, plan: &Plan, status: &RoomStatus) -> String {
+    fn tell(&self, plan: &Plan, status: &Room) -> String {
         let Plan(steps) = plan;
         let harms = steps.iter().filter(|(_, step)| !matches!(step, Step::Mend(..) | Step::Wire(..)));
         let mut told: Vec<String> = harms.map(|(at, step)| format!("{step:?} at {at:?}")).collect();
@@ -238,8 +235,8 @@ impl World {
             told.push(format!("{wires} wires"));
         }
         format!(
-            "primary {}, mirror {:?}, mixed by {:?}: {}",
-            status.primary,
+            "owner {}, mirror {:?}, mixed by {:?}: {}",
+            status.owner,
             status.mirror,
             status.leader,
             told.join(", ")
@@ -247,7 +244,7 @@ impl World {
     }
 
     /// Everyone is in their place, and all is well.
-    async fn settled(&mut self) -> Result<RoomStatus> {
+    async fn settled(&mut self) -> Result<Room> {
         self.well().await?;
         let Setting { recorders, listeners, .. } = self.setting;
         self.audience.settle(&self.cluster, recorders, listeners).await?;
@@ -256,7 +253,7 @@ impl World {
     }
 
     /// All is well: the room is, and every other one that talks; everyone hears theirs.
-    async fn well(&self) -> Result<RoomStatus> {
+    async fn well(&self) -> Result<Room> {
         let last = std::cell::RefCell::new(String::new());
         let status = eventually("the room to be well", WELL, || async {
             let answer = self.status().await;
@@ -397,8 +394,8 @@ impl World {
 }
 
 /// Whether a room has an owner, a mirror that could go on, and both voices.
-pub(super) fn is_well(status: &RoomStatus, mirrored: bool) -> bool {
-    let connected = status.stage.iter().filter(|seat| seat.connected).count();
-    let mirrored = !mirrored || status.mirror_ready;
-    status.lifecycle() == Lifecycle::Live && !status.primary.is_empty() && mirrored && connected == 2
+pub(super) fn is_well(status: &Room, mirrored: bool) -> bool {
+    let connected = status.stage.iter().filter(|seat| seat.connected()).count();
+    let mirrored = !mirrored || status.mirror_ready();
+    status.lifecycle() == Lifecycle::Live && !status.owner.is_empty() && mirrored && connected == 2
 }

@@ -3,6 +3,8 @@
 use stentor_ids::{ParticipantId, Role};
 use stentor_pace::WallTime;
 
+use crate::SpecChange;
+
 /// Who gives a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
@@ -23,7 +25,7 @@ pub enum Actor {
 ///
 /// | command | operator, host | cohost | speaker | listener |
 /// |---|---|---|---|---|
-/// | open, go live, end | yes | | | |
+/// | open, go live, end, update | yes | | | |
 /// | invite, mute, gain, role, remove, ban, unban | yes | yes, but not of hosts | | |
 /// | mute oneself | yes | yes | yes | |
 /// | join | host takes a seat | takes a seat | takes a seat | is told the room |
@@ -39,6 +41,8 @@ pub enum Command {
     GoLive,
     /// End the room for good.
     End,
+    /// Change what the room is to be.
+    Update(SpecChange),
     /// Come in. Who has the right to speak takes a seat on the stage.
     Join,
     /// Give up the seat, the hand and the invitation. A promotion ends with this, a demotion or a mute does not.
@@ -109,6 +113,8 @@ pub enum Effect {
     Commit,
     /// The room opened, went live or ended.
     LifecycleChanged,
+    /// The room is to be another than before.
+    SpecChanged,
     /// Someone came to the stage, left it, or has another role, mute or gain.
     StageChanged {
         /// [`Record::stage_version`](crate::Record::stage_version) of the new stage.

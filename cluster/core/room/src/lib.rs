@@ -3,6 +3,7 @@
 //!
 //! What lasts is the [`Record`]; hands and invitations are lost with the owner, and are raised and given again.
 
+mod change;
 mod command;
 mod hands;
 mod lifecycle;
@@ -13,6 +14,7 @@ mod room;
 mod spec;
 mod stored;
 
+pub use change::SpecChange;
 pub use command::{Actor, Command, Effect, Notice};
 pub use hands::{Hand, MAX_HANDS};
 pub use lifecycle::Lifecycle;

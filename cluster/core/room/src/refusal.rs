@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use stentor_ids::{Code, Fault, ParticipantId, Role};
 
+use crate::Lifecycle;
+
 /// Why a command was refused. A refused command has changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -19,6 +21,16 @@ pub enum Refusal {
     /// The room is where the command would take it, or further.
     #[error("the room is {0} already")]
     Already(&'static str),
+    /// A room that far on its way does not change this any more.
+    #[error("the room is {lifecycle}, too late to change its {field}: {why}")]
+    TooLate {
+        /// What was to be changed.
+        field: &'static str,
+        /// Where the room stands.
+        lifecycle: Lifecycle,
+        /// What stands against it.
+        why: &'static str,
+    },
     /// The actor was banned.
     #[error("{0} is banned from this room; a host can lift the ban")]
     Banned(ParticipantId),
@@ -97,7 +109,9 @@ impl Refusal {
         match self {
             Self::NotOpen { .. } => Code::NotLiveYet,
             Self::Ended => Code::RoomEnded,
-            Self::Already(_) | Self::NeedsNoHand(_) | Self::NotInvited(_) => Code::WrongState,
+            Self::Already(_) | Self::TooLate { .. } | Self::NeedsNoHand(_) | Self::NotInvited(_) => {
+                Code::WrongState
+            }
             Self::Banned(_) => Code::Banned,
             Self::Role { .. }
             | Self::Outranked { .. }

@@ -97,6 +97,7 @@ impl Room {
         match (self.record.lifecycle, command) {
             (Lifecycle::Ended { .. }, _) => Err(Refusal::Ended),
             (_, Command::End) => self.become_ended(now, role),
+            (_, Command::Update(change)) => self.update(role, change),
             (Lifecycle::Scheduled, Command::Open) => self.become_open(role),
             (Lifecycle::Scheduled, _) => Err(self.doors_closed(now)),
             (Lifecycle::Open, Command::GoLive) => self.become_live(now, role),
@@ -128,6 +129,9 @@ impl Room {
         }
         if changes.lifecycle {
             effects.push(Effect::LifecycleChanged);
+        }
+        if changes.spec {
+            effects.push(Effect::SpecChanged);
         }
         if changes.stage {
             self.record.stage_version = self.record.stage_version.saturating_add(1);
@@ -262,6 +266,7 @@ impl Room {
 pub(crate) struct Changes {
     pub(crate) record: bool,
     pub(crate) lifecycle: bool,
+    pub(crate) spec: bool,
     pub(crate) stage: bool,
     pub(crate) hands: bool,
     /// Who is banned, or no more.

@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, time::Duration};
 use proptest::prelude::*;
 use stentor_ids::{ParticipantId, Role};
 use stentor_pace::{WallTime, check::bounded};
-use stentor_room::{Actor, Command, Effect, MAX_HANDS, MAX_INVITATIONS, MAX_RULINGS, Record, Room, Spec};
+use stentor_room::{
+    Actor, Command, Effect, MAX_HANDS, MAX_INVITATIONS, MAX_RULINGS, Record, Room, Spec, SpecChange,
+    Visibility,
+};
 
 const STAGE_LIMIT: u32 = 3;
 
@@ -27,6 +30,17 @@ fn any_actor() -> impl Strategy<Value = Actor> {
     prop_oneof![1 => Just(Actor::Operator), 8 => (any_id(), any_role()).prop_map(participant)]
 }
 
+/// Not the stage's limit, by which the stage is judged.
+fn any_change() -> impl Strategy<Value = SpecChange> {
+    let title = prop::option::of(prop_oneof![Just("A talk".to_owned()), Just("x".repeat(201))]);
+    let visibility = prop::option::of(prop::sample::select(vec![Visibility::Public, Visibility::Private]));
+    let starts_at = prop::option::of(prop::option::of((0_u64..9).prop_map(WallTime::from_millis)));
+    let bitrate_bps = prop::option::of(prop::sample::select(vec![1, 16_000, 64_000]));
+    (title, visibility, starts_at, bitrate_bps).prop_map(|(title, visibility, starts_at, bitrate_bps)| {
+        SpecChange { title, visibility, starts_at, bitrate_bps, stage_limit: None }
+    })
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     let reason = || prop_oneof![8 => Just(String::new()), 1 => Just("x".repeat(201))];
     prop_oneof![
@@ -43,6 +57,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         6 => (any_id(), any::<bool>()).prop_map(|(id, muted)| Command::Mute { id, muted }),
         2 => (any_id(), any::<i8>()).prop_map(|(id, gain_db)| Command::SetGain { id, gain_db }),
         4 => (any_id(), any_role()).prop_map(|(id, role)| Command::SetRole { id, role }),
+        2 => any_change().prop_map(Command::Update),
         4 => (any_id(), reason()).prop_map(|(id, reason)| Command::Remove { id, reason }),
         3 => (any_id(), reason()).prop_map(|(id, reason)| Command::Ban { id, reason }),
         3 => any_id().prop_map(|id| Command::Unban { id }),
@@ -87,6 +102,7 @@ fn check_step(before: &Room, after: &Room, effects: &[Effect]) {
     assert!(effects.iter().skip(1).all(|effect| *effect != Effect::Commit), "{effects:?}");
     assert_eq!(effects.contains(&Effect::LifecycleChanged), old.lifecycle() != new.lifecycle());
     assert!(old.lifecycle() <= new.lifecycle());
+    assert_eq!(effects.contains(&Effect::SpecChanged), old.spec() != new.spec());
     let version = new.stage_version();
     let told = effects.contains(&Effect::StageChanged { version });
     assert_eq!(version, old.stage_version() + u64::from(told));

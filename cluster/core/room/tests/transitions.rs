@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use stentor_ids::{ParticipantId, Role};
 use stentor_pace::WallTime;
-use stentor_room::{Actor, Command, Effect, Record, Room, Spec};
+use stentor_room::{Actor, Command, Effect, Record, Room, Spec, SpecChange};
 
 const NOW: WallTime = WallTime::from_millis(1_000_000);
 
@@ -45,6 +45,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("open", Command::Open),
         ("go live", Command::GoLive),
         ("end", Command::End),
+        ("retitle", Command::Update(SpecChange { title: Some("T".into()), ..SpecChange::default() })),
         ("join", Command::Join),
         ("leave", Command::Leave),
         ("raise hand", Command::RaiseHand),
@@ -133,12 +134,12 @@ fn a_live_room_differs_from_an_open_one_in_going_live_alone() {
 }
 
 #[test]
-fn a_scheduled_room_can_be_opened_or_ended_by_who_may() {
+fn a_scheduled_room_can_be_opened_ended_or_changed_by_who_may() {
     for line in table("scheduled").lines().skip(1) {
         let (command, outcomes) = line.split_at(19);
         let outcomes: Vec<_> = outcomes.split_whitespace().collect();
         match command.trim() {
-            "open" | "end" => {
+            "open" | "end" | "retitle" => {
                 assert_eq!(outcomes, ["done", "done", "role_forbids", "role_forbids", "role_forbids"]);
             }
             other => assert_eq!(outcomes, ["not_live_yet"; 5], "{other}"),

@@ -49,7 +49,7 @@ pub(crate) fn frame_of(frame: v1::Frame) -> Option<Frame> {
 pub(crate) fn stage_of(state: &v1::StageState) -> Result<Stage, InvalidName> {
     let seat = |seat: &v1::Participant| {
         let participant = ParticipantId::new(&seat.id)?;
-        Ok(Seat { participant, muted: seat.muted, gain_db: seat.gain_db })
+        Ok(Seat { participant, muted: seat.muted, gain_db: seat.gain_db as f32 })
     };
     let seats = state.seats.iter().take(MAX_VOICES).map(seat).collect::<Result<_, _>>()?;
     Ok(Stage { version: state.version, seats })
@@ -74,7 +74,8 @@ fn stage_to_wire(stage: &Stage) -> v1::StageState {
     let seat = |seat: &Seat| v1::Participant {
         id: seat.participant.to_string(),
         muted: seat.muted,
-        gain_db: seat.gain_db,
+        // A room's gains are whole.
+        gain_db: seat.gain_db as i32,
         ..v1::Participant::default()
     };
     v1::StageState { version: stage.version, seats: stage.seats.iter().map(seat).collect() }

@@ -31,7 +31,7 @@ async fn a_room_is_opened_up_to_a_listener_goes_live_and_ends() {
     until("it runs", || origin.handle.owns(&room).is_some()).await;
 
     let raised = as_listener(&origin, &room, "eve", Command::RaiseHand(Empty {})).await.unwrap();
-    assert_eq!(raised.room.unwrap().hands, 1);
+    assert_eq!(raised.room.unwrap().hands, Some(1));
     let hands = as_listener(&origin, &room, "eve", Command::ListHands(Empty {})).await.unwrap_err();
     assert_eq!(hands.code, Code::RoleForbids);
     let hands = origin.command(&room, Command::ListHands(Empty {})).await.unwrap().hands;
@@ -44,7 +44,7 @@ async fn a_room_is_opened_up_to_a_listener_goes_live_and_ends() {
     assert!(cluster.record(&room).await.seat(&crate::cluster::who("eve")).is_some(), "it is committed");
 
     let live = origin.command(&room, Command::GoLive(Empty {})).await.unwrap().room.unwrap();
-    assert_eq!((live.lifecycle(), live.primary.as_str()), (Lifecycle::Live, "origin-1"));
+    assert_eq!((live.lifecycle(), live.owner.as_str()), (Lifecycle::Live, "origin-1"));
     heard.heard_of(1, 20).await;
     assert!(heard.frames()[0].slot.0 < 50, "numbered from the moment it went live");
     let again = origin.command(&room, Command::GoLive(Empty {})).await.unwrap_err();
@@ -149,13 +149,14 @@ async fn a_crowd_s_hands_are_told_five_times_a_second_and_the_stage_at_once() {
 
     let reply = hands(&origin, &room, 0..7, true).await;
     assert!(reply.outcomes.iter().all(|outcome| outcome.code.is_empty()));
-    assert_eq!(reply.room.unwrap().hands, 7);
-    until("the last is told", || statuses(&mut cursor).last().is_some_and(|status| status.hands == 7)).await;
+    assert_eq!(reply.room.unwrap().hands, Some(7));
+    until("the last is told", || statuses(&mut cursor).last().is_some_and(|status| status.hands == Some(7)))
+        .await;
     // What changes nothing is told to nobody, but for what the second's tick finds.
     tokio::time::sleep(Duration::from_millis(300)).await;
     statuses(&mut cursor);
     hands(&origin, &room, 0..7, true).await;
-    assert!(statuses(&mut cursor).iter().all(|status| status.hands == 7));
+    assert!(statuses(&mut cursor).iter().all(|status| status.hands == Some(7)));
 
     let lower =
         TargetRequest { participant: "lis3".into(), reason: "later".into(), ..TargetRequest::default() };
@@ -165,6 +166,11 @@ async fn a_crowd_s_hands_are_told_five_times_a_second_and_the_stage_at_once() {
         _ => None,
     });
     assert_eq!(told, Some(("lis3".into(), What::HandLowered("later".into()))));
+
+    let change = v1::SpecChange { title: Some("Another".into()), ..v1::SpecChange::default() };
+    origin.command(&room, Command::Update(change)).await.unwrap();
+    let titled = |status: &v1::RoomStatus| status.spec.as_ref().is_some_and(|spec| spec.title == "Another");
+    assert!(statuses(&mut cursor).iter().any(|status| titled(status)), "the spec is told with its answer");
 
     cluster.edge("edge-1").attach(&room, speaker("ann"), None).await.unwrap();
     let seated = |status: &v1::RoomStatus| status.stage.iter().any(|seat| seat.id == "ann");

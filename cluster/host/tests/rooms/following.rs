@@ -44,7 +44,7 @@ fn stage(state: &v1::StageState) -> Stage {
     let seat = |seat: &v1::Participant| Seat {
         participant: who(&seat.id),
         muted: seat.muted,
-        gain_db: seat.gain_db,
+        gain_db: seat.gain_db as f32,
     };
     Stage { version: state.version, seats: state.seats.iter().map(seat).collect() }
 }

@@ -229,7 +229,7 @@ impl Subscriber {
     }
 
     fn adopt(&mut self, status: v1::RoomStatus) {
-        let live = status.lifecycle() == v1::Lifecycle::Live && !status.primary.is_empty();
+        let live = status.lifecycle() == v1::Lifecycle::Live && !status.owner.is_empty();
         self.parents.become_live(clock::now(), live);
         self.ceiling = ceiling(Some(&status));
         if self.feed.status().as_deref() != Some(&status) {
@@ -315,7 +315,7 @@ impl Subscriber {
         {
             let known = self.feed.status();
             let known_version = known.as_ref().map_or(0, |known| known.stage_version);
-            status.primary.clear();
+            status.owner.clear();
             status.epoch = status.epoch.max(self.epoch.0);
             status.stage_version = status.stage_version.max(known_version);
             if known.is_none_or(|known| known.lifecycle <= status.lifecycle) {

@@ -26,7 +26,7 @@ pub fn fill(status: &mut v1::RoomStatus, levels: &v1::Levels) {
     status.lineage = status.lineage.max(levels.lineage);
     for seat in &mut status.stage {
         if let Some(talker) = levels.talkers.iter().find(|talker| talker.participant == seat.id) {
-            seat.level_dbov = talker.level_dbov;
+            seat.level_dbov = Some(talker.level_dbov);
         }
     }
 }

@@ -69,7 +69,7 @@ impl Link {
     /// Listens to the mirror until the connection is over, and returns why if it should not be.
     async fn hear_mirror(&self, mut connection: Connection) -> Option<Fault> {
         let _counted = Counted::new(self.uplinks.metrics.links(LinkKind::Uplink));
-        self.mirror_says_moved(&connection.room.primary, connection.epoch);
+        self.mirror_says_moved(&connection.room.owner, connection.epoch);
         let link_addr = connection.link_addr.clone();
         let mut done = pin!(self.mirror_is_done(&link_addr));
         let mut ask_again = None;

@@ -49,7 +49,7 @@ pub fn live(owner: &str, epoch: u64) -> v1::RoomStatus {
     v1::RoomStatus {
         room: room().to_string(),
         lifecycle: v1::Lifecycle::Live.into(),
-        primary: owner.into(),
+        owner: owner.into(),
         epoch,
         ..Default::default()
     }

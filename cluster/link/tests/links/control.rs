@@ -109,7 +109,7 @@ async fn an_edge_locates_a_room_by_a_relay_and_by_the_other_if_one_is_gone() {
     assert_eq!(locator.status(&room()).await.unwrap_err().code, Code::UnknownRoom);
     cluster.view.set_status(Some(live("", 1)));
     let located = locator.status(&room()).await.unwrap();
-    assert_eq!((located.owner_addr.as_str(), located.room.unwrap().primary.as_str()), ("", ""));
+    assert_eq!((located.owner_addr.as_str(), located.room.unwrap().owner.as_str()), ("", ""));
     cluster.view.set_owner(Some((&origin, 3, 0)));
     cluster.view.set_mirror(Some(&relays[0]));
     for relay in &relays {
@@ -117,7 +117,7 @@ async fn an_edge_locates_a_room_by_a_relay_and_by_the_other_if_one_is_gone() {
         let located = locator.status(&room()).await.unwrap();
         let status = located.room.unwrap();
         assert_eq!(
-            (located.owner_addr, status.primary.as_str(), status.epoch),
+            (located.owner_addr, status.owner.as_str(), status.epoch),
             (origin.link_addr(), "origin-1", 3)
         );
         assert_eq!((located.mirror_addr, status.mirror.as_str()), (relays[0].link_addr(), "relay-1"));

@@ -33,7 +33,7 @@ async fn children_stay_when_an_owner_dies_and_hear_the_next_one_without_asking_a
     cluster.view.set_owner(None);
     let unowned = loop {
         match next(&mut cursor).await {
-            Item::Status(status) if status.primary.is_empty() => break status,
+            Item::Status(status) if status.owner.is_empty() => break status,
             Item::Closed(closed) => panic!("the feed ended: {closed:?}"),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Who gets in, and what is there for those who do not.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use stentor_admin::{Admin, Config, Error, Tls};
 use stentor_admission::AdminTokens;
@@ -78,9 +78,14 @@ async fn health_and_reflection_need_no_token() {
     else {
         panic!("it lists no services")
     };
-    let names: Vec<_> = services.service.into_iter().map(|service| service.name).collect();
-    assert!(names.iter().any(|name| name == "stentor.v1.AdminService"), "{names:?}");
-    assert!(names.iter().any(|name| name == "grpc.health.v1.Health"), "{names:?}");
+    let names: BTreeSet<_> = services.service.into_iter().map(|service| service.name).collect();
+    let served = [
+        "stentor.v1.AdminService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
+    assert_eq!(names, served.map(str::to_owned).into(), "what this port serves and nothing else");
 }
 
 #[tokio::test]

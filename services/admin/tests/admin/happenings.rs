@@ -15,7 +15,7 @@ use tonic::Streaming;
 use crate::support::{Cluster, Operator, Puppet, SOON, refused, room, told};
 
 async fn watch(operator: &mut Operator, room: &str) -> Streaming<Happening> {
-    operator.watch(v1::WatchRequest { room: room.into() }).await.unwrap().into_inner()
+    operator.watch_happenings(v1::WatchRequest { room: room.into() }).await.unwrap().into_inner()
 }
 
 async fn next(stream: &mut Streaming<Happening>) -> Happening {
@@ -53,7 +53,7 @@ async fn what_nodes_tell_is_told_with_node_and_room() {
     let told = next(&mut stream).await;
     assert_eq!((told.node.as_str(), told.room.as_str()), ("o-1", "talk"));
     assert_eq!(told.what, Some(mirrored_by("o-2")));
-    assert!(told.at_ms > 0);
+    assert!(told.at.is_some());
     let drains = What::Drain(v1::DrainChange { draining: true, waits_for: vec!["2 rooms".into()] });
     two.journal.tell(None, drains.clone());
     let told = next(&mut stream).await;
@@ -71,7 +71,7 @@ async fn who_asks_for_one_room_hears_of_no_other_and_not_of_nodes_that_come() {
     puppet.journal.tell(Some(&room("talk")), mirrored_by("o-2"));
     let told = next(&mut stream).await;
     assert_eq!((told.room.as_str(), told.what), ("talk", Some(mirrored_by("o-2"))));
-    let bad = cluster.operator().watch(v1::WatchRequest { room: "a/b".into() }).await;
+    let bad = cluster.operator().watch_happenings(v1::WatchRequest { room: "a/b".into() }).await;
     assert_eq!(refused(bad).code, Code::InvalidArgument);
 }
 
@@ -171,7 +171,7 @@ async fn what_a_real_origin_does_is_told() {
     let mut operator = cluster.operator();
     let mut stream = watch(&mut operator, "talk").await;
     operator.create_room(crate::support::new("talk", true)).await.unwrap();
-    operator.go_live(crate::support::asked("talk")).await.unwrap();
+    operator.take_room_live(crate::support::asked("talk")).await.unwrap();
     loop {
         let told = next(&mut stream).await;
         assert_eq!((told.node.as_str(), told.room.as_str()), ("o-1", "talk"));

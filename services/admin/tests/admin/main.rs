@@ -3,6 +3,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "these are tests and what they share")]
 
+mod changing;
 mod door;
 mod happenings;
 mod nodes;

@@ -14,7 +14,8 @@ fn no(code: Code) -> Fault {
 }
 
 #[tokio::test]
-async fn a_room_whose_owner_does_not_answer_is_told_from_its_record() {
+async fn a_room_whose_owner_does_not_answer_is_told_from_its_record_and_what_only_the_owner_knows_as_unknown()
+{
     let cluster = Cluster::start().await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = silent.local_addr().unwrap().to_string();
@@ -24,9 +25,13 @@ async fn a_room_whose_owner_does_not_answer_is_told_from_its_record() {
     cluster.claim(&session, "talk", false).await;
     let began = Instant::now();
     let status = operator.get_room(asked("talk")).await.unwrap().into_inner();
-    assert_eq!((status.primary.as_str(), status.epoch, status.slot), ("o-1", 1, 0));
+    assert_eq!((status.owner.as_str(), status.epoch, status.slot()), ("o-1", 1, 0));
+    assert_eq!(
+        (status.hands, status.listeners, status.lineage, status.mirror_ready),
+        (None, None, None, None)
+    );
     let people = operator.list_participants(asked("talk")).await.unwrap().into_inner();
-    assert_eq!((people.stage.len(), people.count), (0, None));
+    assert_eq!((people.stage.len(), people.listeners, people.hands), (0, None, None));
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
@@ -44,8 +49,8 @@ async fn a_call_follows_a_room_that_has_just_moved() {
         }
         cluster.claim(&new_owner.session, "talk", true).await;
     };
-    let (answer, ()) = tokio::join!(operator.go_live(asked("talk")), moves);
-    assert_eq!(answer.unwrap().into_inner().slot, 7);
+    let (answer, ()) = tokio::join!(operator.take_room_live(asked("talk")), moves);
+    assert_eq!(answer.unwrap().into_inner().slot(), 7);
     assert_eq!(new_owner.said.heard().len(), 1);
 }
 
@@ -62,9 +67,9 @@ async fn an_act_whose_answer_was_lost_counts_as_done_when_it_is() {
         .await;
     operator.create_room(new("talk", false)).await.unwrap();
     cluster.claim(&puppet.session, "talk", false).await;
-    assert_eq!(operator.go_live(asked("talk")).await.unwrap().into_inner().slot, 9);
+    assert_eq!(operator.take_room_live(asked("talk")).await.unwrap().into_inner().slot(), 9);
     // Whoever has asked once and is told so is refused.
-    assert_eq!(refused(operator.go_live(asked("talk")).await).code, Code::WrongState);
+    assert_eq!(refused(operator.take_room_live(asked("talk")).await).code, Code::WrongState);
 }
 
 #[tokio::test]
@@ -92,7 +97,10 @@ async fn what_an_owner_refuses_for_good_is_not_asked_again() {
     let puppet = cluster.puppet("o-1", |_, _| Err(no(Code::DirectoryUnavailable))).await;
     operator.create_room(new("talk", false)).await.unwrap();
     cluster.claim(&puppet.session, "talk", false).await;
-    assert_eq!(refused(operator.ban(target("talk", "ann")).await).code, Code::DirectoryUnavailable);
+    assert_eq!(
+        refused(operator.ban_participant(target("talk", "ann")).await).code,
+        Code::DirectoryUnavailable
+    );
     assert_eq!(puppet.said.heard().len(), 1);
 }
 
@@ -128,6 +136,6 @@ async fn a_move_whose_answer_was_lost_is_not_made_twice() {
     };
     let anywhere = v1::MoveRoomRequest { room: "talk".into(), to: String::new() };
     let (answer, ()) = tokio::join!(operator.move_room(anywhere), moves);
-    assert_eq!(answer.unwrap().into_inner().slot, 3);
+    assert_eq!(answer.unwrap().into_inner().slot(), 3);
     assert!(heir.said.heard().iter().all(|heard| !heard.starts_with("hand off")), "{:?}", heir.said.heard());
 }

@@ -13,7 +13,7 @@ use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
 use stentor_link::{Journal, LinkServer, Pool, Security, Services, control};
 use stentor_proto::{
     fault_of,
-    v1::{self, RoomStatus, admin_service_client::AdminServiceClient},
+    v1::{self, RoomStatus, admin_service_client::AdminServiceClient, command_request::Command},
 };
 use stentor_telemetry::Metrics;
 use tokio::{task::JoinHandle, time::timeout};
@@ -334,6 +334,19 @@ pub fn refused<T>(answer: Result<Response<T>, Status>) -> Fault {
 
 /// A room as an owner might tell it.
 pub fn told(room: &str, lifecycle: v1::Lifecycle, slot: u64) -> v1::CommandReply {
-    let status = RoomStatus { room: room.into(), lifecycle: lifecycle.into(), slot, ..RoomStatus::default() };
+    let hands = Some(0);
+    let (room, lifecycle) = (room.into(), lifecycle.into());
+    let status = RoomStatus { room, lifecycle, slot, hands, ..RoomStatus::default() };
     v1::CommandReply { room: Some(status), ..v1::CommandReply::default() }
+}
+
+/// A participant does something, as an edge would bring it.
+pub async fn does(origin: &Origin, name: &str, role: v1::Role, command: Command) -> Result<(), Code> {
+    let by = v1::Actor { participant: name.into(), name: name.into(), role: role.into() };
+    let request = v1::CommandRequest { room: "talk".into(), by: Some(by), command: Some(command) };
+    origin.handle.command(&room("talk"), request).await.map(drop).map_err(|fault| fault.code)
+}
+
+pub async fn joins(origin: &Origin, name: &str) -> Result<(), Code> {
+    does(origin, name, v1::Role::Speaker, Command::Join(v1::Empty {})).await
 }

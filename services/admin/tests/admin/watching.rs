@@ -5,18 +5,18 @@ use std::time::Duration;
 use stentor_ids::Code;
 use stentor_proto::{
     fault_of,
-    v1::{Lifecycle, RoomStatus, WatchRoomsRequest},
+    v1::{Lifecycle, Room, WatchRoomsRequest},
 };
 use tokio::time::{sleep, timeout};
 use tonic::Streaming;
 
 use crate::support::{Cluster, Operator, SOON, asked, new, refused, told};
 
-async fn watch(operator: &mut Operator, room: &str) -> Streaming<RoomStatus> {
+async fn watch(operator: &mut Operator, room: &str) -> Streaming<Room> {
     operator.watch_rooms(WatchRoomsRequest { room: room.into() }).await.unwrap().into_inner()
 }
 
-async fn next(stream: &mut Streaming<RoomStatus>) -> Option<RoomStatus> {
+async fn next(stream: &mut Streaming<Room>) -> Option<Room> {
     timeout(SOON, stream.message()).await.expect("news in time").unwrap()
 }
 
@@ -59,13 +59,13 @@ async fn what_only_the_owner_knows_is_told_while_it_is_watched() {
     let _origin = cluster.origin("o-1").await;
     let mut operator = cluster.operator();
     operator.create_room(new("talk", true)).await.unwrap();
-    operator.go_live(asked("talk")).await.unwrap();
+    operator.take_room_live(asked("talk")).await.unwrap();
     let mut stream = watch(&mut operator, "talk").await;
     let mut slots = Vec::new();
     while slots.len() < 3 {
         let status = next(&mut stream).await.unwrap();
-        if status.slot > 0 {
-            slots.push(status.slot);
+        if status.slot() > 0 {
+            slots.push(status.slot());
         }
     }
     assert!(slots.is_sorted() && slots[2] > slots[1], "{slots:?}");
@@ -79,7 +79,7 @@ async fn what_has_not_changed_is_not_told_again() {
     operator.create_room(new("talk", false)).await.unwrap();
     cluster.claim(&puppet.session, "talk", false).await;
     let mut stream = watch(&mut operator, "talk").await;
-    assert_eq!(next(&mut stream).await.unwrap().slot, 4);
+    assert_eq!(next(&mut stream).await.unwrap().slot(), 4);
     let asked = timeout(SOON, async {
         while puppet.said.heard().len() < 4 {
             sleep(Duration::from_millis(20)).await;

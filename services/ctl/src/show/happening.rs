@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use stentor_proto::v1;
+use stentor_pace::WallTime;
+use stentor_proto::{length_of, rfc3339, v1};
 
 use super::plain;
-use crate::time::{length, local_time, moment_ms};
+use crate::time::{length, local_time, wall_time};
 
 /// Widths of the node's and the room's column, for names as they usually are. A longer one shifts its line.
 const NODE: usize = 12;
@@ -23,7 +24,7 @@ pub(crate) struct Happening {
     #[serde(flatten)]
     pub(crate) what: What,
     #[serde(skip)]
-    at_ms: i64,
+    wall: WallTime,
 }
 
 /// What happened; `what` names the kind.
@@ -36,7 +37,7 @@ pub(crate) enum What {
         epoch: u64,
         from_slot: u64,
         planned: bool,
-        took_ms: u32,
+        took_ms: u64,
     },
     Lineage {
         from: u64,
@@ -75,7 +76,8 @@ impl From<v1::Happening> for Happening {
     fn from(told: v1::Happening) -> Self {
         use v1::happening::What as Wire;
         let what = match told.what {
-            Some(Wire::TakeOver(v1::TakeOver { from, to, epoch, from_slot, planned, took_ms })) => {
+            Some(Wire::TakeOver(v1::TakeOver { from, to, epoch, from_slot, planned, took })) => {
+                let took_ms = length_of(took).as_millis() as u64;
                 What::TakeOver { from, to, epoch, from_slot, planned, took_ms }
             }
             Some(Wire::Lineage(v1::LineageChange { from, to, leader, slot })) => {
@@ -91,14 +93,15 @@ impl From<v1::Happening> for Happening {
             Some(Wire::Reach(v1::ReachChange { reached, why })) => What::Reach { reached, why },
             None => What::Unknown,
         };
-        Self { at: moment_ms(told.at_ms), at_ms: told.at_ms, node: told.node, room: told.room, what }
+        let wall = told.at.map(wall_time).unwrap_or_default();
+        Self { at: told.at.map(rfc3339), wall, node: told.node, room: told.room, what }
     }
 }
 
 impl Happening {
     /// For people: when, where, of which room, what.
     pub(crate) fn line(&self) -> String {
-        self.line_at(&local_time(u64::try_from(self.at_ms).unwrap_or_default()))
+        self.line_at(&local_time(self.wall.as_millis()))
     }
 
     fn line_at(&self, time: &str) -> String {
@@ -114,7 +117,7 @@ impl What {
                 format!("handed over by {from} to {to}, epoch {epoch}, slot {from_slot}")
             }
             Self::TakeOver { from, to, epoch, from_slot, took_ms, .. } => {
-                let took = length(Duration::from_millis((*took_ms).into()));
+                let took = length(Duration::from_millis(*took_ms));
                 format!("taken over by {to} from {from}, epoch {epoch}, slot {from_slot}, {took}")
             }
             Self::Lineage { from: 0, to, leader, slot } => {
@@ -148,6 +151,7 @@ fn because(why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stentor_proto::{moment, span};
     use v1::happening::What as Wire;
 
     use super::*;
@@ -155,7 +159,7 @@ mod tests {
 
     fn at(node: &str, room: &str, what: Option<Wire>) -> Happening {
         let (node, room) = (node.into(), room.into());
-        Happening::from(v1::Happening { at_ms: 1_798_135_201_234, node, room, what })
+        Happening::from(v1::Happening { at: Some(moment(1_798_135_201_234_000)), node, room, what })
     }
 
     fn a_bad_day() -> Vec<Happening> {
@@ -165,7 +169,8 @@ mod tests {
             |from, to, leader, slot| Some(Wire::Lineage(v1::LineageChange { from, to, leader, slot }));
         let taken_over = |planned, took_ms| {
             let (from, to) = (a(), b());
-            Some(Wire::TakeOver(v1::TakeOver { from, to, epoch: 3, from_slot: 8123, planned, took_ms }))
+            let took = (took_ms > 0).then(|| span(Duration::from_millis(took_ms)));
+            Some(Wire::TakeOver(v1::TakeOver { from, to, epoch: 3, from_slot: 8123, planned, took }))
         };
         let parent = |taken, why: &str| {
             let (parent, why) = (a(), why.to_owned());

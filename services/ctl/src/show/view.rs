@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use stentor_pace::WallTime;
-use stentor_proto::{role_from_wire, v1};
+use stentor_proto::{length_of, rfc3339, role_from_wire, v1};
 
 use super::{fields, or_dash, table};
-use crate::time::{length, moment, moment_ms};
+use crate::time::{length, wall_time};
 
 /// A level above this is speech. Rooms are quiet around -70 dBov.
 const SPEAKING: i32 = -50;
@@ -22,21 +22,24 @@ pub(crate) struct Room {
     live_since: Option<String>,
     ended_at: Option<String>,
     /// Nodes; empty where there is none.
-    pub(crate) primary: String,
+    pub(crate) owner: String,
     pub(crate) mirror: String,
-    pub(crate) mirror_ready: bool,
+    /// Null where there is no mirror. This, and what else is null, is not known where the owner does not answer.
+    pub(crate) mirror_ready: Option<bool>,
     /// Which of the two mixes; empty while none does.
     leader: String,
     pub(crate) epoch: u64,
-    pub(crate) lineage: u64,
-    slot: u64,
+    /// Null while the room is not on the air.
+    pub(crate) lineage: Option<u64>,
+    slot: Option<u64>,
     /// Other than by plan; null if there was none, as far as the owner knows.
     last_takeover: Option<String>,
     stage_version: u64,
     stage_limit: u32,
     bitrate_bps: u32,
     pub(crate) stage: Vec<Seat>,
-    pub(crate) hands: u32,
+    /// Null where nobody owns the room, or the owner does not say.
+    pub(crate) hands: Option<u32>,
     /// Null where nobody counts.
     listeners: Option<Listeners>,
     #[serde(skip)]
@@ -47,7 +50,7 @@ pub(crate) struct Room {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Listeners {
     count: u64,
-    age_ms: u32,
+    age_ms: u64,
     edges_reporting: u32,
     edges_known: u32,
     /// Slots that edges filled because nobody had them in time.
@@ -61,9 +64,10 @@ pub(crate) struct Seat {
     name: String,
     pub(crate) role: &'static str,
     pub(crate) muted: bool,
-    gain_db: f32,
-    connected: bool,
-    level_dbov: i32,
+    pub(crate) gain_db: i32,
+    /// Null where the owner does not say.
+    connected: Option<bool>,
+    level_dbov: Option<i32>,
 }
 
 /// A raised hand.
@@ -74,11 +78,11 @@ pub(crate) struct Hand {
     raised_at: Option<String>,
 }
 
-impl From<v1::RoomStatus> for Room {
-    fn from(status: v1::RoomStatus) -> Self {
-        let spec = status.spec.clone().unwrap_or_default();
+impl From<v1::Room> for Room {
+    fn from(told: v1::Room) -> Self {
+        let spec = told.spec.clone().unwrap_or_default();
         Self {
-            lifecycle: match status.lifecycle() {
+            lifecycle: match told.lifecycle() {
                 v1::Lifecycle::Unspecified => "unknown",
                 v1::Lifecycle::Scheduled => "scheduled",
                 v1::Lifecycle::Open => "open",
@@ -90,31 +94,31 @@ impl From<v1::RoomStatus> for Room {
                 v1::Visibility::Public => "public",
                 v1::Visibility::Private => "private",
             },
-            room: status.room,
+            room: told.room,
             title: spec.title,
-            starts_at: moment_ms(spec.starts_at_ms),
-            live_since: moment(status.live_since_us),
-            ended_at: moment_ms(status.ended_at_ms),
-            primary: status.primary,
-            mirror: status.mirror,
-            mirror_ready: status.mirror_ready,
-            leader: status.leader,
-            epoch: status.epoch,
-            lineage: status.lineage,
-            slot: status.slot,
-            last_takeover: moment_ms(status.last_takeover_ms),
-            last_takeover_at: wall_time(status.last_takeover_ms),
-            stage_version: status.stage_version,
+            starts_at: spec.starts_at.map(rfc3339),
+            live_since: told.live_since.map(rfc3339),
+            ended_at: told.ended_at.map(rfc3339),
+            owner: told.owner,
+            mirror: told.mirror,
+            mirror_ready: told.mirror_ready,
+            leader: told.leader,
+            epoch: told.epoch,
+            lineage: told.lineage,
+            slot: told.slot,
+            last_takeover: told.last_takeover.map(rfc3339),
+            last_takeover_at: told.last_takeover.map(wall_time),
+            stage_version: told.stage_version,
             stage_limit: spec.stage_limit,
             bitrate_bps: spec.bitrate_bps,
-            stage: status.stage.into_iter().map(Seat::from).collect(),
-            hands: status.hands,
-            listeners: status.count.map(|count| Listeners {
-                count: count.listeners,
-                age_ms: count.age_ms,
-                edges_reporting: count.edges_reporting,
-                edges_known: count.edges_known,
-                slots_filled: count.slots_filled,
+            stage: told.stage.into_iter().map(Seat::from).collect(),
+            hands: told.hands,
+            listeners: told.listeners.map(|listeners| Listeners {
+                count: listeners.count,
+                age_ms: length_of(listeners.age).as_millis() as u64,
+                edges_reporting: listeners.edges_reporting,
+                edges_known: listeners.edges_known,
+                slots_filled: listeners.slots_filled,
             }),
         }
     }
@@ -136,17 +140,12 @@ impl From<v1::Participant> for Seat {
 
 impl From<v1::Hand> for Hand {
     fn from(hand: v1::Hand) -> Self {
-        Self { id: hand.id, name: hand.name, raised_at: moment_ms(hand.raised_at_ms) }
+        Self { id: hand.id, name: hand.name, raised_at: hand.raised_at.map(rfc3339) }
     }
 }
 
 fn role(wire: i32) -> &'static str {
     role_from_wire(wire).ok().flatten().map_or("unknown", |role| role.as_str())
-}
-
-/// A moment of the wire, where 0 says that there is none.
-fn wall_time(millis: i64) -> Option<WallTime> {
-    u64::try_from(millis).ok().filter(|millis| *millis > 0).map(WallTime::from_millis)
 }
 
 fn number(value: u64) -> String {
@@ -160,17 +159,19 @@ impl Room {
             [
                 room.room.clone(),
                 room.lifecycle.to_owned(),
-                or_dash(&room.primary),
+                or_dash(&room.owner),
                 or_dash(&room.mirror),
                 room.epoch.to_string(),
                 room.stage.len().to_string(),
-                room.listeners
-                    .as_ref()
-                    .map_or_else(|| "-".to_owned(), |listeners| listeners.count.to_string()),
+                match &room.listeners {
+                    Some(listeners) => listeners.count.to_string(),
+                    None if room.is_silent() => "?".to_owned(),
+                    None => "-".to_owned(),
+                },
                 room.title.clone(),
             ]
         };
-        let heading = ["ROOM", "STATE", "PRIMARY", "MIRROR", "EPOCH", "STAGE", "LISTENERS", "TITLE"];
+        let heading = ["ROOM", "LIFECYCLE", "OWNER", "MIRROR", "EPOCH", "STAGE", "LISTENERS", "TITLE"];
         table(
             heading,
             rooms.iter().map(row).collect(),
@@ -181,43 +182,54 @@ impl Room {
     /// One room, all of it, at this moment.
     pub(crate) fn details(&self, now: WallTime) -> String {
         let listeners = self.listeners.as_ref();
+        let unknown = || if self.is_silent() { "not known".to_owned() } else { String::new() };
         let about = fields([
             ("room", self.room.clone()),
             ("title", self.title.clone()),
-            ("state", self.lifecycle.to_owned()),
+            ("lifecycle", self.lifecycle.to_owned()),
             ("starts", self.starts_at.clone().unwrap_or_default()),
             ("live since", self.live_since.clone().unwrap_or_default()),
             ("ended", self.ended_at.clone().unwrap_or_default()),
             ("heard by", if self.visibility == "public" { "everyone" } else { "ticket holders" }.to_owned()),
-            ("primary", self.primary.clone()),
+            ("owner", self.owner_now()),
             ("mirror", self.mirror_now()),
             ("leader", self.leader_now()),
             ("epoch", number(self.epoch)),
-            ("lineage", number(self.lineage)),
-            ("slot", number(self.slot)),
+            ("lineage", number(self.lineage.unwrap_or_default())),
+            ("slot", number(self.slot.unwrap_or_default())),
             ("slots filled", listeners.map_or_else(String::new, |them| them.slots_filled.to_string())),
             ("last take-over", self.last_takeover_before(now)),
-            ("listeners", listeners.map_or_else(String::new, Listeners::told)),
-            ("hands", number(self.hands.into())),
+            ("listeners", listeners.map_or_else(unknown, Listeners::told)),
+            ("hands", self.hands.map_or_else(unknown, |hands| number(hands.into()))),
             ("bit rate", format!("{} kbit/s", f64::from(self.bitrate_bps) / 1000.0)),
             ("stage", format!("{} of {} seats", self.stage.len(), self.stage_limit)),
         ]);
         if self.stage.is_empty() { about } else { format!("{about}\n\n{}", Seat::list(&self.stage)) }
     }
 
+    /// Whether the room has an owner that has not told this.
+    fn is_silent(&self) -> bool {
+        !self.owner.is_empty() && self.hands.is_none()
+    }
+
+    fn owner_now(&self) -> String {
+        if self.is_silent() { format!("{} (does not answer)", self.owner) } else { self.owner.clone() }
+    }
+
     fn mirror_now(&self) -> String {
-        match (self.primary.as_str(), self.mirror.as_str(), self.mirror_ready) {
+        match (self.owner.as_str(), self.mirror.as_str(), self.mirror_ready) {
             ("", "", _) => String::new(),
             (_, "", _) => "none".to_owned(),
-            (_, mirror, true) => format!("{mirror} (ready)"),
-            (_, mirror, false) => format!("{mirror} (not ready)"),
+            (_, mirror, None) => mirror.to_owned(),
+            (_, mirror, Some(true)) => format!("{mirror} (ready)"),
+            (_, mirror, Some(false)) => format!("{mirror} (not ready)"),
         }
     }
 
     fn leader_now(&self) -> String {
         match self.leader.as_str() {
             "" => String::new(),
-            leader if leader == self.primary => format!("{leader} (the primary mixes)"),
+            leader if leader == self.owner => format!("{leader} (the owner mixes)"),
             leader if leader == self.mirror => format!("{leader} (the mirror mixes)"),
             leader => leader.to_owned(),
         }
@@ -226,7 +238,7 @@ impl Room {
     fn last_takeover_before(&self, now: WallTime) -> String {
         match (&self.last_takeover, self.last_takeover_at) {
             (Some(moment), Some(at)) => format!("{moment} ({} ago)", length(now.since(at))),
-            _ if self.primary.is_empty() => String::new(),
+            _ if self.owner.is_empty() || self.is_silent() => String::new(),
             _ => "none known".to_owned(),
         }
     }
@@ -234,9 +246,14 @@ impl Room {
 
 impl Listeners {
     fn told(&self) -> String {
-        let (told, known, age) = (self.edges_reporting, self.edges_known, f64::from(self.age_ms) / 1000.0);
+        let (told, known, age) = (self.edges_reporting, self.edges_known, self.age_ms as f64 / 1000.0);
         format!("{} ({told} of {known} edges, {age:.1} s old)", self.count)
     }
+}
+
+/// A gain as people write it.
+pub(crate) fn gain(decibels: i32) -> String {
+    format!("{decibels:+} dB")
 }
 
 impl Seat {
@@ -244,14 +261,19 @@ impl Seat {
     pub(crate) fn list(stage: &[Self]) -> String {
         let row = |seat: &Self| {
             let level = match (seat.connected, seat.muted, seat.level_dbov) {
-                (false, _, _) => "away".to_owned(),
-                (true, true, _) => "muted".to_owned(),
-                (true, false, level) if level > SPEAKING => format!("speaks ({level} dB)"),
-                (true, false, _) => "silent".to_owned(),
+                (None, _, _) => "?".to_owned(),
+                (Some(false), _, _) => "away".to_owned(),
+                (Some(true), true, _) => "muted".to_owned(),
+                (Some(true), false, Some(level)) if level > SPEAKING => format!("speaks ({level} dB)"),
+                (Some(true), false, _) => "silent".to_owned(),
             };
-            [seat.id.clone(), seat.role.to_owned(), level, seat.name.clone()]
+            [seat.id.clone(), seat.role.to_owned(), level, gain(seat.gain_db), seat.name.clone()]
         };
-        table(["PARTICIPANT", "ROLE", "NOW", "NAME"], stage.iter().map(row).collect(), "the stage is empty")
+        table(
+            ["PARTICIPANT", "ROLE", "NOW", "GAIN", "NAME"],
+            stage.iter().map(row).collect(),
+            "the stage is empty",
+        )
     }
 }
 
@@ -266,6 +288,10 @@ impl Hand {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use stentor_proto::{moment, span};
+
     use super::*;
     use crate::show::golden::golden;
 
@@ -275,11 +301,11 @@ mod tests {
             name: format!("The {id}"),
             role: role.into(),
             muted: id == "ben",
-            gain_db: 0.0,
-            connected,
-            level_dbov,
+            gain_db: if id == "cid" { 6 } else { 0 },
+            connected: Some(connected),
+            level_dbov: Some(level_dbov),
         };
-        Room::from(v1::RoomStatus {
+        Room::from(v1::Room {
             room: "friday".into(),
             spec: Some(v1::RoomSpec {
                 title: "Friday talk".into(),
@@ -289,15 +315,15 @@ mod tests {
                 ..v1::RoomSpec::default()
             }),
             lifecycle: v1::Lifecycle::Live.into(),
-            live_since_us: 1_798_135_200_250_000,
-            primary: "origin-a".into(),
+            live_since: Some(moment(1_798_135_200_250_000)),
+            owner: "origin-a".into(),
             mirror: "origin-b".into(),
-            mirror_ready: true,
+            mirror_ready: Some(true),
             leader: "origin-a".into(),
             epoch: 3,
-            lineage: 196_608,
-            slot: 4711,
-            last_takeover_ms: 1_798_135_214_000,
+            lineage: Some(196_608),
+            slot: Some(4711),
+            last_takeover: Some(moment(1_798_135_214_000_000)),
             stage_version: 4,
             stage: vec![
                 seat("ann", v1::Role::Host, true, -23),
@@ -305,56 +331,63 @@ mod tests {
                 seat("cid", v1::Role::Speaker, true, -127),
                 seat("dan", v1::Role::Cohost, false, -127),
             ],
-            count: Some(v1::ListenerCount {
-                listeners: 1234,
-                age_ms: 1900,
+            listeners: Some(v1::Listeners {
+                count: 1234,
+                age: Some(span(Duration::from_millis(1900))),
                 edges_reporting: 2,
                 edges_known: 2,
                 slots_filled: 4,
             }),
-            hands: 2,
-            ..v1::RoomStatus::default()
+            hands: Some(2),
+            ..v1::Room::default()
         })
     }
 
-    /// Its primary has just paused, and it had a new mirror then.
+    /// Its owner has just paused, and it had a new mirror then.
     fn in_trouble() -> Room {
         let mut room = room();
-        (room.mirror_ready, room.leader) = (false, "origin-b".into());
+        (room.mirror_ready, room.leader) = (Some(false), "origin-b".into());
         (room.last_takeover, room.last_takeover_at) = (None, None);
         room.stage.clear();
         room
     }
 
+    /// Its owner does not answer: all that is known is its record.
+    fn silent() -> Room {
+        let mut room = in_trouble();
+        (room.mirror_ready, room.lineage, room.slot) = (None, None, None);
+        (room.leader, room.listeners, room.hands) = (String::new(), None, None);
+        let seat = v1::Participant { id: "ann".into(), role: v1::Role::Host.into(), ..Default::default() };
+        room.stage.push(Seat::from(seat));
+        room
+    }
+
     fn scheduled() -> Room {
-        Room::from(v1::RoomStatus {
+        Room::from(v1::Room {
             room: "later".into(),
             lifecycle: v1::Lifecycle::Scheduled.into(),
-            ..v1::RoomStatus::default()
+            ..v1::Room::default()
         })
     }
 
     #[test]
     fn rooms_look_as_they_are_meant_to() {
-        golden("room_list.txt", &Room::list(&[room(), scheduled()]));
+        golden("room_list.txt", &Room::list(&[room(), silent(), scheduled()]));
         golden("room_list_empty.txt", &Room::list(&[]));
         let now = WallTime::from_millis(1_798_135_940_000);
         golden("room_get.txt", &room().details(now));
         golden("room_get_trouble.txt", &in_trouble().details(now));
         golden("room_get_alone.txt", &Room { mirror: String::new(), ..in_trouble() }.details(now));
         golden("room_get_scheduled.txt", &scheduled().details(now));
+        golden("room_get_silent.txt", &silent().details(now));
+        golden("room_get_silent.json", &serde_json::to_string_pretty(&silent()).unwrap());
         golden("room_get.json", &serde_json::to_string_pretty(&room()).unwrap());
     }
 
     #[test]
-    fn who_is_banned_is_not_printed() {
-        let json = serde_json::to_string(&room()).unwrap();
-        assert!(!json.contains("mallory") && !room().details(WallTime::default()).contains("mallory"));
-    }
-
-    #[test]
     fn hands_look_as_they_are_meant_to() {
-        let hand = v1::Hand { id: "eve".into(), name: "Eve".into(), raised_at_ms: 1_798_135_200_000 };
+        let hand =
+            v1::Hand { id: "eve".into(), name: "Eve".into(), raised_at: Some(moment(1_798_135_200_000_000)) };
         golden("hand_list.txt", &Hand::list(&[Hand::from(hand)]));
         golden("hand_list_empty.txt", &Hand::list(&[]));
     }

@@ -10,6 +10,7 @@ use stentor_ids::{Code, Fault, RoomId, Slot};
 use stentor_link::{Closed, Cursor, Item};
 use stentor_proto::{
     status_of,
+    told::to_people,
     v1::{self, listen_response::Message, listen_service_server::ListenService, participant_event::What},
 };
 use stentor_relay::{Frame, Output};
@@ -102,6 +103,9 @@ enum Source {
     Feed(Box<Cursor>),
 }
 
+/// A room as far as a change of it is told: its lifecycle, its stage and its spec.
+type Seen = (i32, u64, Option<v1::RoomSpec>);
+
 /// One listener.
 struct Hearing {
     audience: Audience,
@@ -118,8 +122,8 @@ struct Hearing {
     next: Option<Slot>,
     /// Slots were left out since the last one given, for this listener alone.
     skipped: bool,
-    /// The room as last told, by what a client can see of it: its lifecycle and its stage.
-    told: Option<(i32, u64)>,
+    /// The room as last told.
+    told: Option<Seen>,
     over: Option<Leave>,
 }
 
@@ -248,10 +252,18 @@ impl Hearing {
     /// Tells the room if it is another one than was told, or `always`.
     fn tell(&mut self, always: bool) {
         let on_air = &self.audience.on_air;
-        let seen = on_air.status().map(|status| (status.lifecycle, status.stage_version));
-        if always || (seen.is_some() && self.told != seen) {
-            self.told = seen;
-            self.outbox.push_back(Message::Room(on_air.current().unwrap_or_default()));
+        let Some(status) = on_air.status() else {
+            if always {
+                self.outbox.push_back(Message::Room(v1::Room::default()));
+            }
+            return;
+        };
+        let same = self.told.as_ref().is_some_and(|(lifecycle, stage_version, spec)| {
+            (*lifecycle, *stage_version) == (status.lifecycle, status.stage_version) && *spec == status.spec
+        });
+        if always || !same {
+            self.told = Some((status.lifecycle, status.stage_version, status.spec.clone()));
+            self.outbox.push_back(Message::Room(to_people(&on_air.current().unwrap_or_default())));
         }
     }
 

@@ -14,8 +14,10 @@ use std::{io, sync::Arc, time::Duration};
 
 use stentor_link::{Locator, control, uplink::Uplinks};
 use stentor_proto::v1::{
-    self, listen_service_server::ListenServiceServer, participant_service_server::ParticipantServiceServer,
-    speak_service_server::SpeakServiceServer,
+    self,
+    listen_service_server::{self, ListenServiceServer},
+    participant_service_server::{self, ParticipantServiceServer},
+    speak_service_server::{self, SpeakServiceServer},
 };
 use stentor_telemetry::NodeMetrics;
 use tokio::sync::mpsc;
@@ -80,6 +82,11 @@ async fn routes(parts: Parts) -> Routes {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::DESCRIPTOR)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name(listen_service_server::SERVICE_NAME)
+        .with_service_name(speak_service_server::SERVICE_NAME)
+        .with_service_name(participant_service_server::SERVICE_NAME)
+        .with_service_name(tonic_health::pb::health_server::SERVICE_NAME)
+        .with_service_name(tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME)
         .build_v1();
     match reflection {
         Ok(reflection) => routes.add_service(reflection),

@@ -13,6 +13,7 @@ use stentor_link::{Locator, control};
 use stentor_pace::Time;
 use stentor_proto::{
     role_to_wire, status_of,
+    told::to_people,
     v1::{self, command_request::Command, participant_service_server::ParticipantService},
 };
 use stentor_telemetry::{NodeMetrics, propagation};
@@ -76,7 +77,7 @@ impl Participants {
     ) -> Result<Response<v1::CommandResponse>, Status> {
         let work = |room, claims| async move {
             let reply = self.0.bring(&room, &claims, command).await?;
-            Ok(v1::CommandResponse { room: reply.room })
+            Ok(v1::CommandResponse { room: reply.room.as_ref().map(to_people) })
         };
         self.serve(metadata, room, work).await
     }
@@ -90,7 +91,7 @@ impl Participants {
         let work = |room, claims: Claims| async move {
             let change = v1::HandChange { by: Some(actor(&claims)), up };
             let room = self.0.hands.change(&room, claims.participant, change).await?;
-            Ok(v1::CommandResponse { room: Some(room) })
+            Ok(v1::CommandResponse { room: Some(to_people(&room)) })
         };
         self.serve(metadata, room, work).await
     }
@@ -124,7 +125,7 @@ impl Inner {
         let status = self.owners.status(room).await?;
         let seat = status.stage.iter().find(|seat| seat.id == claims.participant.as_str());
         let role = seat.map_or(role_to_wire(claims.role).into(), |seat| seat.role);
-        Ok(v1::JoinResponse { room: Some(status), role })
+        Ok(seated(&status, role))
     }
 
     /// Brings a command to the room's owner.
@@ -149,6 +150,12 @@ fn actor(claims: &Claims) -> v1::Actor {
     }
 }
 
+/// The answer to who has come in. As long as edges have no doors, everyone is seated.
+fn seated(status: &v1::RoomStatus, role: i32) -> v1::JoinResponse {
+    let state = v1::join_response::State::Seated(v1::Seated {});
+    v1::JoinResponse { room: Some(to_people(status)), role, state: Some(state) }
+}
+
 #[async_trait]
 impl ParticipantService for Participants {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
@@ -158,7 +165,7 @@ impl ParticipantService for Participants {
                 return self.0.look(&room, &claims).await;
             }
             let reply = self.0.bring(&room, &claims, Command::Join(v1::Empty {})).await?;
-            Ok(v1::JoinResponse { room: reply.room, role: reply.role })
+            Ok(seated(&reply.room.unwrap_or_default(), reply.role))
         };
         self.serve(&metadata, &request.room, work).await
     }

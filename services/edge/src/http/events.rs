@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures::future::OptionFuture;
 use serde_json::json;
 use stentor_link::Closed;
-use stentor_proto::v1;
+use stentor_proto::{length_of, told::to_people, v1};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::watch,
@@ -82,7 +82,7 @@ impl Events {
             batch = tokio::select! {
                 Ok(()) = self.news.changed() => self.look(),
                 to = self.hint.given() => {
-                    Batch::of("moved", &json!({ "url": to.url, "deadline_ms": to.deadline_ms }))
+                    Batch::of("moved", &json!({ "url": to.url, "deadline_ms": length_of(to.deadline).as_millis() as u64 }))
                 }
                 _ = alive.tick() => Batch { bytes: COMMENT.to_vec(), last: false },
                 read = socket.read(&mut unheard) => Batch { bytes: Vec::new(), last: !matches!(read, Ok(1..)) },
@@ -105,7 +105,7 @@ impl Events {
                 return Batch::nothing();
             }
             self.told = seen;
-            Batch::of("status", &room::tell(&status, &self.base))
+            Batch::of("status", &room::tell(&to_people(&status), &self.base))
         });
         if closed == Some(Closed::Ended) {
             batch.bytes.extend(Batch::of("ended", &json!({})).bytes);

@@ -1,22 +1,22 @@
-//! A room as it is told over HTTP: its state, how many listen, and how to join. Pure.
+//! A room as it is told over HTTP: its lifecycle, how many listen, and how to join. Pure.
 
 use serde::Serialize;
-use stentor_proto::v1;
+use stentor_proto::{length_of, rfc3339, v1};
 
-/// The JSON of `GET /v1/rooms/{room}`. Times are milliseconds since the Unix epoch.
+/// The JSON of `GET /v1/rooms/{room}`. Moments are RFC 3339 in UTC, and left out where there is none.
 #[derive(Debug, Serialize)]
 pub(super) struct Told<'a> {
     room: &'a str,
     title: &'a str,
     /// `scheduled`, `open`, `live` or `ended`.
-    state: &'static str,
+    lifecycle: &'static str,
     visibility: &'static str,
-    #[serde(skip_serializing_if = "is_zero")]
-    starts_at_ms: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    live_since_ms: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    ended_at_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     listeners: Option<Listeners>,
     join: Join,
@@ -26,7 +26,7 @@ pub(super) struct Told<'a> {
 struct Listeners {
     count: u64,
     /// Age of the oldest part of the sum.
-    age_ms: u32,
+    age_ms: u64,
     edges_reporting: u32,
     edges_known: u32,
 }
@@ -41,12 +41,12 @@ struct Join {
 }
 
 /// Tells a room; `base` is this edge's URL, without a slash at the end.
-pub(super) fn tell<'a>(status: &'a v1::RoomStatus, base: &str) -> Told<'a> {
-    let spec = status.spec.as_ref();
+pub(super) fn tell<'a>(told: &'a v1::Room, base: &str) -> Told<'a> {
+    let spec = told.spec.as_ref();
     Told {
-        room: &status.room,
+        room: &told.room,
         title: spec.map_or("", |spec| &spec.title),
-        state: match status.lifecycle() {
+        lifecycle: match told.lifecycle() {
             v1::Lifecycle::Unspecified | v1::Lifecycle::Scheduled => "scheduled",
             v1::Lifecycle::Open => "open",
             v1::Lifecycle::Live => "live",
@@ -56,19 +56,15 @@ pub(super) fn tell<'a>(status: &'a v1::RoomStatus, base: &str) -> Told<'a> {
             Some(v1::Visibility::Public) => "public",
             _ => "private",
         },
-        starts_at_ms: spec.map_or(0, |spec| spec.starts_at_ms),
-        live_since_ms: status.live_since_us / 1000,
-        ended_at_ms: status.ended_at_ms,
-        listeners: status.count.map(|count| Listeners {
-            count: count.listeners,
-            age_ms: count.age_ms,
-            edges_reporting: count.edges_reporting,
-            edges_known: count.edges_known,
+        starts_at: spec.and_then(|spec| spec.starts_at).map(rfc3339),
+        live_since: told.live_since.map(rfc3339),
+        ended_at: told.ended_at.map(rfc3339),
+        listeners: told.listeners.map(|listeners| Listeners {
+            count: listeners.count,
+            age_ms: length_of(listeners.age).as_millis() as u64,
+            edges_reporting: listeners.edges_reporting,
+            edges_known: listeners.edges_known,
         }),
-        join: Join { ogg: format!("{base}/v1/rooms/{}/live.ogg", status.room), grpc: base.to_owned() },
+        join: Join { ogg: format!("{base}/v1/rooms/{}/live.ogg", told.room), grpc: base.to_owned() },
     }
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
 }

@@ -14,6 +14,7 @@ use http::{
 use stentor_admission::bearer;
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::Time;
+use stentor_proto::told::to_people;
 use stentor_telemetry::{NodeMetrics, propagation};
 use tracing::Instrument as _;
 
@@ -183,8 +184,8 @@ impl Http {
     async fn room(&self, name: &str, request: &Request, scheme: &str) -> Result<Answer, Fault> {
         let (room, guesses) = (room_id(name)?, Guesses::default());
         let caller = Caller { ticket: ticket(request)?, guesses: &guesses };
-        let status = self.0.rooms.look(&room, caller).await?;
-        let told = room::tell(&status, &self.base_of(request, scheme));
+        let room = to_people(&*self.0.rooms.look(&room, caller).await?);
+        let told = room::tell(&room, &self.base_of(request, scheme));
         let json = serde_json::to_string(&told).map_err(|error| {
             Fault::new(Code::Internal, format!("the room's state cannot be written as JSON: {error}"))
         })?;

@@ -16,7 +16,7 @@ use stentor_admission::Claims;
 use stentor_ids::{Code, Fault, ParticipantId, RoomId};
 use stentor_link::{Carrier, Carry, Closed, Feed, Locator};
 use stentor_pace::WallTime;
-use stentor_proto::v1;
+use stentor_proto::{micros_of, v1};
 use stentor_telemetry::NodeMetrics;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -226,16 +226,16 @@ fn on_the_air(status: &v1::RoomStatus, now: WallTime) -> Result<(), Fault> {
     let room = &status.room;
     match status.lifecycle() {
         // A mirror goes on without the owner.
-        v1::Lifecycle::Live if status.primary.is_empty() && status.mirror.is_empty() => {
+        v1::Lifecycle::Live if status.owner.is_empty() && status.mirror.is_empty() => {
             let detail = format!("room {room} is live and its owner is being replaced");
             Err(Fault::new(Code::NoOwner, detail).retry_after(NEW_OWNER))
         }
         v1::Lifecycle::Live => Ok(()),
         v1::Lifecycle::Ended => Err(ended(room)),
         v1::Lifecycle::Scheduled | v1::Lifecycle::Open | v1::Lifecycle::Unspecified => {
-            let starts_at = status.spec.as_ref().map_or(0, |spec| spec.starts_at_ms);
-            let starts_at = WallTime::from_millis(u64::try_from(starts_at).unwrap_or(0));
-            let wait = starts_at.since(now).clamp(SOON, LONGEST_WAIT);
+            let starts_at = status.spec.as_ref().and_then(|spec| spec.starts_at);
+            let starts_at = starts_at.and_then(|at| micros_of(at, "starts_at").ok()).unwrap_or_default();
+            let wait = WallTime::from_micros(starts_at).since(now).clamp(SOON, LONGEST_WAIT);
             let detail = format!("room {room} is not on the air yet; come back in {} s", wait.as_secs());
             Err(Fault::new(Code::NotLiveYet, detail).retry_after(wait))
         }
@@ -248,18 +248,20 @@ fn ended(room: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use stentor_proto::Timestamp;
+
     use super::*;
 
     #[test]
     fn a_room_is_heard_while_it_is_live_and_owned_and_otherwise_says_why_not() {
         let now = WallTime::from_millis(1_000_000_000);
-        let refused = |lifecycle: v1::Lifecycle, primary: &str, starts_in_s: i64| {
+        let refused = |lifecycle: v1::Lifecycle, owner: &str, starts_in_s: i64| {
             let status = v1::RoomStatus {
                 room: "demo".into(),
                 lifecycle: lifecycle.into(),
-                primary: primary.into(),
+                owner: owner.into(),
                 spec: Some(v1::RoomSpec {
-                    starts_at_ms: 1_000_000_000 + 1000 * starts_in_s,
+                    starts_at: Some(Timestamp { seconds: 1_000_000 + starts_in_s, nanos: 0 }),
                     ..v1::RoomSpec::default()
                 }),
                 ..v1::RoomStatus::default()

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use stentor_ids::Role;
-use stentor_proto::v1::{Lifecycle, Visibility};
+use stentor_proto::{
+    moment,
+    v1::{Lifecycle, Visibility},
+};
 
 use super::{
     client::{get, request, say},
@@ -15,12 +18,12 @@ use super::{
 async fn a_room_that_cannot_be_heard_says_why_and_when_to_come_back() {
     let stage = Stage::new();
     let mut soon = status("soon", Lifecycle::Scheduled, Visibility::Public);
-    soon.spec.as_mut().unwrap().starts_at_ms = (wall().as_millis() + 90_000) as i64;
+    soon.spec.as_mut().unwrap().starts_at = Some(moment(wall().as_micros() + 90_000_000));
     stage.origin.keep(soon);
     stage.origin.keep(status("open", Lifecycle::Open, Visibility::Public));
     stage.origin.keep(status("over", Lifecycle::Ended, Visibility::Public));
     let mut orphan = status("orphan", Lifecycle::Live, Visibility::Public);
-    orphan.primary.clear();
+    orphan.owner.clear();
     stage.origin.keep(orphan);
     for (room, code, http, waits) in [
         ("soon", "not_live_yet", 425, Some(85..=91)),
@@ -103,10 +106,10 @@ async fn head_and_preflight_are_answered_as_browsers_need_it() {
 }
 
 #[tokio::test]
-async fn a_room_tells_its_state_and_how_to_join_it() {
+async fn a_room_tells_its_lifecycle_and_how_to_join_it() {
     let stage = Stage::new();
     let mut live = status("demo", Lifecycle::Live, Visibility::Public);
-    live.live_since_us = 1_700_000_000_000_000;
+    live.live_since_us = 1_700_000_000_250_000;
     live.count = Some(stentor_proto::v1::ListenerCount {
         listeners: 7,
         age_ms: 900,
@@ -121,8 +124,8 @@ async fn a_room_tells_its_state_and_how_to_join_it() {
     assert_eq!(
         answer.json(),
         json!({
-            "room": "demo", "title": "A talk", "state": "live", "visibility": "public",
-            "live_since_ms": 1_700_000_000_000_u64,
+            "room": "demo", "title": "A talk", "lifecycle": "live", "visibility": "public",
+            "live_since": "2023-11-14T22:13:20.250Z",
             "listeners": {"count": 7, "age_ms": 900, "edges_reporting": 2, "edges_known": 2},
             "join": {"ogg": format!("{base}/v1/rooms/demo/live.ogg"), "grpc": base},
         })

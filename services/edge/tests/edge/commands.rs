@@ -1,5 +1,7 @@
 //! `ParticipantService`.
 
+use std::collections::BTreeSet;
+
 use stentor_ids::{Code, Role};
 use stentor_proto::{
     fault_of,
@@ -10,6 +12,10 @@ use stentor_proto::{
     },
 };
 use tonic::{Request, transport::Channel};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
 
 use super::stage::{SOON, Stage, status};
 
@@ -57,7 +63,33 @@ async fn a_listener_joins_without_a_message_to_the_owner() {
         (answer.room.clone().unwrap().lifecycle(), answer.role()),
         (Lifecycle::Open, v1::Role::Listener)
     );
+    assert!(matches!(answer.state, Some(v1::join_response::State::Seated(_))), "{answer:?}");
     assert!(stage.origin.commands.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_an_edge_serves_can_be_looked_up_and_nothing_else() {
+    let stage = Stage::new();
+    let channel = Channel::from_shared(format!("http://{}", stage.addr)).unwrap().connect().await.unwrap();
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let asked = tokio_stream::once(request);
+    let answer = ServerReflectionClient::new(channel).server_reflection_info(asked).await;
+    let answer = answer.unwrap().into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(services)) = answer.message_response else {
+        panic!("it lists no services")
+    };
+    let names: BTreeSet<_> = services.service.into_iter().map(|service| service.name).collect();
+    let served = [
+        "stentor.v1.ListenService",
+        "stentor.v1.ParticipantService",
+        "stentor.v1.SpeakService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+    ];
+    assert_eq!(names, served.map(str::to_owned).into());
 }
 
 #[tokio::test]

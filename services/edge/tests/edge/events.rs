@@ -64,7 +64,10 @@ async fn the_room_is_told_at_once_at_each_change_and_at_its_end() {
     let air = stage.on_air(Visibility::Public);
     let mut follower = follow(stage.addr, "/v1/rooms/demo/events").await;
     let (name, room) = follower.next().await.unwrap();
-    assert_eq!((name.as_str(), &room["state"], &room["title"]), ("status", &"live".into(), &"A talk".into()));
+    assert_eq!(
+        (name.as_str(), &room["lifecycle"], &room["title"]),
+        ("status", &"live".into(), &"A talk".into())
+    );
     assert_eq!(room["join"]["ogg"], "http://edge.example/v1/rooms/demo/live.ogg");
     assert!(!room.to_string().contains("banned"));
 
@@ -80,7 +83,7 @@ async fn the_room_is_told_at_once_at_each_change_and_at_its_end() {
     assert_eq!(stage.metrics.listeners(Protocol::Ogg).get(), 0, "it is no listener");
     air.end();
     let (name, room) = follower.next().await.unwrap();
-    assert_eq!((name.as_str(), &room["state"]), ("status", &"ended".into()));
+    assert_eq!((name.as_str(), &room["lifecycle"]), ("status", &"ended".into()));
     assert_eq!(follower.next().await.unwrap(), ("ended".into(), serde_json::json!({})));
     assert_eq!(follower.next().await, None);
     until("the connection is counted no more", || stage.edge.connections() == 0).await;

@@ -39,7 +39,7 @@ impl Origin {
         let room = RoomId::new(&status.room).unwrap();
         let feed = Feed::new(room.clone());
         feed.set_status(Arc::new(status.clone()));
-        let owned = !status.primary.is_empty();
+        let owned = !status.owner.is_empty();
         self.rooms.lock().unwrap().insert(room, (status, owned.then(|| feed.clone())));
         feed
     }

@@ -222,7 +222,7 @@ pub fn status(room: &str, lifecycle: v1::Lifecycle, visibility: v1::Visibility) 
     v1::RoomStatus {
         room: room.into(),
         lifecycle: lifecycle.into(),
-        primary: if owned { "origin-1".into() } else { String::new() },
+        owner: if owned { "origin-1".into() } else { String::new() },
         epoch: 1,
         spec: Some(v1::RoomSpec {
             title: "A talk".into(),

@@ -12,7 +12,7 @@ use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 use stentor_probe::{Patience, Source, SpeakConfig, SpeakHandle, Speaker, Target};
 use stentor_proto::v1::{
-    CreateRoomRequest, Lifecycle, RoomRequest, RoomSpec, RoomStatus, Visibility,
+    CreateRoomRequest, Lifecycle, Room, RoomRequest, RoomSpec, Visibility,
     admin_service_client::AdminServiceClient,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -76,7 +76,7 @@ impl Operator {
         }
         let deadline = tokio::time::Instant::now() + OWNER_WAIT;
         loop {
-            match self.client.go_live(self.room()).await {
+            match self.client.take_room_live(self.room()).await {
                 Ok(_) => return Ok(()),
                 // It was on the air before, and goes on.
                 Err(status) if status.code() == Code::FailedPrecondition && self.is_live().await? => {
@@ -90,7 +90,7 @@ impl Operator {
         }
     }
 
-    async fn get(&mut self) -> Result<RoomStatus> {
+    async fn get(&mut self) -> Result<Room> {
         let answer = self.client.get_room(self.room()).await;
         Ok(answer.map_err(|status| anyhow::anyhow!("reading the demo: {}", status.message()))?.into_inner())
     }

@@ -7,9 +7,13 @@ use std::{
     time::Duration,
 };
 
-use stentor_proto::v1::{
-    Ended, Frame, ListenRequest, ListenResponse, Move, SpeakRequest, SpeakResponse, SpeakWelcome,
-    listen_response, listen_service_server, participant_event::What, speak_response, speak_service_server,
+use stentor_proto::{
+    span,
+    v1::{
+        Ended, Frame, ListenRequest, ListenResponse, Move, SpeakRequest, SpeakResponse, SpeakWelcome,
+        listen_response, listen_service_server, participant_event::What, speak_response,
+        speak_service_server,
+    },
 };
 use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -194,7 +198,7 @@ pub(crate) fn ended() -> Script<ListenResponse> {
 }
 
 pub(crate) fn go_to(url: &str) -> Script<ListenResponse> {
-    let to = Move { url: url.to_owned(), deadline_ms: 400 };
+    let to = Move { url: url.to_owned(), deadline: Some(span(Duration::from_millis(400))) };
     vec![Step::Send(heard(listen_response::Message::Move(to)))]
 }
 

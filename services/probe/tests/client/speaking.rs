@@ -9,7 +9,7 @@ use stentor_probe::{
     Error, OggSink, Patience, Sink as _, Source, SpeakConfig, SpeakEnd, SpeakReport, Speaker, Target,
 };
 use stentor_proto::{
-    status_of,
+    span, status_of,
     v1::{Ended, Move, SpeakRequest, participant_event::What, speak_request, speak_response::Message},
 };
 use tokio::time::Instant;
@@ -129,7 +129,7 @@ async fn a_speaker_goes_where_it_is_sent() {
     // It takes its time; the voice goes on at the first one meanwhile.
     let taken_in = vec![Step::Pause(Duration::from_millis(300)), welcome("seat-2"), Step::Hang];
     let second = Edge::start(vec![], vec![taken_in]).await;
-    let to = Move { url: second.url.clone(), deadline_ms: 200 };
+    let to = Move { url: second.url.clone(), deadline: Some(span(Duration::from_millis(200))) };
     let script =
         vec![welcome("seat-1"), Step::Pause(Duration::from_millis(200)), told(Message::Move(to)), Step::Hang];
     let first = Edge::start(vec![], vec![script]).await;

@@ -1,0 +1,102 @@
+//! The whole API as one text, `proto/api.txt`, so that nothing of it changes unseen.
+//!
+//! A service, message or enum is a line of its own, and what belongs to it follows, indented, one line each, by number or by
+//! name; types of the package are named without it. So a line that is there today and not tomorrow is something removed,
+//! renumbered, retyped or renamed.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::{fmt::Write as _, path::Path};
+
+use prost::Message as _;
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet, ServiceDescriptorProto,
+    field_descriptor_proto::{Label, Type},
+};
+use stentor_proto::v1::DESCRIPTOR;
+
+const PACKAGE: &str = "stentor.v1";
+
+#[test]
+fn the_api_is_what_its_file_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("api.txt");
+    let api = api(&FileDescriptorSet::decode(DESCRIPTOR).unwrap());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &api).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    let now: Vec<_> = api.lines().collect();
+    let gone: Vec<_> = expected.lines().filter(|line| !now.contains(line)).collect();
+    assert!(
+        api == expected,
+        "the API is no longer what proto/api.txt says; lines that are gone: {gone:#?}\nif that is meant, renew the file: \
+         UPDATE_GOLDEN=1 cargo test -p stentor-proto --test api"
+    );
+}
+
+fn api(files: &FileDescriptorSet) -> String {
+    let mut blocks = Vec::new();
+    for file in files.file.iter().filter(|file| file.package() == PACKAGE) {
+        blocks.extend(file.service.iter().map(service));
+        blocks.extend(file.enum_type.iter().map(enumeration));
+        file.message_type.iter().for_each(|message| self::message("", message, &mut blocks));
+    }
+    blocks.sort();
+    blocks.join("\n")
+}
+
+fn service(service: &ServiceDescriptorProto) -> String {
+    let stream = |streams: bool| if streams { "stream " } else { "" };
+    let mut block = format!("service {}\n", service.name());
+    for method in &service.method {
+        let (takes, gives) = (stream(method.client_streaming()), stream(method.server_streaming()));
+        let (input, output) = (named(method.input_type()), named(method.output_type()));
+        writeln!(block, "  {}({takes}{input}) returns ({gives}{output})", method.name()).unwrap();
+    }
+    block
+}
+
+fn enumeration(values: &EnumDescriptorProto) -> String {
+    let mut block = format!("enum {}\n", values.name());
+    for value in &values.value {
+        writeln!(block, "  {} {}", value.number(), value.name()).unwrap();
+    }
+    block
+}
+
+fn message(within: &str, message: &DescriptorProto, blocks: &mut Vec<String>) {
+    let name = format!("{within}{}", message.name());
+    let mut lines: Vec<(i32, String)> =
+        message.field.iter().map(|field| (field.number(), self::field(message, field))).collect();
+    for range in &message.reserved_range {
+        lines.extend((range.start()..range.end()).map(|number| (number, "reserved".to_owned())));
+    }
+    lines.sort();
+    let lines: String = lines.iter().map(|(number, line)| format!("  {number} {line}\n")).collect();
+    blocks.push(format!("message {name}\n{lines}"));
+    for nested in &message.nested_type {
+        self::message(&format!("{name}."), nested, blocks);
+    }
+}
+
+fn field(message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
+    let scalar = || format!("{:?}", field.r#type()).to_lowercase();
+    let kind = match field.r#type() {
+        Type::Message | Type::Enum | Type::Group => named(field.type_name()).to_owned(),
+        _ => scalar(),
+    };
+    let label = match field.label() {
+        Label::Repeated => "repeated ",
+        _ if field.proto3_optional() => "optional ",
+        _ => "",
+    };
+    let choice = field.oneof_index.filter(|_| !field.proto3_optional());
+    let choice = choice.map(|index| format!(" of {}", message.oneof_decl[index as usize].name()));
+    format!("{} {label}{kind}{}", field.name(), choice.unwrap_or_default())
+}
+
+/// A type's name, without the package where it is ours.
+fn named(full: &str) -> &str {
+    let full = full.trim_start_matches('.');
+    full.strip_prefix(PACKAGE).map_or(full, |name| name.trim_start_matches('.'))
+}
