@@ -15,8 +15,8 @@ use crate::{HostHandle, actor::Message};
 /// nodes that take them are not asked for everything in one moment.
 const AT_ONCE: usize = 8;
 
-/// How long a room that is refused is offered again: a node that has just joined or a directory that was away for a moment
-/// may take it then. What is refused for longer is told instead of waited for.
+/// How long a room that is refused at once is offered again: a node that has just joined or a directory that was away for a
+/// moment may take it then. What is refused for longer is told instead of waited for.
 const OFFERED: Duration = Duration::from_secs(1);
 /// How long between two offers.
 const OFFER_AGAIN: Duration = Duration::from_millis(200);
@@ -95,13 +95,14 @@ impl HostHandle {
     }
 
     async fn hand_over(self, room: RoomId) -> Option<(RoomId, Fault)> {
-        let give_up = Instant::now() + OFFERED;
+        let mut offers = Offers::default();
         loop {
+            let made = Instant::now();
             match self.hand_off(&room, None).await {
                 Ok(_) => return None,
                 // It went while the drain was coming to it.
                 Err(_) if self.owns(&room).is_none() => return None,
-                Err(fault) if Instant::now() >= give_up => return Some((room, fault)),
+                Err(fault) if offers.are_vain(made, Instant::now()) => return Some((room, fault)),
                 Err(_) => sleep(OFFER_AGAIN).await,
             }
         }
@@ -118,5 +119,49 @@ impl HostHandle {
             })
             .collect();
         DrainReport { moved: rooms.len() - left.len(), left }
+    }
+}
+
+/// How the offers of one room went, to tell a room that nobody takes from one whose heir is slow.
+#[derive(Debug, Default)]
+struct Offers {
+    refused_since: Option<Instant>,
+}
+
+impl Offers {
+    /// Takes in that an offer that was `made` has failed `now`, and tells whether to offer again is in vain: it is when each
+    /// offer was refused at once for [`OFFERED`]. One that took that long itself was tried by an heir that was not ready in
+    /// time, as on a busy machine, and is made again until the drain's own time is over.
+    fn are_vain(&mut self, made: Instant, now: Instant) -> bool {
+        if now - made >= OFFERED {
+            self.refused_since = None;
+            return false;
+        }
+        now - *self.refused_since.get_or_insert(made) >= OFFERED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_at_once_for_a_second_is_not_offered_for_ever() {
+        let (mut offers, begun) = (Offers::default(), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        assert!(!offers.are_vain(at(0), at(5)));
+        assert!(!offers.are_vain(at(800), at(805)));
+        assert!(offers.are_vain(at(1005), at(1010)));
+    }
+
+    #[test]
+    fn an_heir_that_is_slow_is_asked_again() {
+        let (mut offers, begun) = (Offers::default(), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        assert!(!offers.are_vain(at(0), at(5)));
+        assert!(!offers.are_vain(at(200), at(3200)), "its mirror was not ready in time");
+        assert!(!offers.are_vain(at(3400), at(6400)));
+        assert!(!offers.are_vain(at(6600), at(6605)), "the second begins anew");
+        assert!(offers.are_vain(at(7600), at(7605)));
     }
 }

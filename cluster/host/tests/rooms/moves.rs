@@ -96,7 +96,7 @@ async fn a_drain_hands_every_room_over_and_says_so() {
     heard.heard_of(1, 10).await;
     let second = cluster.origin("origin-2").await;
     first.set_draining().await;
-    let report = first.handle.drain(Duration::from_secs(10)).await;
+    let report = first.handle.drain(Duration::from_secs(30)).await;
     assert_eq!((report.moved, report.left), (10, vec![]));
     assert_eq!(first.handle.rooms(), 0);
     until("the other has them all", || second.handle.rooms() == 10).await;

@@ -75,6 +75,10 @@ async fn copy(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, mut mod
     let mut buffer = [0; 16 * 1024];
     loop {
         let now = *mode.borrow_and_update();
+        // A cut that came while bytes went through has been seen just now, and wakes nobody again.
+        if now == Mode::Cut {
+            return;
+        }
         tokio::select! {
             read = from.read(&mut buffer), if now == Mode::Pass => match read {
                 Ok(0) | Err(_) => return,
