@@ -25,6 +25,7 @@ use tokio::{
 use self::disk::Disk;
 use crate::{
     Error, LeaseId, Revision,
+    keys::Range,
     store::{Change, Check, Entry, Event, Interrupted, Op, Outcome, Resume, Snapshot, Store, Watch},
 };
 
@@ -183,11 +184,10 @@ impl Shared {
 
 #[async_trait]
 impl Store for Embedded {
-    async fn read(&self, prefix: &str) -> Result<Snapshot, Error> {
+    async fn read(&self, range: &Range) -> Result<Snapshot, Error> {
         let state = self.shared.state.lock().await;
-        let from = state.keys.range(prefix.to_owned()..);
-        let entries =
-            from.take_while(|(key, _)| key.starts_with(prefix)).map(|(_, entry)| entry.clone()).collect();
+        let found = state.keys.range(range.from.clone()..range.to.clone());
+        let entries = found.map(|(_, entry)| entry.clone()).collect();
         Ok(Snapshot { revision: state.revision, entries })
     }
 
@@ -232,9 +232,10 @@ impl Store for Embedded {
         Ok(())
     }
 
-    async fn watch(&self, from: Resume) -> Result<Box<dyn Watch>, Interrupted> {
+    async fn watch(&self, range: &Range, from: Resume) -> Result<Box<dyn Watch>, Interrupted> {
         let news = self.shared.news.subscribe();
-        Ok(Box::new(EmbeddedWatch { shared: self.shared.clone(), news, after: from.after }))
+        let (shared, range) = (self.shared.clone(), range.clone());
+        Ok(Box::new(EmbeddedWatch { shared, news, range, after: from.after }))
     }
 }
 
@@ -242,22 +243,29 @@ impl Store for Embedded {
 struct EmbeddedWatch {
     shared: Arc<Shared>,
     news: watch::Receiver<Revision>,
+    range: Range,
     after: Revision,
 }
 
 #[async_trait]
 impl Watch for EmbeddedWatch {
     async fn next(&mut self) -> Result<Vec<Event>, Interrupted> {
-        let after = self.after;
-        if self.news.wait_for(|revision| *revision > after).await.is_err() {
-            return Err(Interrupted::HistoryGone("the embedded directory has ended"));
+        loop {
+            let after = self.after;
+            if self.news.wait_for(|revision| *revision > after).await.is_err() {
+                return Err(Interrupted::HistoryGone("the embedded directory has ended"));
+            }
+            let state = self.shared.state.lock().await;
+            if after < state.history_after {
+                return Err(Interrupted::HistoryGone("the watch fell behind the history that is kept"));
+            }
+            let first = state.history.partition_point(|event| event.revision <= after);
+            self.after = state.revision;
+            let events = state.history.range(first..).filter(|event| self.range.contains(event.key()));
+            let events: Vec<_> = events.cloned().collect();
+            if !events.is_empty() {
+                return Ok(events);
+            }
         }
-        let state = self.shared.state.lock().await;
-        if after < state.history_after {
-            return Err(Interrupted::HistoryGone("the watch fell behind the history that is kept"));
-        }
-        let first = state.history.partition_point(|event| event.revision <= after);
-        self.after = state.revision;
-        Ok(state.history.range(first..).cloned().collect())
     }
 }

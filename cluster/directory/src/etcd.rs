@@ -15,6 +15,7 @@ use etcd_client::{Client, Compare, CompareOp, GetOptions, KeyValue, PutOptions, 
 use self::member::Members;
 use crate::{
     Error, EtcdConfig, LeaseId, Revision,
+    keys::Range,
     store::{Check, Entry, Interrupted, Op, Outcome, Resume, Snapshot, Store, Watch},
 };
 
@@ -63,19 +64,15 @@ impl Etcd {
         }
     }
 
-    /// One page of the keys that start with `prefix`, from key `from` on, as of `revision` (0 for now).
+    /// One page of the keys of a range, from key `from` on, as of `revision` (0 for now).
     async fn page(
         &self,
-        prefix: &str,
+        range: &Range,
         from: Vec<u8>,
         revision: i64,
     ) -> Result<(i64, Vec<KeyValue>, bool), Error> {
-        // The key after all that start with the prefix, which is ASCII.
-        let mut end = self.key(prefix).into_bytes();
-        if let Some(last) = end.last_mut() {
-            *last += 1;
-        }
-        let options = GetOptions::new().with_range(end).with_limit(PAGE).with_revision(revision);
+        let options =
+            GetOptions::new().with_range(self.key(&range.to)).with_limit(PAGE).with_revision(revision);
         let mut response = self
             .members
             .call_any(|client| {
@@ -101,11 +98,11 @@ fn entry(prefix: &str, kv: &KeyValue) -> Option<Entry> {
 
 #[async_trait]
 impl Store for Etcd {
-    async fn read(&self, prefix: &str) -> Result<Snapshot, Error> {
-        let (mut from, mut at) = (self.key(prefix).into_bytes(), 0);
+    async fn read(&self, range: &Range) -> Result<Snapshot, Error> {
+        let (mut from, mut at) = (self.key(&range.from).into_bytes(), 0);
         let mut entries = Vec::new();
         loop {
-            let (revision, kvs, more) = self.page(prefix, from, at).await?;
+            let (revision, kvs, more) = self.page(range, from, at).await?;
             at = if at == 0 { revision } else { at };
             entries.extend(kvs.iter().filter_map(|kv| entry(&self.prefix, kv)));
             match kvs.last() {
@@ -162,7 +159,7 @@ impl Store for Etcd {
         }
     }
 
-    async fn watch(&self, from: Resume) -> Result<Box<dyn Watch>, Interrupted> {
-        watch::open(&self.members, &self.prefix, self.watch_idle, from).await
+    async fn watch(&self, range: &Range, from: Resume) -> Result<Box<dyn Watch>, Interrupted> {
+        watch::open(&self.members, &self.prefix, range, self.watch_idle, from).await
     }
 }

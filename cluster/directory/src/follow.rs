@@ -7,11 +7,13 @@
 use std::{future, sync::Arc, time::Duration};
 
 use stentor_pace::Backoff;
+use stentor_telemetry::{Keys, NodeMetrics};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Error, View, ViewHandle,
+    keys::{self, Range, Scope},
     store::{Event, Interrupted, Resume, Store, Watch},
 };
 
@@ -22,14 +24,18 @@ const RETRY_CAP: Duration = Duration::from_secs(2);
 /// Most batches of events that are taken in before the readers are woken: a burst of changes is one change to them.
 const BATCHES_AT_ONCE: usize = 64;
 
-pub(crate) fn start(store: Arc<dyn Store>) -> ViewHandle {
+/// What is read is counted as that of the node with these metrics.
+pub(crate) fn start(store: Arc<dyn Store>, scope: Scope, metrics: Option<NodeMetrics>) -> ViewHandle {
     let (views, reader) = watch::channel(Arc::default());
-    let follower = Follower { store, views, replaced: false, backoff: Backoff::new(RETRY_BASE, RETRY_CAP) };
+    let (range, backoff) = (scope.range(), Backoff::new(RETRY_BASE, RETRY_CAP));
+    let follower = Follower { store, range, metrics, views, replaced: false, backoff };
     ViewHandle::new(reader, AbortOnDropHandle::new(tokio::spawn(follower.run())))
 }
 
 struct Follower {
     store: Arc<dyn Store>,
+    range: Range,
+    metrics: Option<NodeMetrics>,
     views: watch::Sender<Arc<View>>,
     /// The store was found to have another history, and has not been listed since.
     replaced: bool,
@@ -47,7 +53,8 @@ impl Follower {
     }
 
     async fn list(&mut self) -> Result<Resume, Error> {
-        let snapshot = self.store.read("").await?;
+        let snapshot = self.store.read(&self.range).await?;
+        snapshot.entries.iter().for_each(|entry| self.count(&entry.key, &entry.value));
         let replaced = std::mem::take(&mut self.replaced);
         self.views.send_modify(|view| *view = Arc::new(View::listed(&snapshot, view, replaced)));
         Ok(Resume { after: snapshot.revision, witness: None })
@@ -56,7 +63,7 @@ impl Follower {
     /// Returns when the view has to be listed anew.
     async fn watch_while_history_lasts(&mut self, mut resume: Resume) {
         loop {
-            let interrupted = match self.store.watch(resume.clone()).await {
+            let interrupted = match self.store.watch(&self.range, resume.clone()).await {
                 Ok(watch) => self.take_events(watch, &mut resume).await,
                 Err(interrupted) => interrupted,
             };
@@ -79,6 +86,7 @@ impl Follower {
         self.set_current(true);
         loop {
             let (events, interrupted) = ready_events(watch.as_mut()).await;
+            events.iter().for_each(|event| self.count(event.key(), event.value()));
             if let Some(last) = events.last() {
                 *resume = Resume { after: last.revision, witness: Some(last.clone()) };
                 self.views.send_modify(|view| {
@@ -90,6 +98,12 @@ impl Follower {
                 return interrupted;
             }
         }
+    }
+
+    fn count(&self, key: &str, value: &[u8]) {
+        let Some(metrics) = &self.metrics else { return };
+        let of = if key.starts_with(keys::NODES) { Keys::Nodes } else { Keys::Rooms };
+        metrics.directory_read_bytes(of).inc_by((key.len() + value.len()) as u64);
     }
 
     async fn interrupted(&mut self, reason: &str) {

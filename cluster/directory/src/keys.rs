@@ -8,13 +8,71 @@
 //! | `rooms/{room}/mirror` | who mirrors the room | as long as the mirror's lease |
 //!
 //! Names hold no `/` and do not start with a dot (`stentor-ids` checks), so a key is also a safe relative path.
+//!
+//! What a node reads and watches is one range of the keys, its [`Scope`], so that a change of several keys comes to it whole
+//! and in order. Keys that only a few nodes need therefore get a first part that stands before `nodes/` or after `rooms/`.
 
 use stentor_ids::{NodeId, RoomId};
+
+use crate::{NodeRole, Roles};
 
 /// Above all nodes.
 pub(crate) const NODES: &str = "nodes/";
 /// Above all rooms.
 pub(crate) const ROOMS: &str = "rooms/";
+
+/// A range of the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The first key.
+    pub(crate) from: String,
+    /// The first key after all of them.
+    pub(crate) to: String,
+}
+
+impl Range {
+    /// All keys that start with `prefix`, which is not empty.
+    pub(crate) fn prefix(prefix: &str) -> Self {
+        Self { from: prefix.to_owned(), to: after(prefix) }
+    }
+
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        (self.from.as_str()..self.to.as_str()).contains(&key)
+    }
+}
+
+/// The first text after all that start with `prefix`.
+fn after(prefix: &str) -> String {
+    let mut after = prefix.to_owned();
+    // Keys are ASCII, so the next character is there.
+    let next = after.pop().and_then(|last| char::from_u32(u32::from(last) + 1));
+    after.extend(next);
+    after
+}
+
+/// What a node has to know of the directory, by what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Who is in the cluster: all that an edge needs.
+    Nodes,
+    /// The rooms too, and who holds their seats.
+    Rooms,
+}
+
+impl Scope {
+    /// What a node of these roles needs: what any of them does.
+    pub(crate) fn of(roles: Roles) -> Self {
+        if roles.iter().all(|role| role == NodeRole::Edge) { Self::Nodes } else { Self::Rooms }
+    }
+
+    pub(crate) fn range(self) -> Range {
+        let last = match self {
+            Self::Nodes => NODES,
+            Self::Rooms => ROOMS,
+        };
+        Range { from: NODES.to_owned(), to: after(last) }
+    }
+}
 
 /// What a key names.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,5 +142,19 @@ mod tests {
         ] {
             assert_eq!(parse(key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn the_roles_of_a_node_say_which_keys_it_reads() {
+        let (n, r) = (node(&NodeId::new("zz").unwrap()), record(&RoomId::new("zz").unwrap()));
+        let reads = |roles: &str| {
+            let range = Scope::of(roles.parse().unwrap()).range();
+            ["a/b", &n, &r, "rooms0", "z"].map(|key| range.contains(key))
+        };
+        assert_eq!(reads("edge"), [false, true, false, false, false]);
+        for roles in ["relay", "origin", "admin", "edge,relay", "origin,relay,edge,admin"] {
+            assert_eq!(reads(roles), [false, true, true, false, false], "{roles}");
+        }
+        assert_eq!(Scope::of(Roles::all()), Scope::Rooms);
     }
 }

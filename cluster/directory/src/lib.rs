@@ -2,7 +2,7 @@
 //!
 //! One small strongly consistent store behind one trait: etcd in a cluster, embedded in one process. On it stand the
 //! node's [`Session`] (membership under a lease), the room operations of [`Directory`] (create, claim, commit, all fenced
-//! by revisions), and one [`View`] of everything, kept by a background watch.
+//! by revisions), and one [`View`] of what the node needs to know, kept by a background watch.
 //!
 //! It does not know what a room's record says, who should own a room, or what anybody does with a change of the view.
 //! Nothing on the way of audio calls it.
@@ -48,15 +48,24 @@ use stentor_telemetry::{Call, NodeMetrics};
 
 use embedded::Embedded;
 use etcd::Etcd;
+use keys::{Range, Scope};
 use store::{Check, Op, Outcome, Snapshot, Store};
 
-/// A handle on the directory. Clones share one connection and one watch.
+/// A handle on the directory. Clones share one connection, and one watch of those that read the same.
 #[derive(Clone)]
 pub struct Directory {
     store: Arc<dyn Store>,
-    /// Started by the first call of [`view`](Self::view).
-    view: Arc<OnceLock<ViewHandle>>,
+    /// What this handle's view shows.
+    scope: Scope,
+    views: Arc<Views>,
     metrics: Option<NodeMetrics>,
+}
+
+/// The views of one process, each started by the first who reads it. A process has several where it is several nodes.
+#[derive(Default)]
+struct Views {
+    nodes: OnceLock<ViewHandle>,
+    rooms: OnceLock<ViewHandle>,
 }
 
 impl Directory {
@@ -86,13 +95,20 @@ impl Directory {
     }
 
     fn over(store: impl Store) -> Self {
-        Self { store: Arc::new(store), view: Arc::default(), metrics: None }
+        Self { store: Arc::new(store), scope: Scope::Rooms, views: Arc::default(), metrics: None }
     }
 
     /// The same directory; what is done through this handle is counted as this node's.
     #[must_use]
     pub fn metered(&self, metrics: NodeMetrics) -> Self {
         Self { metrics: Some(metrics), ..self.clone() }
+    }
+
+    /// The same directory, of which this handle's view shows what a node of these roles needs: an edge is shown the nodes
+    /// alone, and nothing else is read for it. Writes of rooms are not for such a handle.
+    #[must_use]
+    pub fn viewed_by(&self, roles: Roles) -> Self {
+        Self { scope: Scope::of(roles), ..self.clone() }
     }
 
     /// Makes `node` a member under a new lease, which the session renews until it is closed or dropped. When the process
@@ -107,25 +123,30 @@ impl Directory {
         Session::open(self.store.clone(), node, ttl, self.metrics.clone()).await
     }
 
-    /// The view of all nodes, rooms and owners. Must be called within a tokio runtime, as the first call starts the watch
-    /// behind it; that view is empty and not [`current`](View::current) until the first listing is in.
+    /// The view of all nodes, rooms and owners, or of less if the handle is of [one who needs less](Self::viewed_by).
+    /// Must be called within a tokio runtime, as the first call starts the watch behind it; that view is empty and not
+    /// [`current`](View::current) until the first listing is in.
     #[must_use]
     pub fn view(&self) -> ViewHandle {
-        self.view.get_or_init(|| follow::start(self.store.clone())).clone()
+        let view = match self.scope {
+            Scope::Nodes => &self.views.nodes,
+            Scope::Rooms => &self.views.rooms,
+        };
+        view.get_or_init(|| follow::start(self.store.clone(), self.scope, self.metrics.clone())).clone()
     }
 
     /// Which history of the directory this process has seen, for whoever writes a key now.
     fn history(&self) -> u64 {
-        self.view.get().map_or(0, |view| view.snapshot().history)
+        self.views.rooms.get().map_or(0, |view| view.snapshot().history)
     }
 
     /// The highest epoch at which this process has seen the room claimed.
     fn highest_seen(&self, room: &RoomId) -> Epoch {
-        self.view.get().map_or(Epoch(0), |view| view.snapshot().highest_epoch(room))
+        self.views.rooms.get().map_or(Epoch(0), |view| view.snapshot().highest_epoch(room))
     }
 
-    async fn read(&self, prefix: &str) -> Result<Snapshot, Error> {
-        self.counted(self.store.read(prefix).await)
+    async fn read(&self, range: &Range) -> Result<Snapshot, Error> {
+        self.counted(self.store.read(range).await)
     }
 
     async fn transact(&self, checks: Vec<Check>, then: Vec<Op>) -> Result<Outcome, Error> {

@@ -11,6 +11,7 @@ use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 use crate::{
     Directory, Error, LeaseId, NodeRecord, NodeRole, Revision, Room,
     embedded::Embedded,
+    keys::{Range, Scope},
     store::{Check, Interrupted, Op, Outcome, Resume, Snapshot, Store, Watch},
 };
 
@@ -32,12 +33,12 @@ struct Lossy {
 
 #[async_trait]
 impl Store for Lossy {
-    async fn read(&self, prefix: &str) -> Result<Snapshot, Error> {
+    async fn read(&self, range: &Range) -> Result<Snapshot, Error> {
         // Whoever reads looks whether the lost write has happened; if it has, there is no second try.
         if matches!(self.loses, Loses::Answers) {
             self.lose_next.store(true, Ordering::Relaxed);
         }
-        self.store.read(prefix).await
+        self.store.read(range).await
     }
 
     async fn transact(&self, checks: Vec<Check>, then: Vec<Op>) -> Result<Outcome, Error> {
@@ -66,8 +67,8 @@ impl Store for Lossy {
         self.store.revoke(lease).await
     }
 
-    async fn watch(&self, from: Resume) -> Result<Box<dyn Watch>, Interrupted> {
-        self.store.watch(from).await
+    async fn watch(&self, range: &Range, from: Resume) -> Result<Box<dyn Watch>, Interrupted> {
+        self.store.watch(range, from).await
     }
 }
 
@@ -100,7 +101,7 @@ async fn life_of_a_room(loses: Loses) -> (Vec<Revision>, Room) {
     let doomed = directory.create(&other, "x").await.unwrap();
     directory.delete(&other, doomed).await.unwrap();
     directory.release(fourth.clone()).await.unwrap();
-    let end = directory.read("").await.unwrap().revision;
+    let end = directory.read(&Scope::Rooms.range()).await.unwrap().revision;
     let mut revisions = vec![created, updated, committed, again, doomed, end];
     revisions.extend([first, second, third, fourth].map(|ownership| ownership.owner().revision));
     revisions.extend([seat, next, over].map(|seat| seat.mirror().revision));

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Directory, Error, Mirror, Owner, Revision, Room, View, keys,
+    keys::Range,
     room::{MAX_RECORD_BYTES, decode_mirror, decode_owner, decode_record, decode_room, encode_record},
     store::{Check, Entry, Op, Outcome},
 };
@@ -133,7 +134,7 @@ impl Directory {
     /// # Errors
     /// What the directory answers.
     pub async fn list(&self) -> Result<Vec<Room>, Error> {
-        let view = View::listed(&self.read(keys::ROOMS).await?, &View::default(), false);
+        let view = View::listed(&self.read(&Range::prefix(keys::ROOMS)).await?, &View::default(), false);
         Ok(view.rooms.into_values().map(Arc::unwrap_or_clone).collect())
     }
 
@@ -179,7 +180,7 @@ impl Directory {
     }
 
     async fn stored(&self, room: &RoomId) -> Result<Stored, Error> {
-        let snapshot = self.read(&keys::room(room)).await?;
+        let snapshot = self.read(&Range::prefix(&keys::room(room))).await?;
         let owner = match snapshot.entry(&keys::owner(room)) {
             None => None,
             Some(entry) => match decode_owner(entry) {

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Error, LeaseId, NodeRecord, keys,
+    keys::Range,
     store::{Check, Entry, Op, Outcome, Store},
 };
 
@@ -216,7 +217,7 @@ impl Member {
 
     /// The node's key as it stands.
     async fn entry(&self) -> Result<Option<Entry>, Error> {
-        Ok(self.store.read(&self.key).await?.entry(&self.key).cloned())
+        Ok(self.store.read(&Range::prefix(&self.key)).await?.entry(&self.key).cloned())
     }
 
     /// Whether the node's key still hangs on `lease`: a directory that came back with an older state may know the lease

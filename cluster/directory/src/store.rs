@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, keys::Range};
 
 /// A moment in the directory's history. Compared for equality when a write says "unchanged since"; only the same
 /// directory's revisions can be compared, and one that lost its data starts over.
@@ -118,6 +118,24 @@ pub(crate) struct Event {
     pub(crate) change: Change,
 }
 
+impl Event {
+    /// The key that changed.
+    pub(crate) fn key(&self) -> &str {
+        match &self.change {
+            Change::Put(entry) => &entry.key,
+            Change::Delete(key) => key,
+        }
+    }
+
+    /// The key's new value; nothing if it was deleted.
+    pub(crate) fn value(&self) -> &[u8] {
+        match &self.change {
+            Change::Put(entry) => &entry.value,
+            Change::Delete(_) => &[],
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Put(Entry),
@@ -145,10 +163,10 @@ pub(crate) enum Interrupted {
     Broken(Error),
 }
 
-/// A running watch of all keys.
+/// A running watch of a range of the keys.
 #[async_trait]
 pub(crate) trait Watch: Send {
-    /// The next changes, at least one, in the order of revisions and never part of a revision. Cancel-safe.
+    /// The next changes, at least one, in the order of revisions; of a revision all that is in the range. Cancel-safe.
     async fn next(&mut self) -> Result<Vec<Event>, Interrupted>;
 }
 
@@ -156,8 +174,8 @@ pub(crate) trait Watch: Send {
 /// ends so may or may not have taken effect, now or a little later.
 #[async_trait]
 pub(crate) trait Store: Send + Sync + 'static {
-    /// All keys that start with `prefix`.
-    async fn read(&self, prefix: &str) -> Result<Snapshot, Error>;
+    /// All keys of a range.
+    async fn read(&self, range: &Range) -> Result<Snapshot, Error>;
 
     /// Does all of `then` if all of `checks` hold. [`Error::LeaseGone`] if a put names a lease that has ended.
     async fn transact(&self, checks: Vec<Check>, then: Vec<Op>) -> Result<Outcome, Error>;
@@ -174,6 +192,6 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Ends the lease now; no error if it has ended already.
     async fn revoke(&self, lease: LeaseId) -> Result<(), Error>;
 
-    /// Follows all changes after a starting point.
-    async fn watch(&self, from: Resume) -> Result<Box<dyn Watch>, Interrupted>;
+    /// Follows all changes of a range after a starting point.
+    async fn watch(&self, range: &Range, from: Resume) -> Result<Box<dyn Watch>, Interrupted>;
 }

@@ -90,5 +90,6 @@ conformance! {
     watching:
         the_view_follows_a_room_through_its_life
         revisions_of_the_view_only_rise_and_it_ends_like_a_listing
-        a_view_that_begins_late_is_the_same_as_one_that_began_early;
+        a_view_that_begins_late_is_the_same_as_one_that_began_early
+        an_edge_is_given_nothing_of_rooms_and_other_roles_are;
 }

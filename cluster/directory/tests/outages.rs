@@ -7,7 +7,7 @@ mod support;
 use std::time::Instant;
 
 use etcd_client::Client;
-use stentor_directory::{Directory, Error, EtcdConfig, SessionState};
+use stentor_directory::{Directory, Error, EtcdConfig, NodeRole, SessionState, View};
 use stentor_ids::{Code, Epoch, Fault, Slot};
 use support::{
     PATIENCE, TTL, config,
@@ -117,6 +117,54 @@ async fn a_history_that_was_replaced_by_a_longer_one_is_not_taken_for_its_contin
     }
     proxy.set(Mode::Pass);
     until(&here, "the other history", |view| view.current && view.rooms.keys().eq([&room("new")])).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_sees_who_is_there_over_a_restart_a_compaction_a_wipe_and_a_longer_history() {
+    let mut server = EtcdServer::start();
+    let proxy = Proxy::to(server.address()).await;
+    let edge = Directory::etcd(config(proxy.endpoint())).await.unwrap().viewed_by(NodeRole::Edge.into());
+    let there = Directory::etcd(config(server.endpoint())).await.unwrap();
+    until(&edge, "the first listing", |view| view.current).await;
+    let session = there.register(node("stays"), TTL).await.unwrap();
+    let only = |names: &[&str], view: &View| {
+        view.current
+            && view.rooms.is_empty()
+            && view.nodes.keys().map(ToString::to_string).eq(names.iter().copied())
+    };
+    until(&edge, "the node", |view| only(&["stays"], view)).await;
+
+    proxy.set(Mode::Cut);
+    until(&edge, "the watch to break", |view| !view.current).await;
+    let other = there.register(node("comes"), TTL).await.unwrap();
+    let last = there.create(&room("a"), &b"x"[..]).await.unwrap();
+    let mut raw = Client::connect([server.endpoint()], None).await.unwrap();
+    raw.compact(last.0.cast_signed(), None).await.unwrap();
+    proxy.set(Mode::Pass);
+    until(&edge, "what it missed", |view| only(&["comes", "stays"], view)).await;
+    other.close().await.unwrap();
+    until(&edge, "the node to go", |view| only(&["stays"], view)).await;
+    assert_eq!(edge.view().snapshot().history, 0);
+
+    server.kill();
+    server.wipe();
+    server.run();
+    until(&edge, "the new history", |view| view.history == 1 && only(&["stays"], view)).await;
+
+    proxy.set(Mode::Cut);
+    let seen = edge.view().snapshot().revision;
+    drop(session);
+    server.kill();
+    server.wipe();
+    server.run();
+    let there = Directory::etcd(config(server.endpoint())).await.unwrap();
+    let mut last = there.create(&room("a"), &b"x"[..]).await.unwrap();
+    while last <= seen {
+        last = there.update_unowned(&room("a"), last, &b"x"[..]).await.unwrap();
+    }
+    let _session = there.register(node("new"), TTL).await.unwrap();
+    proxy.set(Mode::Pass);
+    until(&edge, "the longer history", |view| only(&["new"], view)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,6 @@ pub mod propagation;
 
 pub use init::{Config, Error, Format, Guard, init};
 pub use metrics::{
-    Call, Claim, Counter, Frames, Gauge, Latency, Lease, Leave, LinkKind, Metrics, NodeMetrics, Packet,
+    Call, Claim, Counter, Frames, Gauge, Keys, Latency, Lease, Leave, LinkKind, Metrics, NodeMetrics, Packet,
     Protocol, Tier,
 };

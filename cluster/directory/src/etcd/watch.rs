@@ -1,4 +1,4 @@
-//! A watch of all keys below the prefix in etcd.
+//! A watch of a range of the keys below the prefix in etcd.
 //!
 //! It notices what etcd does not say: a stream that has fallen silent (it asks for a sign of life, then gives up), and a
 //! history that is another one than before, because etcd lost its data or was restored from a backup. For the latter it
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Error, Revision,
+    keys::Range,
     store::{Change, Event, Interrupted, Resume, Watch},
 };
 
@@ -26,17 +27,20 @@ const COMPACTED: &str = "etcd has compacted the history since the last event tha
 pub(super) async fn open(
     members: &Members,
     prefix: &str,
+    range: &Range,
     idle: Duration,
     from: Resume,
 ) -> Result<Box<dyn Watch>, Interrupted> {
     let after = from.after.0.cast_signed();
     let start = if from.witness.is_some() { after } else { after + 1 };
-    let options = WatchOptions::new().with_prefix().with_start_revision(start);
+    let key = |key: &str| format!("{prefix}{key}");
+    let options = WatchOptions::new().with_range(key(&range.to)).with_start_revision(start);
+    let first = key(&range.from);
     let call = members.call_any(|client| {
-        let (prefix, options) = (prefix.to_owned(), options.clone());
+        let (first, options) = (first.clone(), options.clone());
         async move {
             let mut watch = client.watch_client().max_decoding_message_size(MAX_MESSAGE_BYTES);
-            watch.watch(prefix, Some(options)).await
+            watch.watch(first, Some(options)).await
         }
     });
     let (requests, responses) = call.await.map_err(Interrupted::Broken)?.split();

@@ -1,7 +1,8 @@
 //! The view that a node keeps of the directory.
 
-use stentor_directory::Revision;
+use stentor_directory::{NodeRole, Revision, Roles};
 use stentor_ids::{Epoch, Slot};
+use stentor_telemetry::{Keys, Metrics};
 
 use crate::{
     Backend,
@@ -82,4 +83,41 @@ pub async fn a_view_that_begins_late_is_the_same_as_one_that_began_early(backend
     until_view(&mut before, "the claim", |view| view.owner(&owned).is_some()).await;
     let (before, after) = (before.snapshot(), late.view().snapshot());
     assert_eq!((&before.nodes, &before.rooms), (&after.nodes, &after.rooms));
+}
+
+pub async fn an_edge_is_given_nothing_of_rooms_and_other_roles_are(backend: &impl Backend) {
+    let (here, there, metrics) = (backend.directory().await, backend.directory().await, Metrics::new());
+    here.create(&room("before"), vec![b'x'; 20_000]).await.unwrap();
+    let as_node = |name: &str, roles: Roles| {
+        let metrics = metrics.for_node(&node(name).id);
+        (there.metered(metrics.clone()).viewed_by(roles), metrics)
+    };
+    let (edge, of_edge) = as_node("edge", NodeRole::Edge.into());
+    let (origin, of_origin) = as_node("origin", NodeRole::Origin.into());
+    for directory in [&edge, &origin] {
+        until(directory, "the first listing", |view| view.current).await;
+    }
+
+    let session = here.register(node("n"), TTL).await.unwrap();
+    let id = room("a");
+    here.create(&id, vec![b'x'; 20_000]).await.unwrap();
+    let ownership = here.claim(&session, &id, Epoch(0), None, Slot(0)).await.unwrap();
+    for _ in 0..20 {
+        here.commit(&ownership, vec![b'y'; 20_000]).await.unwrap();
+    }
+    // Changes come in their order: whoever has this one has had all before it.
+    let last = here.register(node("last"), TTL).await.unwrap();
+    for directory in [&edge, &origin] {
+        until(directory, "the last node", |view| view.nodes.contains_key(last.node())).await;
+    }
+    let view = edge.view().snapshot();
+    assert!(view.rooms.is_empty() && view.nodes.len() == 2, "{view:?}");
+    assert!(of_edge.directory_read_bytes(Keys::Nodes).get() > 0);
+    assert_eq!(of_edge.directory_read_bytes(Keys::Rooms).get(), 0, "an edge reads nothing of rooms");
+    assert!(origin.view().snapshot().rooms[&id].record.starts_with(b"y"));
+    let (nodes, rooms) =
+        (of_origin.directory_read_bytes(Keys::Nodes), of_origin.directory_read_bytes(Keys::Rooms));
+    assert!(nodes.get() > 0 && rooms.get() > 20 * 20_000, "{} {}", nodes.get(), rooms.get());
+    session.close().await.unwrap();
+    until(&edge, "the node to go", |view| view.nodes.len() == 1).await;
 }

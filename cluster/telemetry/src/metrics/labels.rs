@@ -159,3 +159,13 @@ label! {
         Fault = "fault",
     }
 }
+
+label! {
+    /// Whose keys of the directory.
+    Keys {
+        /// The members'.
+        Nodes = "nodes",
+        /// The rooms'.
+        Rooms = "rooms",
+    }
+}

@@ -21,6 +21,7 @@
 //! | `stentor_lease_held` | gauge | | 1 while the node's lease is known to be good |
 //! | `stentor_lease_events_total` | counter | `outcome` | renewals of the node's lease |
 //! | `stentor_directory_calls_total` | counter | `outcome` | requests to the directory |
+//! | `stentor_directory_read_bytes_total` | counter | `keys` | keys and values read for the view of the directory |
 //! | `stentor_draining` | gauge | | 1 while the node is leaving |
 //! | `stentor_http_requests_total` | counter | `code` | answers of the edge over HTTP, by status |
 //! | `stentor_refusals_total` | counter | `code` | refusals to clients, by error code |
@@ -45,7 +46,7 @@ use prometheus_client::{
 };
 use stentor_ids::NodeId;
 
-pub use labels::{Call, Claim, Frames, Lease, Leave, LinkKind, Packet, Protocol, Tier};
+pub use labels::{Call, Claim, Frames, Keys, Lease, Leave, LinkKind, Packet, Protocol, Tier};
 pub use node::{Latency, NodeMetrics};
 pub use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
@@ -82,6 +83,7 @@ struct Families {
     lease_held: Family<Labels, Gauge>,
     lease_events: Family<Labels, Counter>,
     directory_calls: Family<Labels, Counter>,
+    directory_read_bytes: Family<Labels, Counter>,
     draining: Family<Labels, Gauge>,
     http_requests: Family<Labels, Counter>,
     refusals: Family<Labels, Counter>,
@@ -118,6 +120,8 @@ impl Families {
             lease_held: to.gauge("lease_held", "1 while the lease of the node is known to be good"),
             lease_events: to.counter("lease_events", "Renewals of the lease of the node"),
             directory_calls: to.counter("directory_calls", "Requests to the directory"),
+            directory_read_bytes: to
+                .counter("directory_read_bytes", "Keys and values read for the view of the directory"),
             draining: to.gauge("draining", "1 while the node is leaving"),
             http_requests: to.counter("http_requests", "Answers over HTTP, by status"),
             refusals: to.counter("refusals", "Refusals to clients, by error code"),

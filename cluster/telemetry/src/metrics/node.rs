@@ -8,7 +8,7 @@ use stentor_pace::{Invariant, Violation};
 
 use super::{
     Families, Labels,
-    labels::{Call, Claim, Frames, Label, Lease, Leave, LinkKind, Packet, Protocol, Tier},
+    labels::{Call, Claim, Frames, Keys, Label, Lease, Leave, LinkKind, Packet, Protocol, Tier},
 };
 
 /// A histogram of durations, in seconds.
@@ -47,6 +47,7 @@ struct Handles {
     lease_held: Gauge,
     lease_events: Vec<Counter>,
     directory_calls: Vec<Counter>,
+    directory_read_bytes: Vec<Counter>,
     draining: Gauge,
     http_requests: Family<Labels, Counter>,
     refusals: Family<Labels, Counter>,
@@ -116,6 +117,7 @@ impl NodeMetrics {
             lease_held: of.one(&families.lease_held),
             lease_events: of.row::<Lease, _>(&families.lease_events, "outcome"),
             directory_calls: of.row::<Call, _>(&families.directory_calls, "outcome"),
+            directory_read_bytes: of.row::<Keys, _>(&families.directory_read_bytes, "keys"),
             draining: of.one(&families.draining),
             http_requests: families.http_requests.clone(),
             refusals: families.refusals.clone(),
@@ -242,6 +244,12 @@ impl NodeMetrics {
     #[must_use]
     pub fn directory_calls(&self, outcome: Call) -> &Counter {
         &self.0.directory_calls[outcome.index()]
+    }
+
+    /// Bytes of keys and values that were read for the view of the directory, by whose they are.
+    #[must_use]
+    pub fn directory_read_bytes(&self, keys: Keys) -> &Counter {
+        &self.0.directory_read_bytes[keys.index()]
     }
 
     /// 1 while the node is leaving.

@@ -69,7 +69,7 @@ impl Node {
         let server = ports::bind_link(&config.link, &security)?;
         let id = config.id()?;
         let metrics = shared.metrics.for_node(&id);
-        let directory = shared.directory.metered(metrics.clone());
+        let directory = shared.directory.metered(metrics.clone()).viewed_by(config.node.roles);
         let view = directory.view();
 
         let topology = Arc::new(Topology::new(view.clone(), config.node.roles));
