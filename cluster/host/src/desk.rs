@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 use ractor::RpcReplyPort;
 use stentor_admission::Class;
 use stentor_directory::{Error, Revision};
-use stentor_ids::{Epoch, Fault, NodeId, Role};
+use stentor_ids::{Epoch, Fault, NodeId, Role, Slot};
 use stentor_proto::{role_to_wire, v1};
 use stentor_room::{Actor, Command, Effect, Lifecycle, Record, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
@@ -124,14 +124,18 @@ impl State {
             return;
         }
         self.on_air = true;
-        let seen = self.hosted.feed.reported().map(|seen| seen.slot).max(self.hosted.newest());
-        let first = kept.record.lifecycle().resume_slot(wall(), seen, 0).unwrap_or_default();
+        let seen = self.hosted.feed.reported().map(|seen| seen.slot);
+        let line = self.hosted.under_way(self.origin.timebase.now());
+        let first = match line {
+            Some((next, _)) => next.max(seen.map(Slot::next).unwrap_or_default()),
+            None => kept.record.lifecycle().resume_slot(wall(), seen, 0).unwrap_or_default(),
+        };
         let slot = first.max(kept.seat.owner().from_slot);
         let lineage = self.hosted.next_lineage();
         let epoch = kept.seat.epoch();
         self.hosted.feed.fence(epoch, slot);
         tracing::info!(room = %self.hosted.id, %epoch, %lineage, first = %slot, "on the air");
-        let begin = Begin { slot, lineage, since };
+        let begin = Begin { slot, lineage, since, line };
         match &self.media {
             Some(media) => media.begin(begin),
             None => self.start_media(Some(begin)),

@@ -12,7 +12,7 @@ use stentor_admission::Class;
 use stentor_directory::{MirrorKey, Owner, Ownership};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, RoomId, Slot};
 use stentor_link::{Closed, Feed, uplink::ToEdge};
-use stentor_pace::WallTime;
+use stentor_pace::{Time, WallTime};
 use stentor_relay::Side;
 use stentor_room::{Actor, Record};
 
@@ -31,8 +31,8 @@ pub(crate) struct Hosted {
     pub(crate) permits: Permits,
     /// Levels of who is heard, in dBov.
     pub(crate) levels: Mutex<BTreeMap<ParticipantId, i8>>,
-    /// The next slot to emit or to pass on, as the media loop sees it.
-    next: AtomicU64,
+    /// The highest slot that was emitted or passed on here, and when.
+    line: Mutex<Option<(Slot, Time)>>,
     /// Whether the media loop mixes.
     leads: AtomicBool,
     /// What the owner told last of the room has this number.
@@ -102,7 +102,7 @@ impl Hosted {
             peer: Peer::default(),
             permits: Permits::new(),
             levels: Mutex::default(),
-            next: AtomicU64::new(0),
+            line: Mutex::default(),
             leads: AtomicBool::new(false),
             serial: AtomicU64::new(0),
             stale: AtomicBool::new(false),
@@ -150,14 +150,25 @@ impl Hosted {
         if seen < first { first } else { seat.side().after(seen) }
     }
 
-    /// The slot that was emitted or passed on last.
+    /// The highest slot that was emitted or passed on here.
     pub(crate) fn newest(&self) -> Option<Slot> {
-        self.next.load(Relaxed).checked_sub(1).map(Slot)
+        self.line.lock().map(|(slot, _)| slot)
+    }
+
+    /// The slot that comes next on the room's grid and when it is due, as the slots that were here tell: whoever goes on
+    /// from them asks no clock that may have been set meanwhile, or counts from another moment.
+    pub(crate) fn under_way(&self, now: Time) -> Option<(Slot, Time)> {
+        let (last, at) = (*self.line.lock())?;
+        let next = Slot::at(now.since(at)).next();
+        Some((last.plus(next.0), at + next.offset()))
     }
 
     /// A slot was emitted or passed on.
-    pub(crate) fn passed(&self, slot: Slot) {
-        self.next.fetch_max(slot.next().0, Relaxed);
+    pub(crate) fn passed(&self, now: Time, slot: Slot) {
+        let mut line = self.line.lock();
+        if line.is_none_or(|(last, _)| slot > last) {
+            *line = Some((slot, now));
+        }
     }
 
     /// The number of what the owner tells next.

@@ -129,6 +129,12 @@ fn refusal(shut: Shut, room: &RoomId, participant: &ParticipantId) -> Fault {
                 "{MAX_SPEAKERS} speakers are connected to room {room} already; try again when some have gone"
             ),
         ),
+        Shut::Absurd => Fault::new(
+            Code::InvalidArgument,
+            format!(
+                "{participant} brings a stream to room {room} that nobody can have given; connect without one"
+            ),
+        ),
         Shut::Replaced => Fault::new(
             Code::WrongState,
             format!("a newer connection of {participant} speaks in room {room}; close one of them"),

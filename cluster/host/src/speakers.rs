@@ -22,6 +22,10 @@ pub(crate) const LANE_PACKETS: usize = 50;
 /// refused.
 pub(crate) const MAX_SPEAKERS: usize = 200;
 
+/// The highest stream that a connection may bring: 8,900 years in milliseconds. Above what any clock shows, and far enough
+/// from the end that no number of reconnections comes to it.
+const HIGHEST_STREAM: u64 = 1 << 48;
+
 /// What became of a packet at the lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Laned {
@@ -41,6 +45,8 @@ pub(crate) enum Shut {
     Full,
     /// A newer connection of the participant is there.
     Replaced,
+    /// Nobody gave it the stream that it says it had.
+    Absurd,
 }
 
 /// A packet and when it came.
@@ -59,6 +65,9 @@ struct Inner<L> {
     lanes: BTreeMap<ParticipantId, Lane<L>>,
     /// Grows when someone comes or goes, so that the media loop looks at its monitors again.
     version: u64,
+    /// The highest stream of anybody, gone or not: a clock that steps back must not give numbers that a mixer has left
+    /// behind.
+    highest: u64,
 }
 
 struct Lane<L> {
@@ -70,11 +79,11 @@ struct Lane<L> {
 
 impl<L: Clone> Speakers<L> {
     pub(crate) fn new() -> Self {
-        Self { inner: Mutex::new(Inner { lanes: BTreeMap::new(), version: 0 }) }
+        Self { inner: Mutex::new(Inner { lanes: BTreeMap::new(), version: 0, highest: 0 }) }
     }
 
     /// Lets a connection in and gives it its stream number: the one it brings (`asked`) if it had one from an earlier owner,
-    /// else one above every earlier one of this participant, as far as the wall clock tells.
+    /// else one above every earlier one: of all that were here, and of the others as far as the wall clock tells.
     pub(crate) fn attach(
         &self,
         who: &ParticipantId,
@@ -89,10 +98,12 @@ impl<L: Clone> Speakers<L> {
             return Err(Shut::Full);
         }
         let stream = match (asked, before) {
-            (0, before) => wall.as_millis().max(before.map_or(0, |stream| stream.saturating_add(1))),
+            (0, _) => wall.as_millis().min(HIGHEST_STREAM).max(inner.highest + 1),
+            (asked, _) if asked > HIGHEST_STREAM => return Err(Shut::Absurd),
             (asked, Some(before)) if asked < before => return Err(Shut::Replaced),
             (asked, _) => asked,
         };
+        inner.highest = inner.highest.max(stream);
         // The same connection by another way, as when its mirror becomes the owner: what it has sent is not lost.
         let packets = inner.lanes.remove(who).filter(|lane| lane.stream == stream).map(|lane| lane.packets);
         let packets = packets.unwrap_or_default();
@@ -226,6 +237,28 @@ mod tests {
         assert_eq!(speakers.attach(&ann(), 9_000, false, (), WALL), Ok(9_000));
         assert_eq!(speakers.attach(&ann(), 0, false, (), WALL), Ok(9_001));
         assert_eq!(speakers.attach(&ann(), 9_000, false, (), WALL), Err(Shut::Replaced));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_gives_a_speaker_who_comes_again_a_higher_stream_all_the_same() {
+        let (speakers, old) = connected();
+        assert!(speakers.detach(&ann(), old));
+        let new = speakers.attach(&ann(), 0, false, (), WallTime::default()).unwrap();
+        assert!(new > old, "{new} after {old}");
+        // Also where an owner whose clock is ahead gave the number, as a mirror sees it.
+        let ahead = WALL.as_millis() + 660_000;
+        assert_eq!(speakers.attach(&ann(), ahead, false, (), WALL), Ok(ahead));
+        assert!(speakers.detach(&ann(), ahead));
+        assert_eq!(speakers.attach(&ann(), 0, false, (), WALL), Ok(ahead + 1));
+    }
+
+    #[test]
+    fn a_stream_that_nobody_can_have_given_is_refused_and_the_next_one_is_not() {
+        let (speakers, stream) = connected();
+        for absurd in [u64::MAX, HIGHEST_STREAM + 1] {
+            assert_eq!(speakers.attach(&ann(), absurd, false, (), WALL), Err(Shut::Absurd));
+        }
+        assert_eq!(speakers.attach(&ann(), 0, false, (), WALL), Ok(stream + 1));
     }
 
     #[test]

@@ -193,7 +193,8 @@ impl State {
             media.reign(Reign { epoch, from, side: Side::Owner });
             media.set_stage(std::sync::Arc::new(status::stage(&record)));
             if let Lifecycle::Live { since } = record.lifecycle() {
-                media.begin(Begin { slot: from, lineage: Lineage::of(epoch), since });
+                let line = self.hosted.under_way(self.origin.timebase.now());
+                media.begin(Begin { slot: from, lineage: Lineage::of(epoch), since, line });
                 self.on_air = true;
             }
         }

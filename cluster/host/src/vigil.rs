@@ -129,7 +129,8 @@ async fn claim(origin: &Origin, hosted: &Hosted) -> Result<(Ownership, Record), 
     // A claim of this node's own whose answer was lost is claimed over.
     let own = shown.as_ref().and_then(|room| room.owner.as_ref()).filter(|shown| shown.node == origin.me);
     let preempt = own.map_or(owner.revision, |own| own.revision);
-    let by_clock = record.lifecycle().resume_slot(wall(), None, AHEAD).unwrap_or_default();
-    let from_slot = by_clock.max(hosted.newest().map_or(by_clock, |newest| newest.plus(AHEAD)));
+    let by_clock = || record.lifecycle().resume_slot(wall(), None, AHEAD).unwrap_or_default();
+    let heard = hosted.under_way(origin.timebase.now());
+    let from_slot = heard.map_or_else(by_clock, |(next, _)| next.plus(AHEAD));
     claim::promote(origin, &hosted.id, seen, Some(preempt), from_slot).await
 }

@@ -51,6 +51,13 @@ impl Grid {
         Self { next, at }
     }
 
+    /// A grid that goes on from `first` on the beat of one whose `next` slot is due `at`.
+    #[must_use]
+    pub fn going_on(first: Slot, (next, at): (Slot, Time)) -> Self {
+        let first = first.max(next);
+        Self { next: first, at: at + slots(first.since(next)).min(LONGEST_LEAD) }
+    }
+
     /// When to ask again.
     #[must_use]
     pub const fn at(&self) -> Time {
@@ -140,6 +147,16 @@ mod tests {
     #[test]
     fn a_first_slot_of_a_clock_far_ahead_does_not_silence_the_room() {
         assert_eq!(grid(1_000_000, 0).at(), Time::from_millis(2_500));
+    }
+
+    #[test]
+    fn a_grid_that_goes_on_asks_no_clock() {
+        let at = Time::from_millis(700);
+        let due = |first| {
+            let grid = Grid::going_on(Slot(first), (Slot(50), at));
+            (grid.next().0, grid.at().since(at).as_millis())
+        };
+        assert_eq!([due(0), due(50), due(60), due(50_000)], [(50, 0), (50, 0), (60, 200), (50_000, 2_000)]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! The way of a room's frames through one node, without the node: which of two origins mixes, the slot ring with its
-//! deduplication and epoch fence, the playout behind a seam buffer, which parents to take, the sum of listeners below,
-//! who is banned, and what is gathered to be sent up.
+//! The way of a room's frames through one node, without the node: which of two origins mixes, which slots can be true, the
+//! slot ring with its deduplication and epoch fence, the playout behind a seam buffer, which parents to take, the sum of
+//! listeners below, who is banned, and what is gathered to be sent up.
 //!
 //! Everything is pure. The driver brings the time, what arrived and random numbers; it knows sockets, tasks and clocks,
 //! and this crate does not.
 
 mod bans;
+mod ceiling;
 mod counts;
 mod duty;
 mod frame;
@@ -17,6 +18,7 @@ mod playout;
 mod ring;
 
 pub use bans::{Bans, MAX_LIFTED, MAX_WORDS, Word};
+pub use ceiling::{CLOCKS, Ceiling, MOST};
 pub use counts::{Count, Counts, MAX_CHILDREN, REPORT_STALE};
 pub use duty::{Act, Duty, GRACE, Heard, Side};
 pub use frame::Frame;

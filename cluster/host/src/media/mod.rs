@@ -20,7 +20,7 @@ use ractor::ActorRef;
 use stentor_ids::{Epoch, Lineage, Slot};
 use stentor_link::Mirror;
 use stentor_mix::{ReplayError, Stage};
-use stentor_pace::WallTime;
+use stentor_pace::{Time, WallTime};
 use stentor_relay::Side;
 use tokio::{sync::watch, task::AbortHandle};
 
@@ -55,6 +55,8 @@ pub(crate) struct Begin {
     pub(crate) lineage: Lineage,
     /// Go-live time.
     pub(crate) since: WallTime,
+    /// The slot that comes next on the room's grid and when it is due, where slots of the room were here already.
+    pub(crate) line: Option<(Slot, Time)>,
 }
 
 /// A running media loop. Dropping it stops the audio.

@@ -8,7 +8,7 @@ use stentor_link::{Follower, Mirror};
 use stentor_mix::Config;
 use stentor_pace::{Time, WallTime, check::SlotOnce};
 use stentor_proto::v1::{self, happening::What};
-use stentor_relay::{Act, Due, Duty, Frame, Grid, Inserted, Side};
+use stentor_relay::{Act, Ceiling, Due, Duty, Frame, Grid, Inserted, Side};
 use stentor_telemetry::{Frames, Tier};
 use tokio::{sync::watch, time::sleep_until};
 
@@ -20,7 +20,7 @@ use crate::{actor::Message, hosted::Hosted, mirror::Mixed, origin::Origin, timeb
 const CLOCKS_DIFFER: u64 = 25;
 /// Furthest that a child's report moves a room forward: an hour. No clock is that wrong for long, and a report that says
 /// more is a bug that must not take the room's numbers to their end.
-pub(super) const FURTHEST_LIFT: u64 = 3600 * stentor_ids::SLOTS_PER_SECOND;
+const FURTHEST_LIFT: u64 = 3600 * stentor_ids::SLOTS_PER_SECOND;
 /// How often the other origin is told how this one stands, changes apart.
 const SAY_EVERY: Duration = Duration::from_millis(400);
 
@@ -39,6 +39,8 @@ pub(super) struct Loop {
     /// Whom the follower follows, and under which epoch.
     followed: Option<(Mirror, Epoch)>,
     check: SlotOnce,
+    /// Which slots of the other origin are believed.
+    pub(super) ceiling: Ceiling,
     said: v1::OriginState,
     say_at: Time,
     /// Nothing was emitted yet.
@@ -66,6 +68,7 @@ impl Loop {
             follower,
             followed: None,
             check: SlotOnce::default(),
+            ceiling: Ceiling::default(),
             said: v1::OriginState::default(),
             say_at: Time::default(),
             fresh: true,
@@ -184,12 +187,13 @@ impl Loop {
 
     /// This origin is to lead.
     fn begin(&mut self, begin: Begin) {
-        let Begin { slot, lineage, since } = begin;
+        let Begin { slot, lineage, since, line } = begin;
         let now = self.now();
         match &mut self.duty {
             Some(duty) if duty.next().is_some() => duty.lead_from(slot, lineage),
             _ => {
-                let grid = Grid::new(slot, since, wall(), now);
+                let by_clock = || Grid::new(slot, since, wall(), now);
+                let grid = line.map_or_else(by_clock, |line| Grid::going_on(slot, line));
                 self.duty = Some(Duty::leading(self.steer.reign.side, lineage, grid));
             }
         }
@@ -259,7 +263,7 @@ impl Loop {
     }
 
     /// Gives a frame to those who follow, and says whether it is good.
-    pub(super) fn pass(&self, frame: &Frame) -> Inserted {
+    pub(super) fn pass(&mut self, frame: &Frame) -> Inserted {
         let inserted = self.hosted.feed.push(frame.clone());
         let outcome = match inserted {
             Inserted::New => Frames::In,
@@ -269,7 +273,9 @@ impl Loop {
         };
         self.origin.metrics.frames(Tier::Origin, outcome).inc();
         if inserted == Inserted::New {
-            self.hosted.passed(frame.slot);
+            let now = self.now();
+            self.hosted.passed(now, frame.slot);
+            self.ceiling.took(now, frame.slot);
         }
         inserted
     }

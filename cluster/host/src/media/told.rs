@@ -11,7 +11,7 @@ use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message as Told};
 use stentor_relay::{Heard, Inserted};
 
-use super::run::{FURTHEST_LIFT, Loop};
+use super::run::Loop;
 use crate::{
     actor::Message,
     mirror::{entry_of, frame_of, stage_of},
@@ -74,9 +74,10 @@ impl Loop {
 
     /// A slot that the other origin mixed: passed on as it is, if it counts.
     fn frame(&mut self, frame: v1::Frame) {
-        let Some(frame) = frame_of(frame).filter(|frame| self.believes(frame.slot)) else { return };
+        let Some(frame) = frame_of(frame) else { return };
         let (slot, lineage) = (frame.slot, frame.lineage);
-        if frame.epoch < self.steer.reign.epoch && slot >= self.steer.reign.from {
+        let fenced = frame.epoch < self.steer.reign.epoch && slot >= self.steer.reign.from;
+        if fenced || !self.believes(slot) {
             return;
         }
         if self.pass(&frame) == Inserted::Fenced {
@@ -93,13 +94,14 @@ impl Loop {
         }
     }
 
-    /// Whether a slot can be true: within an hour of the room's clock, as far as that is known.
-    fn believes(&self, slot: Slot) -> bool {
-        let status = self.hosted.feed.status();
-        let since =
-            status.and_then(|status| u64::try_from(status.live_since_us).ok()).filter(|since| *since > 0);
-        let Some(since) = since else { return true };
-        slot.0 <= Slot::at(wall().since(WallTime::from_micros(since))).0.saturating_add(FURTHEST_LIFT)
+    /// Whether a slot can be true.
+    fn believes(&mut self, slot: Slot) -> bool {
+        let (now, hosted) = (self.now(), &self.hosted);
+        self.ceiling.admits(now, slot, || {
+            let status = hosted.feed.status()?;
+            let since = u64::try_from(status.live_since_us).ok().filter(|since| *since > 0)?;
+            Some(Slot::at(wall().since(WallTime::from_micros(since))))
+        })
     }
 
     fn state(&mut self, state: v1::OriginState) {

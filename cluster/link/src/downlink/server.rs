@@ -21,7 +21,7 @@ use tracing::{Instrument, Span, field, info_span};
 
 use super::{
     Carrier, Carry,
-    wire::{Hello, ceiling, message_of},
+    wire::{Hello, furthest, message_of},
 };
 use crate::{Closed, Counted, Cursor, Feed, Item, feed::Child};
 
@@ -61,10 +61,10 @@ impl Server {
         let hello = hello(&mut inbound).await?;
         Span::current().record("room", hello.room.as_str()).record("child", hello.node.as_str());
         let (feed, tier, leaving) = self.feed(&hello).await?;
-        let ceiling = ceiling(feed.status().as_deref());
-        if hello.seen.slot > ceiling {
+        let furthest = furthest(feed.highest(), feed.status().as_deref());
+        if hello.seen.slot > furthest {
             let detail = format!(
-                "{} says that it has seen slot {} of {}; the clock is at most at {ceiling}",
+                "{} says that it has seen slot {} of {}; the room is at most at {furthest}",
                 hello.node, hello.seen.slot, hello.room
             );
             return Err(Fault::new(Code::InvalidArgument, detail));

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures::StreamExt;
 use stentor_ids::{Code, Epoch, Fault, Slot};
 use stentor_proto::v1::{self, happening::What, subscribe_response::Message};
-use stentor_relay::{Action, Inserted, Parents, Why};
+use stentor_relay::{Action, Ceiling, Inserted, Parents, Why};
 use stentor_telemetry::{Frames, LinkKind, Tier};
 use tokio::{
     sync::watch,
@@ -19,7 +19,7 @@ use super::{
     carrier::{Carrier, LINGER},
     heard::Heard,
     upstream::{Reports, Told, Upstream, subscribe},
-    wire::{Hello, ceiling, frame_of},
+    wire::{Hello, by_clock, frame_of},
 };
 use crate::{Closed, Counted, Feed, Owner, Peer, clock, tree::Place};
 
@@ -42,8 +42,8 @@ pub(super) struct Subscriber {
     peers: Arc<Vec<Peer>>,
     /// The room's owner as it was last seen, of a relay.
     owner: Option<Owner>,
-    /// A slot above this is not believed.
-    ceiling: Slot,
+    /// Which slots are believed.
+    ceiling: Ceiling,
     epoch: Epoch,
 }
 
@@ -68,7 +68,7 @@ impl Subscriber {
             cause,
             peers: Arc::default(),
             owner: None,
-            ceiling: Slot(u64::MAX),
+            ceiling: Ceiling::default(),
             epoch: Epoch(0),
         }
     }
@@ -195,22 +195,24 @@ impl Subscriber {
         }
     }
 
+    /// Takes a frame in. Only what is of use counts as heard: a parent that brings anything else is as silent as one that
+    /// brings nothing, and another takes its place.
     fn on_frame(&mut self, parent: &Arc<Place>, frame: v1::Frame) {
-        let frame = frame_of(frame);
-        let now = clock::now();
-        self.parents.delivered(now, parent);
-        self.heard.note(now, &parent.node);
-        if frame.slot > self.ceiling {
-            // The ceiling rises with the clock, so it is worked out anew before a slot is refused for it.
-            self.ceiling = ceiling(self.feed.status().as_deref());
-            if frame.slot > self.ceiling {
-                return self.count(Frames::Fenced, 1);
-            }
+        let (frame, now) = (frame_of(frame), clock::now());
+        let (slot, epoch) = (frame.slot, frame.epoch);
+        if !self.ceiling.admits(now, slot, || by_clock(self.feed.status().as_deref())) {
+            return self.count(Frames::Fenced, 1);
         }
-        if frame.epoch > self.epoch {
-            self.learn(frame.epoch, frame.slot);
+        if epoch > self.epoch {
+            self.learn(epoch, slot);
         }
-        match self.feed.push(frame) {
+        let inserted = self.feed.push(frame);
+        if matches!(inserted, Inserted::New | Inserted::Duplicate) {
+            self.ceiling.took(now, slot);
+            self.parents.delivered(now, parent);
+            self.heard.note(now, &parent.node);
+        }
+        match inserted {
             Inserted::New => self.count(Frames::In, 1),
             Inserted::Duplicate => self.count(Frames::Duplicate, 1),
             Inserted::Fenced | Inserted::OldLineage => self.count(Frames::Fenced, 1),
@@ -231,7 +233,6 @@ impl Subscriber {
     fn adopt(&mut self, status: v1::RoomStatus) {
         let live = status.lifecycle() == v1::Lifecycle::Live && !status.owner.is_empty();
         self.parents.become_live(clock::now(), live);
-        self.ceiling = ceiling(Some(&status));
         if self.feed.status().as_deref() != Some(&status) {
             self.feed.set_status(Arc::new(status));
         }

@@ -1,17 +1,11 @@
 //! Between the wire and what a feed holds. What a peer says is checked here, once.
 
-use std::time::Duration;
-
-use stentor_ids::{Code, Epoch, Fault, Lineage, NodeId, RoomId, SLOTS_PER_SECOND, Slot};
+use stentor_ids::{Code, Epoch, Fault, Lineage, NodeId, RoomId, Slot};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, subscribe_request::Message as Up, subscribe_response::Message as Down};
-use stentor_relay::Frame;
+use stentor_relay::{CLOCKS, Frame, MOST};
 
 use crate::{Feed, Item, Reported, bad_name, bans_to_wire, clock};
-
-/// How far ahead of the wall clock a slot may be: ten minutes, for clocks that were set back. A slot beyond it would put
-/// every true one out of the ring for good.
-const AHEAD: u64 = 600 * SLOTS_PER_SECOND;
 
 /// A child's first message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,18 +113,23 @@ pub(super) fn frame_of(frame: v1::Frame) -> Frame {
     }
 }
 
-/// The highest slot that can be true now for a room in this state.
-pub(super) fn ceiling(status: Option<&v1::RoomStatus>) -> Slot {
-    let since = status.and_then(|status| u64::try_from(status.live_since_us).ok()).unwrap_or_default();
-    if since == 0 {
-        return Slot(u64::MAX);
-    }
-    let live: Duration = clock::wall().since(WallTime::from_micros(since));
-    Slot::at(live).plus(AHEAD)
+/// The slot that is under way by this node's clock; `None` where that tells nothing, as it stands before the go-live.
+pub(super) fn by_clock(status: Option<&v1::RoomStatus>) -> Option<Slot> {
+    let since = u64::try_from(status?.live_since_us).ok().filter(|since| *since > 0)?;
+    let (since, now) = (WallTime::from_micros(since), clock::wall());
+    (now >= since).then(|| Slot::at(now.since(since)))
+}
+
+/// The highest slot that a child can have seen of a room that has come to `highest` here: where owners change, each counts
+/// by its own clock.
+pub(super) fn furthest(highest: Option<Slot>, status: Option<&v1::RoomStatus>) -> Slot {
+    by_clock(status).map_or(MOST, |clock| clock.max(highest.unwrap_or_default()).plus(CLOCKS))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -161,12 +160,18 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_far_ahead_of_the_clock_is_above_the_ceiling() {
-        let minute_ago = clock::wall() - Duration::from_secs(60);
-        let live_since_us = i64::try_from(minute_ago.as_micros()).unwrap();
-        let status = v1::RoomStatus { live_since_us, ..Default::default() };
-        let ceiling = ceiling(Some(&status));
-        assert!(ceiling >= Slot(3000 + AHEAD) && ceiling < Slot(4000 + AHEAD), "{ceiling}");
-        assert_eq!(super::ceiling(None), Slot(u64::MAX));
+    fn what_a_child_can_have_seen_is_judged_by_the_room_and_by_the_clock_where_that_tells() {
+        let live = |wall: WallTime| {
+            let live_since_us = i64::try_from(wall.as_micros()).unwrap();
+            v1::RoomStatus { live_since_us, ..Default::default() }
+        };
+        let minute = Duration::from_secs(60);
+        let status = live(clock::wall() - minute);
+        let by_clock = furthest(None, Some(&status)).0 - CLOCKS;
+        assert!((3_000..4_000).contains(&by_clock), "{by_clock}");
+        assert_eq!(furthest(Some(Slot(9_000_000)), Some(&status)), Slot(9_000_000 + CLOCKS));
+        // A clock that stands before the go-live says nothing of how far the room has come.
+        assert_eq!(furthest(Some(Slot(5)), Some(&live(clock::wall() + minute))), MOST);
+        assert_eq!(furthest(None, None), MOST);
     }
 }

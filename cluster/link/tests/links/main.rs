@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod clocks;
 mod cluster;
 mod ears;
 mod proxy;
