@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use stentor_programs::Program;
 use tempfile::TempDir;
 
@@ -110,6 +110,20 @@ impl Etcd {
             .await?;
         }
         Ok(())
+    }
+
+    /// What `etcdctl` answers the first member's client.
+    ///
+    /// # Errors
+    /// When it is not installed or fails; the error is what it said.
+    pub fn control(&self, args: &[&str]) -> Result<String> {
+        let endpoint = format!("http://127.0.0.1:{}", self.members[0].client);
+        let mut command = Program::Etcdctl.command()?;
+        command.env("ETCDCTL_API", "3").args(["--endpoints", &endpoint]).args(args);
+        let output = command.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "etcdctl {}: {said}", args.join(" "));
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     fn data(&self, index: usize) -> PathBuf {

@@ -165,14 +165,22 @@ pub struct NodeRecord {
     /// Version of the program, for people.
     #[serde(default)]
     pub build: String,
+    /// The highest schema of rooms' records that it reads; a room with a higher one is not for it.
+    #[serde(default = "first_schema")]
+    pub schema: u32,
 }
 
 const fn default_capacity() -> u32 {
     1
 }
 
+/// What builds read that do not say it.
+const fn first_schema() -> u32 {
+    1
+}
+
 impl NodeRecord {
-    /// A record with a fresh instance number, a capacity of 1 and nothing else set.
+    /// A record with a fresh instance number, a capacity of 1, the first schema and nothing else set.
     #[must_use]
     pub fn new(id: NodeId, roles: impl Into<Roles>) -> Self {
         Self {
@@ -185,6 +193,7 @@ impl NodeRecord {
             capacity: default_capacity(),
             draining: false,
             build: String::new(),
+            schema: first_schema(),
         }
     }
 }
@@ -206,6 +215,7 @@ mod tests {
     fn records_of_older_and_newer_builds_are_read() {
         let older: NodeRecord = serde_json::from_str(r#"{"id":"a","instance":7}"#).unwrap();
         assert_eq!((older.capacity, older.draining, older.roles.is_empty()), (1, false, true));
+        assert_eq!(older.schema, 1);
         let newer = r#"{"id":"a","instance":7,"roles":["edge","mixer"],"rack":{"row":3}}"#;
         let newer: NodeRecord = serde_json::from_str(newer).unwrap();
         assert_eq!(newer.roles, NodeRole::Edge.into());

@@ -82,8 +82,8 @@ pub(crate) enum Message {
     HeirRefused(Fault),
     /// Look whether the heir is ready.
     LookAtHeir,
-    /// Stop to mirror the room, and say when that is done.
-    StepAside(RpcReplyPort<()>),
+    /// Stop to mirror the room, and say when that is done if anyone asks.
+    StepAside(Option<RpcReplyPort<()>>),
     /// The directory shows no owner.
     Unowned,
     /// The owner key was put back, or not.
@@ -123,8 +123,8 @@ pub(crate) struct State {
     pub(crate) mirror: Option<Mirror>,
     /// Watches over the owner, at its mirror.
     pub(crate) vigil: Option<AbortOnDropHandle<()>>,
-    /// Who waits for this mirror to have stepped aside.
-    pub(crate) aside: Option<RpcReplyPort<()>>,
+    /// This mirror steps aside, and these wait until it has.
+    pub(crate) aside: Option<Vec<RpcReplyPort<()>>>,
     pub(crate) absence: Absence,
     pub(crate) telling: Pacing,
     /// [`Message::TimeToTell`] is on its way.

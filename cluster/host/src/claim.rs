@@ -166,6 +166,10 @@ pub(crate) async fn promote(
     preempt: Option<Revision>,
     from_slot: Slot,
 ) -> Result<(Ownership, Record), Error> {
+    // Not after the claim: a node that cannot run the room would only take it from its owner and let it go again.
+    if let Some(known) = origin.view.snapshot().rooms.get(room) {
+        read(room, &known.record)?;
+    }
     let ownership = own(origin, room, seen, preempt, from_slot).await?;
     match recorded(origin, room).await {
         Ok(record) => Ok((ownership, record)),
@@ -219,7 +223,11 @@ async fn own(
 async fn recorded(origin: &Origin, room: &RoomId) -> Result<Record, Error> {
     let found = origin.directory.get(room).await?;
     let found = found.ok_or_else(|| Error::UnknownRoom { room: room.clone() })?;
-    Record::decode(&found.record)
+    read(room, &found.record)
+}
+
+fn read(room: &RoomId, record: &[u8]) -> Result<Record, Error> {
+    Record::decode(record)
         .map_err(|error| Error::Unreadable { key: room.to_string(), reason: error.to_string() })
 }
 

@@ -78,7 +78,7 @@ impl HostHandle {
         let asked = mirrored.map(|room| async move {
             let within = deadline.saturating_duration_since(Instant::now());
             // The actor is gone, and the room with it.
-            drop(room.actor.call(Message::StepAside, Some(within)).await);
+            drop(room.actor.call(|reply| Message::StepAside(Some(reply)), Some(within)).await);
         });
         join_all(asked).await;
     }

@@ -7,7 +7,7 @@ use ractor::RpcReplyPort;
 use stentor_directory::Error;
 use stentor_ids::{Code, Epoch, Fault, NodeId, Slot};
 use stentor_pace::Time;
-use stentor_placement::rank_apart;
+use stentor_placement::{rank_apart, readers};
 use stentor_proto::v1;
 use stentor_room::Lifecycle;
 use stentor_telemetry::Call;
@@ -174,7 +174,8 @@ impl State {
         let peers = self.origin.topology.peers();
         let me = peers.iter().find(|peer| peer.id == self.origin.me);
         let zone = me.map(|me| me.zone.clone()).unwrap_or_default();
-        let ranked = rank_apart(room, &candidates(&peers), &zone);
+        let schema = self.ledger.room().record().schema();
+        let ranked = rank_apart(room, &readers(&candidates(&peers), schema), &zone);
         let mirror = self.mirror.as_ref().map(|mirror| &mirror.node);
         let mut others: Vec<_> = ranked.into_iter().filter(|node| *node != self.origin.me).collect();
         others.sort_by_key(|node| mirror != Some(node));
@@ -184,8 +185,9 @@ impl State {
                 Fault::new(Code::NodeUnavailable, detail)
             }),
             Some(to) => others.into_iter().find(|node| node == to).ok_or_else(|| {
-                let detail =
-                    format!("{to} is not another origin that takes rooms; list the nodes to see which are");
+                let detail = format!(
+                    "{to} is not another origin that takes this room; list the nodes to see which take rooms"
+                );
                 Fault::new(Code::UnknownNode, detail)
             }),
         }?;

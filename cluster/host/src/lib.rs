@@ -56,3 +56,6 @@ pub use engine::{Engine, EngineFactory, Replay};
 pub use error::Error;
 pub use host::{Host, HostHandle};
 pub use topology::Topology;
+
+/// The highest schema of rooms' records that origins of this build read; a node's own record says so.
+pub const SCHEMA: u32 = stentor_room::Record::SCHEMA;

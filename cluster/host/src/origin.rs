@@ -159,8 +159,9 @@ pub(crate) fn origins(view: &View) -> Vec<Candidate<'_>> {
     let mut candidates = Vec::new();
     for node in origins {
         let load = owned.get(&node.id).copied().unwrap_or_default();
-        let (draining, zone, weight) = (node.draining, node.zone.as_str(), node.capacity);
-        candidates.push(Candidate { draining, zone, weight, load, ..Candidate::new(&node.id) });
+        let (draining, zone, weight, schema) =
+            (node.draining, node.zone.as_str(), node.capacity, node.schema);
+        candidates.push(Candidate { draining, zone, weight, load, schema, ..Candidate::new(&node.id) });
     }
     candidates
 }

@@ -179,7 +179,7 @@ impl State {
         (self.vigil, self.unowned) = (None, false);
         self.look_for_mirror();
         self.ledger = Ledger::new(Room::new(record.clone()));
-        if let Some(reply) = self.aside.take() {
+        for reply in self.aside.take().into_iter().flatten() {
             // It is no mirror any more; whoever asked has gone, or hands the room over next.
             drop(reply.send(()));
         }
@@ -222,12 +222,19 @@ impl State {
     }
 
     /// Stops to mirror the room; gives the audio back first if it leads.
-    pub(crate) fn step_aside(&mut self, reply: RpcReplyPort<()>) {
+    pub(crate) fn step_aside(&mut self, reply: Option<RpcReplyPort<()>>) {
         if self.hosted.is_owned() {
             // It is no mirror any more; there is nothing to wait for.
-            return drop(reply.send(()));
+            if let Some(reply) = reply {
+                drop(reply.send(()));
+            }
+            return;
         }
-        self.aside = Some(reply);
+        let begun = self.aside.is_some();
+        self.aside.get_or_insert_default().extend(reply);
+        if begun {
+            return;
+        }
         match &self.media {
             Some(media) if self.hosted.leads() => {
                 media.end_at(self.hosted.newest().unwrap_or_default().plus(ASIDE_AHEAD));
@@ -245,11 +252,11 @@ impl State {
 
     fn give_up_mirror(&mut self, closed: Closed) {
         self.close(closed);
-        let (origin, hosted, reply) = (self.origin.clone(), self.hosted.clone(), self.aside.take());
+        let (origin, hosted, replies) = (self.origin.clone(), self.hosted.clone(), self.aside.take());
         tokio::spawn(async move {
             release(&origin, &hosted).await;
-            // Whoever asked has gone.
-            if let Some(reply) = reply {
+            for reply in replies.into_iter().flatten() {
+                // Whoever asked has gone.
                 drop(reply.send(()));
             }
         });

@@ -82,8 +82,8 @@ pub(crate) fn relays(peers: &[Peer]) -> Vec<Candidate<'_>> {
 }
 
 fn candidate(peer: &Peer) -> Candidate<'_> {
-    let Peer { id, draining, zone, capacity, rooms, .. } = peer;
-    Candidate { draining: *draining, zone, weight: *capacity, load: *rooms, ..Candidate::new(id) }
+    let Peer { id, draining, zone, capacity, rooms, schema, .. } = peer;
+    Candidate { id, draining: *draining, zone, weight: *capacity, load: *rooms, schema: *schema }
 }
 
 /// Who owns a room, if its owner lives.
@@ -130,5 +130,6 @@ fn peer(node: &NodeRecord, rooms: u32) -> Peer {
         draining: node.draining,
         capacity: node.capacity,
         rooms,
+        schema: node.schema,
     }
 }

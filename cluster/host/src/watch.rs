@@ -34,8 +34,8 @@ const MAX_ADDRESSES: usize = 4096;
 /// What the watch remembers.
 pub(crate) struct Watch {
     origin: Arc<Origin>,
-    /// By the record's revision, whether the room is to have an owner: a record is decoded once.
-    wanted: BTreeMap<RoomId, (Revision, bool)>,
+    /// By the record's revision, whom the room is to have: a record is decoded once.
+    wanted: BTreeMap<RoomId, (Revision, Wanted)>,
     /// Where the links of nodes are, or were.
     addresses: BTreeMap<NodeId, String>,
     lease: Option<LeaseId>,
@@ -159,13 +159,15 @@ impl Watch {
                     // A view from before the claim shows no mirror either. The owner puts the room back before.
                     None => (false, view.is_after(key.written()) && shown.is_some()),
                 };
-                let unwanted = self.wanted.get(&running.hosted.id).is_some_and(|(_, wanted)| !wanted);
+                let wanted = self.wanted.get(&running.hosted.id).map(|(_, wanted)| *wanted);
                 match shown {
                     // This node has claimed it and comes to own it.
                     Some(shown) if shown.node == self.origin.me => {}
                     _ if gone => tell(Message::Unowned),
-                    _ if unwanted => tell(Message::OwnerEnded),
+                    _ if wanted == Some(Wanted::Nobody) => tell(Message::OwnerEnded),
                     _ if replaced => tell(Message::Replaced),
+                    // An owner of a newer build has written what this one must not run the room without.
+                    _ if wanted == Some(Wanted::Others) => tell(Message::StepAside(None)),
                     Some(shown) if *shown != owner && shown.epoch >= owner.epoch => {
                         tell(Message::Owned(shown.clone()));
                     }
@@ -212,11 +214,14 @@ impl Watch {
         for (id, room) in &view.rooms {
             let cached = self.wanted.get(id).is_some_and(|(revision, _)| *revision == room.revision);
             if !cached {
-                let record = Record::decode(&room.record);
-                let wanted = record.as_ref().is_ok_and(|record| record.lifecycle().has_owner());
-                if let Err(error) = record {
-                    tracing::warn!(room = %id, %error, "a room's record cannot be read; nobody can own it");
-                }
+                let wanted = match Record::decode(&room.record) {
+                    Ok(record) if record.lifecycle().has_owner() => Wanted::Owner { schema: record.schema() },
+                    Ok(_) => Wanted::Nobody,
+                    Err(error) => {
+                        tracing::warn!(room = %id, %error, "a room's record cannot be read; this node leaves it to others");
+                        Wanted::Others
+                    }
+                };
                 self.wanted.insert(id.clone(), (room.revision, wanted));
             }
         }
@@ -228,13 +233,13 @@ impl Watch {
         let me = &self.origin.me;
         let stays = |node: &NodeId| view.nodes.get(node).is_some_and(|node| !node.draining);
         let vacant = |(id, room): (&RoomId, &Arc<Room>)| {
-            let wanted = self.wanted.get(id).is_some_and(|(_, wanted)| *wanted);
-            if !wanted || claiming.contains(id) || self.origin.rooms.contains(id) {
+            let Some((_, Wanted::Owner { schema })) = self.wanted.get(id) else { return None };
+            if claiming.contains(id) || self.origin.rooms.contains(id) {
                 return None;
             }
             let mirror = room.mirror.as_ref();
             let empty = |seat, other: Option<&NodeId>, stale| {
-                Some(Empty { room: id.clone(), seat, other: other.cloned(), stale })
+                Some(Empty { room: id.clone(), seat, other: other.cloned(), stale, schema: *schema })
             };
             match (&room.owner, mirror) {
                 (None, mirror) => {
@@ -253,6 +258,20 @@ impl Watch {
     }
 }
 
+/// Whom a room is to have, as its record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// An owner and a mirror, which read records of this schema.
+    Owner {
+        /// The record's.
+        schema: u32,
+    },
+    /// Nobody: it is not open yet, or has ended.
+    Nobody,
+    /// Who can read the record, which this node cannot.
+    Others,
+}
+
 /// An empty seat.
 struct Empty {
     room: RoomId,
@@ -261,6 +280,8 @@ struct Empty {
     other: Option<NodeId>,
     /// The seat's key, if it names this node.
     stale: Option<Revision>,
+    /// The schema of the room's record.
+    schema: u32,
 }
 
 impl Empty {
@@ -269,6 +290,6 @@ impl Empty {
             (SeatKind::Mirror, Some(owner)) => Seat::Mirror { owner },
             (_, mirror) => Seat::Owner { mirror: mirror.as_ref() },
         };
-        Vacancy { room: &self.room, seat, stale: self.stale }
+        Vacancy { room: &self.room, seat, stale: self.stale, schema: self.schema }
     }
 }

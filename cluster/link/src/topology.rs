@@ -32,6 +32,8 @@ pub struct Peer {
     pub capacity: u32,
     /// Rooms that it owns, as far as this node knows; 0 at nodes that do not know rooms.
     pub rooms: u32,
+    /// The highest schema of rooms' records that it reads.
+    pub schema: u32,
 }
 
 /// Who owns a room.

@@ -57,7 +57,7 @@ pub(crate) fn above_edge(room: &RoomId, me: &NodeId, peers: &[Peer]) -> Vec<Plac
 /// Without its load: rooms that come and go are to move no edge.
 fn candidate(peer: &Peer) -> Candidate<'_> {
     let Peer { id, draining, zone, capacity, .. } = peer;
-    Candidate { id, draining: *draining, zone, weight: *capacity, load: 0 }
+    Candidate { draining: *draining, zone, weight: *capacity, ..Candidate::new(id) }
 }
 
 fn place(id: &NodeId, peers: &[Peer]) -> Option<Place> {
@@ -82,6 +82,7 @@ mod tests {
             draining,
             capacity: 1,
             rooms: 0,
+            schema: 1,
         }
     }
 

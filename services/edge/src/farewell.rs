@@ -161,6 +161,7 @@ mod tests {
             draining: false,
             capacity: 1,
             rooms: 0,
+            schema: 1,
         }
     }
 

@@ -202,7 +202,7 @@ impl World {
                 (Seat::Mirror { owner: id(keys.owner?.node) }, keys.mirror.map(|mirror| mirror.revision))
             }
         };
-        Some(Vacancy { room: &self.rooms[room], seat, stale })
+        Some(Vacancy { room: &self.rooms[room], seat, stale, schema: 1 })
     }
 
     /// The nodes of a kind as a node sees them.
@@ -212,7 +212,8 @@ impl World {
         let candidate = |(ix, node): (NodeIx, &'_ Node)| {
             let member = self.dir.member(ix, view)?;
             let (id, zone): (&NodeId, &str) = (&self.nodes[ix].id, node.zone);
-            Some(Candidate { id, zone, draining: member.draining, weight: 1, load: self.dir.load[ix] })
+            let (draining, load) = (member.draining, self.dir.load[ix]);
+            Some(Candidate { zone, draining, load, ..Candidate::new(id) })
         };
         there.filter_map(candidate).collect()
     }

@@ -7,7 +7,8 @@
 //! | mirror | [`rank_apart`] from the owner's zone, without the owner |
 //!
 //! An empty seat is claimed by the node at place `i` of its ranking after `i` claim steps, counted from when this node first
-//! saw it empty. A node has no place for a seat that it has just given up, nor while it drains.
+//! saw it empty. A node has no place for a seat that it has just given up, nor while it drains, nor for a room whose record it
+//! cannot read.
 //!
 //! A seat whose key names this node, while this node does not hold it, is what an ambiguous time-out or a former process
 //! of this node has left; the node waits one step, as if it stood at the second place, and claims it over.
@@ -22,7 +23,7 @@ use std::{
 use stentor_ids::{NodeId, RoomId};
 use stentor_pace::Time;
 
-use crate::{Candidate, rank, rank_apart};
+use crate::{Candidate, rank, rank_apart, readers};
 
 /// What the node at each further place waits longer before it claims an empty seat: time for the one before it to claim
 /// and for the watch to tell.
@@ -43,6 +44,8 @@ pub struct Vacancy<'a, R> {
     pub seat: Seat<'a>,
     /// The seat's key, if it names this node, which does not hold the seat.
     pub stale: Option<R>,
+    /// The schema of the room's record.
+    pub schema: u32,
 }
 
 /// A seat, and who has the other one.
@@ -145,15 +148,16 @@ impl Claims {
 
 /// This node's place for the seat, counted from 0.
 fn place<R>(vacancy: &Vacancy<'_, R>, me: &NodeId, nodes: &[Candidate<'_>]) -> Option<usize> {
-    let place = ranking(vacancy.room, vacancy.seat, nodes).iter().position(|node| node == me)?;
+    let place = ranking(vacancy, nodes).iter().position(|node| node == me)?;
     Some(if vacancy.stale.is_some() { 1 } else { place })
 }
 
 /// Who may claim the seat, first who is to.
-fn ranking(room: &RoomId, seat: Seat<'_>, nodes: &[Candidate<'_>]) -> Vec<NodeId> {
-    match seat {
+fn ranking<R>(vacancy: &Vacancy<'_, R>, nodes: &[Candidate<'_>]) -> Vec<NodeId> {
+    let (room, able) = (vacancy.room, readers(nodes, vacancy.schema));
+    match vacancy.seat {
         Seat::Owner { mirror } => {
-            let mut ranked = rank(room, nodes);
+            let mut ranked = rank(room, &able);
             if let Some(place) = ranked.iter().position(|node| Some(node) == mirror) {
                 ranked[..=place].rotate_right(1);
             }
@@ -161,7 +165,7 @@ fn ranking(room: &RoomId, seat: Seat<'_>, nodes: &[Candidate<'_>]) -> Vec<NodeId
         }
         Seat::Mirror { owner } => {
             let zone = nodes.iter().find(|node| node.id == owner).map_or("", |node| node.zone);
-            let mut ranked = rank_apart(room, nodes, zone);
+            let mut ranked = rank_apart(room, &able, zone);
             ranked.retain(|node| node != owner);
             ranked
         }

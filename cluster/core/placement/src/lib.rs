@@ -25,6 +25,6 @@ mod tree;
 mod vigil;
 
 pub use claims::{CLAIM_STEP, Claim, Claims, Seat, SeatKind, Vacancy, claim_delay};
-pub use rank::{Candidate, rank, rank_apart};
+pub use rank::{Candidate, rank, rank_apart, readers};
 pub use tree::{FANOUT, PARENTS, carriers, parents, refuge};
 pub use vigil::{Act, Answer, Vigil, Wake};

@@ -22,13 +22,15 @@ pub struct Candidate<'a> {
     pub weight: u32,
     /// Rooms that it owns.
     pub load: u32,
+    /// The highest schema of rooms' records that it reads.
+    pub schema: u32,
 }
 
 impl<'a> Candidate<'a> {
-    /// A node of weight 1 that stays, in no zone, and owns nothing.
+    /// A node of weight 1 that stays, in no zone, owns nothing, and reads every record.
     #[must_use]
     pub const fn new(id: &'a NodeId) -> Self {
-        Self { id, draining: false, zone: "", weight: 1, load: 0 }
+        Self { id, draining: false, zone: "", weight: 1, load: 0, schema: u32::MAX }
     }
 
     const fn takes(&self) -> bool {
@@ -61,6 +63,13 @@ pub fn rank_apart(room: &RoomId, nodes: &[Candidate<'_>], zone: &str) -> Vec<Nod
     let mut ranked = bounded(room, nodes);
     ranked.sort_by_key(|node| node.zone == zone);
     ids(&ranked)
+}
+
+/// The nodes that read a record of this schema. Builds mix while a cluster is upgraded, and a room is for none of those that
+/// would leave out what its record says.
+#[must_use]
+pub fn readers<'a>(nodes: &[Candidate<'a>], schema: u32) -> Vec<Candidate<'a>> {
+    nodes.iter().filter(|node| node.schema >= schema).copied().collect()
 }
 
 /// The nodes by name.

@@ -18,7 +18,7 @@ fn rooms(count: usize) -> Vec<RoomId> {
 }
 
 const fn unowned(room: &RoomId) -> Vacancy<'_, Revision> {
-    Vacancy { room, seat: Seat::Owner { mirror: None }, stale: None }
+    Vacancy { room, seat: Seat::Owner { mirror: None }, stale: None, schema: 1 }
 }
 
 fn candidates(nodes: &[NodeId]) -> Vec<Candidate<'_>> {
@@ -142,6 +142,23 @@ fn a_draining_node_and_a_node_that_is_no_origin_claim_nothing() {
 }
 
 #[test]
+fn a_node_that_cannot_read_a_rooms_record_has_no_turn_and_costs_nobody_one() {
+    let nodes = [node("a"), node("b"), node("c")];
+    let rooms = rooms(10);
+    let mut mixed = candidates(&nodes);
+    mixed[0].schema = 1;
+    for room in &rooms {
+        let newer = Vacancy { schema: 2, ..unowned(room) };
+        let expected: Vec<_> = rank(room, &mixed[1..]).iter().map(ToString::to_string).collect();
+        let expected: Vec<_> = (0..).map(|place| place * 300).zip(expected).collect();
+        assert_eq!(turns(&mixed, newer), expected);
+        assert_eq!(turns(&mixed, unowned(room)).len(), 3, "the first schema is for all");
+        let vacancy = Vacancy { seat: Seat::Mirror { owner: &nodes[1] }, ..newer };
+        assert_eq!(turns(&mixed, vacancy), [(0, "c".to_owned())]);
+    }
+}
+
+#[test]
 fn a_seat_that_was_given_up_is_left_to_others_for_its_time() {
     let nodes = [node("a")];
     let (rooms, owner) = (rooms(1), node("gone"));
@@ -159,7 +176,7 @@ fn a_key_that_names_this_node_and_is_not_its_doing_is_claimed_over() {
     let nodes = [node("a"), node("b")];
     let (rooms, owner) = (rooms(1), node("gone"));
     for seat in [Seat::Owner { mirror: None }, Seat::Mirror { owner: &owner }] {
-        let stale = [Vacancy { room: &rooms[0], seat, stale: Some(7) }];
+        let stale = [Vacancy { seat, stale: Some(7), ..unowned(&rooms[0]) }];
         let mut claims = Claims::default();
         assert_eq!(claims.due(at(0), &nodes[0], &candidates(&nodes), &stale), (vec![], Some(at(300))));
         let claim = Claim { room: rooms[0].clone(), seat: seat.kind(), preempt: Some(7), since: at(0) };

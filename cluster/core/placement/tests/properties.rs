@@ -21,7 +21,7 @@ struct Node {
 impl Node {
     fn candidate(&self) -> Candidate<'_> {
         let Self { id, draining, zone, weight, load } = self;
-        Candidate { id, draining: *draining, zone, weight: *weight, load: *load }
+        Candidate { draining: *draining, zone, weight: *weight, load: *load, ..Candidate::new(id) }
     }
 }
 

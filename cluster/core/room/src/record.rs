@@ -169,6 +169,12 @@ impl Record {
         Ok(record)
     }
 
+    /// What a build must be able to read to run the room, at most [`Record::SCHEMA`].
+    #[must_use]
+    pub const fn schema(&self) -> u32 {
+        self.schema
+    }
+
     /// What the room is to be.
     #[must_use]
     pub const fn spec(&self) -> &Spec {

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use serde_json::{Value, json};
 use stentor_ids::{ParticipantId, Role};
 use stentor_pace::WallTime;
-use stentor_room::{Actor, Command, InvalidRecord, Record, Room};
+use stentor_room::{Actor, Command, InvalidRecord, Record, Room, SpecChange};
 
 fn golden(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -49,6 +49,10 @@ fn what_only_a_newer_build_knows_outlasts_the_commands_of_this_one() {
         (Actor::Operator, Command::Mute { id: id("ivy"), muted: true }),
         (Actor::Operator, Command::SetGain { id: id("ivy"), gain_db: 3 }),
         (Actor::Operator, Command::Unban { id: id("eve") }),
+        (
+            Actor::Operator,
+            Command::Update(SpecChange { title: Some("Renamed".into()), ..SpecChange::default() }),
+        ),
         (Actor::Operator, Command::GoLive),
     ];
     for (by, command) in commands {
@@ -56,7 +60,7 @@ fn what_only_a_newer_build_knows_outlasts_the_commands_of_this_one() {
     }
     let after = json(&Record::decode(&room.record().encode()).unwrap().encode());
     assert_eq!(after["chapters"], json!([{"at": 1, "title": "Opening"}]));
-    assert_eq!(after["spec"]["colour"], json!({"hue": 7}));
+    assert_eq!((&after["spec"]["colour"], &after["spec"]["title"]), (&json!({"hue": 7}), &json!("Renamed")));
     assert_eq!(after["stage"][0]["pronouns"], "she");
     assert_eq!(
         (&after["stage"][1]["role"], &after["stage"][1]["language"]),

@@ -209,6 +209,11 @@ impl Origin {
         self.session.update(NodeRecord { draining: true, ..self.record.clone() }).await.unwrap();
     }
 
+    /// Says of itself that it reads records up to this schema.
+    pub async fn set_schema(&self, schema: u32) {
+        self.session.update(NodeRecord { schema, ..self.record.clone() }).await.unwrap();
+    }
+
     /// An operator's command.
     pub async fn command(
         &self,

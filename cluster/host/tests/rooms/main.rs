@@ -10,5 +10,6 @@ mod failures;
 mod following;
 mod mirrors;
 mod moves;
+mod other_builds;
 mod outages;
 mod speech;

@@ -11,7 +11,7 @@ use crate::{
     etcd::Etcd,
 };
 
-async fn on_etcd(etcd: &Etcd) -> Cluster {
+pub async fn on_etcd(etcd: &Etcd) -> Cluster {
     let config = EtcdConfig {
         endpoints: vec![etcd.endpoint()],
         connect_timeout_ms: 500,

@@ -268,6 +268,7 @@ impl Cluster {
             draining: false,
             capacity: 1,
             rooms: 0,
+            schema: 1,
         };
         self.view.change(|state| {
             let peers = state.peers.iter().cloned().chain([peer]).collect();

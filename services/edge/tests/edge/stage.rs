@@ -86,6 +86,7 @@ fn peer(id: &NodeId) -> Peer {
         draining: false,
         capacity: 1,
         rooms: 0,
+        schema: 1,
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use stentor_admin::{Admin, Cluster};
 use stentor_directory::{Directory, NodeRecord, NodeRole, Session};
 use stentor_edge::{self as edge, Edge};
-use stentor_host::{Host, Topology};
+use stentor_host::{self as host, Host, Topology};
 use stentor_ids::NodeId;
 use stentor_link::{Carrier, Journal, Locator, Pool, control, uplink::Uplinks};
 use stentor_telemetry::{NodeMetrics, Tier};
@@ -127,6 +127,7 @@ pub(super) fn record(
         public_addr: public_addr.transpose()?,
         capacity: config.node.capacity,
         build: env!("CARGO_PKG_VERSION").into(),
+        schema: host::SCHEMA,
         ..NodeRecord::new(id.clone(), config.node.roles)
     })
 }
