@@ -27,8 +27,10 @@ use crate::{
     desk::Reply,
     engine,
     hosted::Hosted,
+    media::Replays,
     mirror,
     origin::{Origin, restarting},
+    pulse::Pulse,
     rooms::{Rooms, Running},
     supervisor::{self, Supervisor},
     timebase::Timebase,
@@ -56,7 +58,7 @@ impl Host {
     /// the node keeps the session and closes it last; the host holds it only in passing.
     ///
     /// # Errors
-    /// [`Error::Config`].
+    /// [`Error::Config`], [`Error::Pulse`].
     pub fn new(
         config: Config,
         directory: Directory,
@@ -67,6 +69,7 @@ impl Host {
         metrics: NodeMetrics,
     ) -> Result<Self, Error> {
         config.validate()?;
+        let timebase = Timebase::start();
         Ok(Self {
             origin: Arc::new(Origin {
                 me: session.node().clone(),
@@ -80,8 +83,10 @@ impl Host {
                 journal,
                 rooms: Rooms::new(metrics.rooms(Tier::Origin).clone()),
                 metrics,
-                timebase: Timebase::start(),
+                timebase,
+                pulse: Pulse::start(timebase)?,
                 engines: engine::mixers(),
+                replays: Replays::new(timebase),
                 claims: Mutex::default(),
                 claiming: Mutex::default(),
                 supervisor: OnceLock::new(),

@@ -14,6 +14,7 @@
 //! | `ledger`, `command`, `status`, `absence` | its pure parts: order of commands and commits, wire to domain and back |
 //! | `hosted`, `speakers`, `peer`, `rooms` | what links and calls reach without the actor |
 //! | `media`, `engine` | the audio of a room at one of its two origins |
+//! | `pulse` | whether this process stood still |
 //! | `ingest`, `mirror` | speakers in; what the two origins tell each other |
 //!
 //! Invariants: `OneWriter` (a room is committed only under its owner's fence), `RoleGate` (a change of the stage holds from
@@ -38,6 +39,7 @@ mod mirror;
 mod origin;
 mod peer;
 mod permits;
+mod pulse;
 mod rooms;
 mod speakers;
 mod standby;

@@ -20,6 +20,8 @@ use crate::{
     Config,
     engine::EngineFactory,
     hosted::{Hosted, Seat},
+    media::Replays,
+    pulse::Pulse,
     rooms::{Rooms, Running},
     supervisor,
     timebase::Timebase,
@@ -44,7 +46,9 @@ pub(crate) struct Origin {
     pub(crate) journal: Journal,
     pub(crate) metrics: NodeMetrics,
     pub(crate) timebase: Timebase,
+    pub(crate) pulse: Arc<Pulse>,
     pub(crate) engines: EngineFactory,
+    pub(crate) replays: Arc<Replays>,
     pub(crate) rooms: Rooms,
     pub(crate) claims: Mutex<Claims>,
     /// Rooms that this node is claiming, or has claimed and does not run yet.

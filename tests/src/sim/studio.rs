@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use rand::RngExt;
 use stentor_ids::{Lineage, Slot};
 use stentor_mix::{Config, Mixer, REPLAY_MIN_SLOTS};
-use stentor_pace::Invariant;
+use stentor_pace::{Invariant, Time};
 use stentor_relay::{Act, Due, Heard, Inserted};
 use stentor_room::{Actor, Command, Record};
 
@@ -171,14 +171,16 @@ impl World {
 
     fn mix(&mut self, n: NodeIx, room: RoomIx) {
         let (now, time) = (self.now, self.time());
+        let stood = Time::from_millis(self.nodes[n].paused_until);
         loop {
             let Some(origin) = self.origin(n, room).filter(|origin| origin.busy <= now) else { return };
+            origin.duty.stood_still(stood);
             if origin.is_over(now) {
                 break;
             }
             match origin.duty.poll(time) {
                 None => break,
-                Some(Act::TakeOver { slot }) => self.lead(n, room, slot),
+                Some(Act::TakeOver { slot, .. }) => self.lead(n, room, slot),
                 Some(Act::Emit { due, lineage }) => self.emit(n, room, due, lineage),
                 Some(Act::Yielded) => {
                     origin.keep_anew();

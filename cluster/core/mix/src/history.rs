@@ -155,6 +155,12 @@ impl History {
         self.entries(slots).try_for_each(|entry| self.holds(entry))
     }
 
+    /// Whether nobody was heard in all of the last half second: who goes on from there has nothing to replay.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.log.iter().all(|entry| entry.voices.is_empty()) && self.ready(HISTORY_SLOTS).is_ok()
+    }
+
     fn holds(&self, entry: &LogEntry) -> Result<(), NotReady> {
         let (slot, version) = (entry.slot, entry.stage_version);
         // A room starts with an empty stage that nobody sends.
@@ -186,11 +192,11 @@ impl History {
         self.speakers.get(who)?.get(&name).map(|(_, packet)| packet)
     }
 
-    /// For each speaker that the last `slots` slots used, or that something came from since `fresh`: the last
-    /// packet used, and those that came after it.
-    pub(crate) fn unplayed(&self, slots: usize, fresh: Time) -> impl Iterator<Item = Unplayed<'_>> {
+    /// For each speaker that the log used, or that something came from since `fresh`: the last packet used, and
+    /// those that came after it.
+    pub(crate) fn unplayed(&self, fresh: Time) -> impl Iterator<Item = Unplayed<'_>> {
         let each = self.speakers.iter().map(move |(who, packets)| {
-            let last = self.entries(slots).filter_map(|entry| entry.last_packet(who)).max();
+            let last = self.log.iter().filter_map(|entry| entry.last_packet(who)).max();
             let waits = |name: &PacketRef, at: Time| last.map_or(at >= fresh, |last| *name > last);
             let waiting: Vec<_> = packets
                 .iter()

@@ -17,6 +17,7 @@
 //! | `outlet`  | limiter, encoder, silence                                             |
 //! | `mixer`   | the stage, the voices, the slot                                       |
 //! | `history` | what a mirror keeps so that it can replay                             |
+//! | `replays` | who of many mirrors replays when, and how much                        |
 
 mod codec;
 mod config;
@@ -30,6 +31,7 @@ mod pacer;
 mod packet;
 mod player;
 mod queue;
+mod replays;
 mod stage;
 mod stretch;
 mod voice;
@@ -42,4 +44,5 @@ pub use mixer::{Mixer, ReplayError, SlotOutput, SlotStats, Talker};
 pub use outlet::SILENCE;
 pub use packet::{InvalidPacket, MAX_PACKET_BYTES, Packet};
 pub use queue::{Push, SpeakerPacket};
+pub use replays::{REPLAY_LEAST_SLOTS, Replays};
 pub use stage::{Seat, Stage};

@@ -154,7 +154,8 @@ impl Mixer {
     }
 
     /// Builds a mixer that goes on after the last slot of `history`: fresh codecs, the last `slots` slots (at
-    /// most [`HISTORY_SLOTS`](crate::HISTORY_SLOTS)) done again, and the packets queued that came since.
+    /// most [`HISTORY_SLOTS`](crate::HISTORY_SLOTS)) done again, and the packets queued that came since. Where
+    /// the history [rests](History::rests) fresh codecs are as good, and nothing is done again.
     /// `now` is the time of that last slot here. Monitors are to be asked for again.
     ///
     /// # Errors
@@ -163,7 +164,11 @@ impl Mixer {
     pub fn replay(config: Config, history: &History, now: Time, slots: usize) -> Result<Self, ReplayError> {
         history.ready(slots)?;
         let mut mixer = Self::new(config)?;
-        for entry in history.entries(slots) {
+        let again = if history.rests() { 0 } else { slots };
+        if again < slots {
+            mixer.room.rest();
+        }
+        for entry in history.entries(again) {
             if let Some(stage) = history.stage(entry.stage_version).filter(|stage| **stage != mixer.stage) {
                 mixer.set_stage(stage.clone());
             }
@@ -173,7 +178,7 @@ impl Mixer {
             mixer.finish(entry.clone())?;
         }
         let fresh = now - Duration::from_millis(config.max_delay_ms.into());
-        for (who, last, waiting) in history.unplayed(slots, fresh) {
+        for (who, last, waiting) in history.unplayed(fresh) {
             mixer.voice(who)?.resume(last, now);
             for (at, packet) in waiting {
                 mixer.push(at, who, packet.clone());

@@ -17,8 +17,8 @@ use crate::{
 /// section 4.3).
 pub const SILENCE: &[u8] = &[0xf8, 0xff, 0xfe];
 
-/// Slots of silence that are encoded before [`SILENCE`] goes out: 200 ms. Not more than a mirror replays at
-/// least.
+/// Slots of silence that are encoded before [`SILENCE`] goes out: 200 ms. Not more than a mirror replays while
+/// it has time.
 const ENCODED_SILENT_SLOTS: u32 = 10;
 /// What counts as silence: −80 dB. A codec's idea of digital silence stays below it, and nobody hears it.
 const SILENT_BELOW: f32 = 1e-4;
@@ -49,6 +49,11 @@ impl Outlet {
         }
         self.limiter.apply(pcm);
         self.encoder.encode(pcm)
+    }
+
+    /// Goes on as one that has been silent for long.
+    pub(crate) fn rest(&mut self) {
+        self.silent_slots = ENCODED_SILENT_SLOTS + 1;
     }
 
     /// Whether [`SILENCE`] goes out.

@@ -1,4 +1,4 @@
-//! Time as a value, and what is built on it: deadlines with reasons, backoff, pacing, token buckets. Nothing here, nor in any
+//! Time as a value, and what is built on it: deadlines with reasons, backoff, pacing, token buckets, the pulse of a process. Nothing here, nor in any
 //! pure core, reads a clock or a random source: a driver passes both in.
 //!
 //! The crate also names the invariants of the whole system and holds the checks that several crates share.
@@ -9,6 +9,7 @@ pub mod check;
 mod deadline;
 mod invariant;
 mod pacing;
+mod pulse;
 mod time;
 
 pub use backoff::Backoff;
@@ -16,4 +17,5 @@ pub use bucket::TokenBucket;
 pub use deadline::{Deadline, soonest};
 pub use invariant::{Invariant, Violation};
 pub use pacing::Pacing;
+pub use pulse::Pulse;
 pub use time::{Time, WallTime};

@@ -4,17 +4,21 @@
 //! | module | is |
 //! |---|---|
 //! | `run` | the loop: what wakes it, and what the duty says to do |
+//! | `replays` | what many rooms that begin to mix at once do beside the runtime |
 //! | `told` | what the other origin says |
 //! | `studio` | the mixer while this origin leads, the history from which it can begin to |
 //!
 //! Invariants: slots only rise, and none at or above the end that the actor set is emitted; a change of the stage holds
 //! from the next slot on (`RoleGate`); what another origin mixed is passed on byte for byte.
 
+mod replays;
 mod run;
 mod studio;
 mod told;
 
 use std::sync::Arc;
+
+pub(crate) use replays::Replays;
 
 use ractor::ActorRef;
 use stentor_ids::{Epoch, Lineage, Slot};

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use ractor::ActorRef;
 use stentor_ids::{Epoch, Lineage, Slot};
 use stentor_link::{Follower, Mirror};
@@ -23,6 +24,11 @@ const CLOCKS_DIFFER: u64 = 25;
 const FURTHEST_LIFT: u64 = 3600 * stentor_ids::SLOTS_PER_SECOND;
 /// How often the other origin is told how this one stands, changes apart.
 const SAY_EVERY: Duration = Duration::from_millis(400);
+/// How long after it was due a slot is to be mixed at latest: the shortest seam buffer that is of use (60 ms), less the slot's
+/// mixing and its way over two hops.
+const SEAM: Duration = Duration::from_millis(50);
+/// Most that is read of the other origin at once before this one looks what is due: more than its stream holds back.
+const READ_AT_ONCE: usize = 256;
 
 pub(super) struct Loop {
     pub(super) origin: Arc<Origin>,
@@ -93,6 +99,7 @@ impl Loop {
                 // An open one takes them slot by slot.
                 self.studio.take_packets(&self.hosted.speakers);
             }
+            self.read_up().await;
             if self.act().await? {
                 return Ok(());
             }
@@ -113,6 +120,28 @@ impl Loop {
         }
     }
 
+    /// Before a slot of the other origin is said to be missing, what it has sent is read: this loop may come late to its turn,
+    /// and so may the connection that brings it.
+    async fn read_up(&mut self) {
+        for again in [true, false] {
+            let now = self.now();
+            let Some(duty) = &mut self.duty else { return };
+            if let Some(stood) = self.origin.pulse.stood(now) {
+                duty.stood_still(stood);
+            }
+            if duty.leads().is_some() || duty.deadline().is_none_or(|deadline| !deadline.is_due(now)) {
+                return;
+            }
+            for _ in 0..READ_AT_ONCE {
+                let Some(followed) = self.follower.next().now_or_never() else { break };
+                self.told(followed);
+            }
+            if again {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// Does what the duty says is to be done now. Returns whether the end has come.
     async fn act(&mut self) -> Result<bool, Failure> {
         loop {
@@ -121,9 +150,9 @@ impl Loop {
                 return Ok(self.is_over());
             };
             match act {
-                Act::TakeOver { slot } => self.take_over(slot)?,
+                Act::TakeOver { slot, due } => self.take_over(slot, due).await?,
                 Act::Emit { due, lineage } => {
-                    self.emit(due, lineage)?;
+                    self.emit(due, lineage).await?;
                     // A loop that makes up for a stall lets others run in between.
                     tokio::task::yield_now().await;
                 }
@@ -200,9 +229,9 @@ impl Loop {
     }
 
     /// The other origin has fallen silent, or this one's time has come.
-    fn take_over(&mut self, slot: Slot) -> Result<(), Failure> {
+    async fn take_over(&mut self, slot: Slot, due: Time) -> Result<(), Failure> {
         let started = self.now();
-        let replayed = self.studio.open(slot, self.said.ready)?;
+        let replayed = self.studio.open(slot, self.said.ready, &self.origin.replays, due + SEAM).await?;
         let took = self.now().since(started);
         tracing::info!(room = %self.hosted.id, %slot, replayed, ?took, "this origin goes on with the audio");
         Ok(())
@@ -225,10 +254,11 @@ impl Loop {
         }
     }
 
-    fn emit(&mut self, due: Due, lineage: Lineage) -> Result<(), Failure> {
+    async fn emit(&mut self, due: Due, lineage: Lineage) -> Result<(), Failure> {
         let Due { slot, late, skipped } = due;
         if !self.studio.is_open() {
-            self.studio.open(slot, false)?;
+            let by = self.now() + SEAM;
+            self.studio.open(slot, false, &self.origin.replays, by).await?;
         }
         let metrics = &self.origin.metrics;
         metrics.tick_late().observe(late);

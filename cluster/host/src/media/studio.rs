@@ -10,6 +10,7 @@ use stentor_mix::{
 use stentor_pace::{Invariant, Time};
 use stentor_telemetry::{NodeMetrics, Packet, Tier};
 
+use super::Replays;
 use crate::{
     engine::{Engine, EngineFactory, Replay},
     hosted::Edge,
@@ -74,9 +75,16 @@ impl Studio {
         self.engine.is_some() || self.history.ready(HISTORY_SLOTS).is_ok()
     }
 
-    /// Begins to mix at a slot: from the history as far as it reaches, else with fresh codecs. `promised` says that this
-    /// origin has told that it is ready. Returns how many slots were replayed.
-    pub(super) fn open(&mut self, slot: Slot, promised: bool) -> Result<usize, ReplayError> {
+    /// Begins to mix at a slot, which is to be mixed `by` then: from the history as far as it reaches and there is time,
+    /// else with fresh codecs. `promised` says that this origin has told that it is ready. Returns how many slots were
+    /// replayed.
+    pub(super) async fn open(
+        &mut self,
+        slot: Slot,
+        promised: bool,
+        replays: &Arc<Replays>,
+        by: Time,
+    ) -> Result<usize, ReplayError> {
         let reaches = self.history.last_slot().is_some_and(|last| slot.since(last) <= LONGEST_GAP);
         let lengths = [HISTORY_SLOTS, REPLAY_MIN_SLOTS];
         let slots = lengths.into_iter().find(|slots| reaches && self.history.ready(*slots).is_ok());
@@ -86,12 +94,40 @@ impl Studio {
         {
             self.metrics.violated(&Invariant::MirrorReady.broken(format!("at slot {slot}: {lacks}")));
         }
-        let replay = |slots| Replay { history: &self.history, at: self.logged, slots };
-        let mut engine = (self.engines)(&self.room, self.config, slots.map(replay))?;
+        let (mut engine, replayed) = match slots {
+            // Fresh codecs are as good, and made at once.
+            Some(slots) if self.history.rests() => (self.make(Some(slots))?, 0),
+            Some(most) => self.replay(most, replays, by).await?,
+            None => (self.make(None)?, 0),
+        };
         engine.set_stage((*self.stage).clone());
         self.engine = Some(engine);
         self.monitors = (0, BTreeSet::new());
-        Ok(slots.unwrap_or_default())
+        Ok(replayed)
+    }
+
+    fn make(&self, slots: Option<usize>) -> Result<Box<dyn Engine>, ReplayError> {
+        let replay = slots.map(|slots| Replay { history: &self.history, at: self.logged, slots });
+        (self.engines)(&self.room, self.config, replay)
+    }
+
+    /// Replays at most so many slots, when this room's turn comes. The history is lent for that long.
+    async fn replay(
+        &mut self,
+        most: usize,
+        replays: &Arc<Replays>,
+        by: Time,
+    ) -> Result<(Box<dyn Engine>, usize), ReplayError> {
+        let (engines, room, config, at) = (self.engines.clone(), self.room.clone(), self.config, self.logged);
+        let history = std::mem::take(&mut self.history);
+        let replay = move |slots: usize| {
+            let slots = slots.min(most);
+            let engine = engines(&room, config, Some(Replay { history: &history, at, slots }));
+            (history, engine.map(|engine| (engine, slots)))
+        };
+        let (history, outcome) = replays.run(by, replay).await;
+        self.history = history;
+        outcome
     }
 
     pub(super) const fn is_open(&self) -> bool {

@@ -8,6 +8,7 @@ mod commands;
 mod etcd;
 mod failures;
 mod following;
+mod many;
 mod mirrors;
 mod moves;
 mod other_builds;

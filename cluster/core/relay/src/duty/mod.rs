@@ -5,7 +5,8 @@
 //! |---|---|---|
 //! | keeping | a slot has not come [`GRACE`] after it was due | leads from that slot, under the next lineage of its side |
 //! | keeping | to lead from a slot, and that is due | leads, without a grace |
-//! | keeping | it was asleep itself | waits a grace anew: its own pause says nothing of the other, nor of when slots are due |
+//! | keeping | its process stood still | waits a grace anew: its own pause says nothing of the other, nor of when slots are due |
+//! | keeping | its turn came late, others being served first | goes on at once: what the other has sent is read before |
 //! | leading | a slot of a higher lineage, in time | keeps |
 //! | leading | one that a link or its own pause held up | goes on: it does not say that the other mixes now |
 //! | leading | to yield at a slot, and has come to it | keeps |
@@ -33,9 +34,9 @@ use crate::{Due, Grid};
 pub const GRACE: Duration = Duration::from_millis(30);
 /// The same once the stream of the other has ended: then nothing more will come by it.
 const GRACE_LOST: Duration = Duration::from_millis(10);
-/// How late one may be oneself and still judge the other. Beyond it both may have been starved by one machine, or this one
-/// was paused, and what the other sent meanwhile is still to be read.
-const ASLEEP: Duration = Duration::from_millis(40);
+/// How late a slot is that was held up: two slots, which is more than links and schedulers take in good times. It tells
+/// nothing of the grid of the one that sent it.
+const HELD_UP: Duration = Duration::from_millis(40);
 /// Between which times slots come that are not a backlog.
 const PACED: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(40);
 /// How far the wall clock may pull a grid that is taken over, so that transit times do not add up over many take-overs.
@@ -67,6 +68,8 @@ pub enum Act {
     TakeOver {
         /// The first slot to mix.
         slot: Slot,
+        /// When that was due.
+        due: Time,
     },
     /// Mix this slot and emit it.
     Emit {
@@ -241,7 +244,7 @@ impl Duty {
             Role::Keep(keep) => keep.base(),
         };
         let paced = PACED.contains(&now.since(std::mem::replace(&mut self.came, now)));
-        let late = base.is_some_and(|base| micros(now) - place(slot) > base + ASLEEP.as_micros() as i64);
+        let late = base.is_some_and(|base| micros(now) - place(slot) > base + HELD_UP.as_micros() as i64);
         self.late = if late && (paced || self.late == 0) { self.late + 1 } else { 0 };
         let shifted = self.late > ARRIVALS;
         if shifted && let Role::Keep(keep) = &mut self.role {
@@ -258,7 +261,16 @@ impl Duty {
         }
     }
 
-    /// What to do now; call it until it says nothing, after anything was told and at each deadline.
+    /// This process stood still until then, so that what the other has sent meanwhile is still to be read. It may be said
+    /// again and again.
+    pub fn stood_still(&mut self, until: Time) {
+        if let Role::Keep(keep) = &mut self.role {
+            keep.awake = keep.awake.max(until + GRACE);
+        }
+    }
+
+    /// What to do now; call it until it says nothing, after anything was told and at each deadline. What the
+    /// other has sent is to be told before.
     pub fn poll(&mut self, now: Time) -> Option<Act> {
         match &mut self.role {
             Role::Lead { lineage, grid } => {
@@ -277,26 +289,16 @@ impl Duty {
             }
             Role::Keep(keep) => {
                 let next = keep.next;
-                let deadline = self.deadline()?;
-                let asleep = now.since(deadline.at) > ASLEEP;
-                if !deadline.is_due(now) {
-                    return None;
-                }
-                if let Role::Keep(keep) = &mut self.role
-                    && asleep
-                    && deadline.why == Wake::Missing
-                {
-                    keep.awake = now + GRACE;
-                    return None;
-                }
+                let deadline = self.deadline().filter(|deadline| deadline.is_due(now))?;
                 let begin = self.begin.take_if(|_| deadline.why == Wake::Begin);
                 let slot = begin.map_or(next, |(slot, _)| next.max(Some(slot)))?;
                 self.end = self.end.filter(|end| slot < *end);
                 let lineage = begin.map_or_else(|| self.side.after(self.highest), |(_, lineage)| lineage);
                 let lineage = if lineage > self.highest { lineage } else { self.side.after(self.highest) };
-                let grid = Grid::resumed(slot, self.due(slot));
+                let due = self.due(slot);
+                let grid = Grid::resumed(slot, due);
                 (self.role, self.highest) = (Role::Lead { lineage, grid }, lineage);
-                Some(Act::TakeOver { slot })
+                Some(Act::TakeOver { slot, due })
             }
         }
     }

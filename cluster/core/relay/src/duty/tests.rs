@@ -18,7 +18,7 @@ fn mirror() -> Duty {
 /// What it does at a moment: `T` takes over, `E` emits a slot under a lineage, `Y` has yielded.
 fn acts(duty: &mut Duty, millis: u64) -> String {
     let acts = std::iter::from_fn(|| duty.poll(at(millis))).map(|act| match act {
-        Act::TakeOver { slot } => format!("T{slot}"),
+        Act::TakeOver { slot, .. } => format!("T{slot}"),
         Act::Emit { due, lineage } => format!("E{}:{lineage}", due.slot),
         Act::Yielded => "Y".to_owned(),
     });
@@ -61,12 +61,39 @@ fn a_broken_stream_shortens_the_grace() {
 #[test]
 fn one_that_was_paused_itself_does_not_judge_the_other() {
     let mut duty = mirror();
+    duty.stood_still(at(5_000));
     assert_eq!(acts(&mut duty, 5_000), "");
     for slot in 10..251 {
         assert_eq!(duty.heard(at(5_001), Slot(slot), Lineage(2)), Heard::Follow);
     }
     assert_eq!(acts(&mut duty, 5_002), "");
     assert_eq!(acts(&mut duty, 5_060), "T251 E251:3 E252:3 E253:3");
+}
+
+#[test]
+fn a_pause_is_waited_for_once_however_often_it_is_told() {
+    let mut duty = mirror();
+    for now in [1_000, 1_010, 1_020] {
+        duty.stood_still(at(1_000));
+        assert_eq!(acts(&mut duty, now), "");
+    }
+    duty.stood_still(at(1_000));
+    assert!(acts(&mut duty, 1_030).starts_with("T10 E51:3"));
+}
+
+#[test]
+fn one_whose_turn_comes_late_because_others_were_served_first_goes_on_at_once() {
+    for late in [45, 70, 150] {
+        let mut duty = mirror();
+        let told = acts(&mut duty, 230 + late);
+        assert!(told.starts_with("T10 E10:3 E11:3 E12:3"), "{late} ms late: {told}");
+    }
+}
+
+#[test]
+fn a_take_over_says_when_its_slot_was_due() {
+    let mut duty = mirror();
+    assert_eq!(duty.poll(at(275)), Some(Act::TakeOver { slot: Slot(10), due: at(200) }));
 }
 
 #[test]

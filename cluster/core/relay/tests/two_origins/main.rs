@@ -12,12 +12,15 @@ use world::{Fault, LINKS, World};
 
 /// From when every fault is over until exactly one leads: a state of the other, and then its slots.
 const HEALED_MS: u64 = 2_000;
+/// How late a room's turn may come without being heard: what the seam buffer leaves of it after two hops.
+const MOST_LATE_MS: u64 = 50;
 
 fn fault() -> impl Strategy<Value = Fault> {
     let ms = || prop_oneof![1_u64..120, 120_u64..2_500];
     let link = || 0..LINKS.len();
     prop_oneof![
         3 => (0_usize..2, ms()).prop_map(|(who, ms)| Fault::Pause(who, ms)),
+        2 => (0_usize..2, 1_u64..=MOST_LATE_MS).prop_map(|(who, ms)| Fault::Late(who, ms)),
         2 => (0_usize..2, any::<bool>(), 1_600_u64..2_500)
             .prop_map(|(who, told, ms)| Fault::Kill { who, told, ms }),
         2 => (link(), ms()).prop_map(|(link, ms)| Fault::Cut(link, ms)),

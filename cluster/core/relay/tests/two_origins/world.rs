@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use stentor_ids::{Epoch, Lineage, Slot};
 use stentor_pace::{
-    Time, WallTime,
+    Pulse, Time, WallTime,
     check::{self, EpochFence, SlotOnce},
 };
 use stentor_relay::{Act, Duty, Frame, Grid, Heard, Inserted, Output, PENDING_FRAMES, Playout, Ring, Side};
@@ -25,6 +25,8 @@ const REPLAY_MS: u64 = 8;
 pub(crate) enum Fault {
     /// An origin stands still.
     Pause(usize, u64),
+    /// An origin's turn comes late, because its process serves others first.
+    Late(usize, u64),
     /// An origin's process ends, with or without its peers being told, and another comes in its place.
     Kill { who: usize, told: bool, ms: u64 },
     /// A link brings nothing, one way.
@@ -64,14 +66,16 @@ struct Origin {
     claims: Vec<(Epoch, Slot)>,
     /// Which process this is.
     life: u32,
-    /// Paused or replaying until then.
+    /// Paused, busy with others, or replaying until then.
     busy: u64,
+    /// When its process goes on after it stood still.
+    still: Option<u64>,
     dead: Option<u64>,
 }
 
 impl Origin {
     fn new(side: Side, duty: Duty, epoch: Epoch, life: u32) -> Self {
-        Self { duty, side, claims: vec![(epoch, Slot(0))], life, busy: 0, dead: None }
+        Self { duty, side, claims: vec![(epoch, Slot(0))], life, busy: 0, still: None, dead: None }
     }
 
     fn epoch_at(&self, slot: Slot) -> Epoch {
@@ -177,7 +181,11 @@ impl World {
     pub(crate) fn strike(&mut self, fault: Fault) {
         let until = |ms: u64| START.max(self.now) + ms;
         match fault {
-            Fault::Pause(who, ms) => self.origins[who].busy = until(ms),
+            Fault::Pause(who, ms) => {
+                let noticed = Duration::from_millis(ms) > Pulse::STILL;
+                (self.origins[who].busy, self.origins[who].still) = (until(ms), noticed.then_some(until(ms)));
+            }
+            Fault::Late(who, ms) => self.origins[who].busy = until(ms),
             Fault::Cut(link, ms) => self.cut[link] = until(ms),
             Fault::Part(ms) => [self.cut[0], self.cut[1]] = [until(ms); 2],
             Fault::Slow(link, ms) => self.slow[link] = until(ms),
@@ -241,6 +249,11 @@ impl World {
         for who in 0..2 {
             if self.origins[who].dead.is_some_and(|until| until <= self.now) {
                 self.restart(who);
+            }
+        }
+        for origin in &mut self.origins {
+            if let Some(still) = origin.still.take_if(|until| *until <= self.now) {
+                origin.duty.stood_still(Time::from_millis(still));
             }
         }
         while let Some(entry) = self.wires.first_entry().filter(|entry| entry.key().0 <= self.now) {
