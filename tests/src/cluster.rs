@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use stentor_admission::{Claims, KeySet, key_line};
+use stentor_admission::{Claims, SigningKeys, key_line};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 use tempfile::TempDir;
@@ -70,6 +70,7 @@ pub struct Cluster {
     etcd: Etcd,
     folder: TempDir,
     ticket_keys: String,
+    cluster_keys: String,
     admin_token: String,
     certificates: Option<Certificates>,
     extras: Extras,
@@ -110,6 +111,7 @@ impl Cluster {
             certificates: shape.tls.then(|| Certificates::make(folder.path())).transpose()?,
             folder,
             ticket_keys: key_line("test", &rand::random::<[u8; 32]>())?,
+            cluster_keys: key_line("test", &rand::random::<[u8; 32]>())?,
             admin_token: format!("{:032x}", rand::random::<u128>()),
             extras,
         };
@@ -153,6 +155,7 @@ impl Cluster {
     fn launch(&mut self, index: usize) -> Result<()> {
         let env = [
             ("STENTOR_AUTH__TICKET_KEYS", &self.ticket_keys),
+            ("STENTOR_AUTH__CLUSTER_KEYS", &self.cluster_keys),
             ("STENTOR_AUTH__ADMIN_TOKENS", &self.admin_token),
         ];
         let node = &self.nodes[index];
@@ -372,7 +375,7 @@ impl Cluster {
             not_before: None,
             issued_at: None,
         };
-        Ok(KeySet::parse(&self.ticket_keys)?.sign(&claims, None)?)
+        Ok(SigningKeys::parse(&self.ticket_keys)?.sign(&claims, None)?)
     }
 
     /// Creates a public room and puts it on the air, and waits until every edge knows.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use stentor_admission::KeySet;
+use stentor_admission::{InvalidKeys, SigningKeys, TicketKeys};
 use stentor_probe::Target;
 
 use crate::{
@@ -99,13 +99,31 @@ impl Settings {
     }
 
     /// The keys that sign tickets: of the file if one is given, else of the environment; none if there are none.
-    pub(crate) fn ticket_keys(&self, file: Option<&Path>) -> Result<Option<KeySet>, Failure> {
+    pub(crate) fn signing_keys(&self, file: Option<&Path>) -> Result<Option<SigningKeys>, Failure> {
+        self.keys(file, SigningKeys::parse)
+    }
+
+    /// The keys that verify tickets, from the same places: a set of public keys, or what the keys that sign verify.
+    pub(crate) fn ticket_keys(&self, file: Option<&Path>) -> Result<Option<TicketKeys>, Failure> {
+        self.keys(file, |text| match SigningKeys::parse(text) {
+            Ok(keys) => Ok(keys.verifying()),
+            // What is wrong with a set of public keys is told by who reads such sets.
+            Err(InvalidKeys::NoPrivateKey(_)) if text.contains("\"keys\"") => TicketKeys::jwks(text),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn keys<K>(
+        &self,
+        file: Option<&Path>,
+        parse: impl Fn(&str) -> Result<K, InvalidKeys>,
+    ) -> Result<Option<K>, Failure> {
         let (text, place) = match (file, &self.ticket_keys) {
             (Some(path), _) => (text(path)?, path.display().to_string()),
             (None, Some(keys)) => (keys.clone(), "STENTOR_TICKET_KEYS".to_owned()),
             (None, None) => return Ok(None),
         };
-        KeySet::parse(&text).map(Some).map_err(|error| Failure::Other(format!("{place}: {error}")))
+        parse(&text).map(Some).map_err(|error| Failure::Other(format!("{place}: {error}")))
     }
 }
 
@@ -169,6 +187,8 @@ fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
 mod tests {
     use std::{fs::Permissions, io::Write as _};
 
+    use stentor_admission::{KeyKind, NewKey};
+
     use super::*;
 
     fn file(text: &str) -> (tempfile::NamedTempFile, PathBuf) {
@@ -193,7 +213,7 @@ mod tests {
         let bare = Settings::gather(Global::default(), |_| None).unwrap();
         assert_eq!((bare.admin.as_str(), bare.edges.as_slice()), (ADMIN, &[EDGE.to_owned()][..]));
         assert!(bare.token().unwrap_err().to_string().contains("STENTOR_ADMIN_TOKEN"));
-        assert!(bare.ticket_keys(None).unwrap().is_none());
+        assert!(bare.ticket_keys(None).unwrap().is_none() && bare.signing_keys(None).unwrap().is_none());
     }
 
     #[test]
@@ -209,6 +229,22 @@ mod tests {
         let settings = Settings::gather(Global::default(), |_| None).unwrap();
         let error = settings.ticket_keys(Some(&path)).unwrap_err().to_string();
         assert!(error.contains(&path.display().to_string()) && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn a_private_key_signs_and_both_halves_verify() {
+        let new = NewKey::new("a", KeyKind::Es256, &[7; 32]).unwrap();
+        let [private, jwks] = [new.private, new.jwks.unwrap()].map(|text| file(&text));
+        let settings = Settings::gather(Global::default(), |_| None).unwrap();
+        assert!(settings.signing_keys(Some(&private.1)).is_ok());
+        assert!(
+            settings.ticket_keys(Some(&private.1)).is_ok() && settings.ticket_keys(Some(&jwks.1)).is_ok()
+        );
+        let error = settings.signing_keys(Some(&jwks.1)).unwrap_err().to_string();
+        assert!(error.contains("a set of keys"), "{error}");
+        let (_kept, empty) = file("{\"keys\": []}");
+        let error = settings.ticket_keys(Some(&empty)).unwrap_err().to_string();
+        assert!(error.contains("holds no key"), "{error}");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! `stentorctl ticket`, and the tickets that `speak` and `listen` make for themselves.
 
+mod keygen;
+
 use std::{path::PathBuf, time::Duration};
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use stentor_admission::{Claims, KeySet, MAX_TOKEN_BYTES};
+use stentor_admission::{Claims, MAX_TOKEN_BYTES, SigningKeys, TicketKeys};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_proto::{moment, rfc3339};
 
@@ -26,8 +28,19 @@ pub(crate) enum Command {
 Examples:
   stentorctl ticket create --room friday --role host --name \"Ann Lee\"
   TICKET=$(stentorctl ticket create --room friday --role speaker --name Ben --ttl 2h)
-  stentorctl ticket create --room friday --role listener --name Eve --key-file keys.txt --key 2026-b")]
+  stentorctl ticket create --room friday --role listener --name Eve --key-file keys.txt --key 2026-b
+  stentorctl ticket create --room friday --role host --name Ann --key-file tickets.key")]
     Create(Create),
+    /// Make a key that signs tickets: the private half into a file, the public half for the edges
+    #[command(after_help = "\
+Edges check tickets with the public half alone (auth.ticket_jwks_file), so that no edge can make one. Keep the private
+half where tickets are made. The keys of one set stand in one list: join the \"keys\" of several outputs by hand.
+
+Examples:
+  stentorctl ticket keygen --out tickets.key --jwks tickets.jwks
+  stentorctl ticket keygen --kind eddsa --kid 2026-b --out tickets.key >tickets.jwks
+  stentorctl ticket keygen --kind hs256 --out cluster.keys     (a shared secret, also for auth.cluster_keys_file)")]
+    Keygen(keygen::Keygen),
     /// Show what a ticket says, and whether it is valid if the keys are at hand
     Inspect(Inspect),
 }
@@ -35,7 +48,8 @@ Examples:
 /// The keys that sign tickets.
 #[derive(Debug, Args)]
 pub(crate) struct Keys {
-    /// Keys that sign tickets, one name:secret a line [env: STENTOR_TICKET_KEYS holds the lines themselves]
+    /// A private key of `ticket keygen`, or shared secrets, one name:secret a line; to inspect, public keys do [env:
+    /// STENTOR_TICKET_KEYS holds the text itself]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
     /// The key to sign with [default: the first one]
@@ -99,6 +113,7 @@ impl Command {
     pub(crate) fn run(self, settings: &Settings) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run(settings),
+            Self::Keygen(keygen) => keygen.run(settings),
             Self::Inspect(inspect) => inspect.run(settings),
         }
     }
@@ -110,7 +125,7 @@ impl Create {
         let participant = self.sub.map_or_else(|| participant_of(&self.name), Ok)?;
         let ticket =
             make(&keys, self.keys.key.as_deref(), &self.room, participant, self.name, self.role, self.ttl)?;
-        let told = inspect(&ticket, Some(&keys))?;
+        let told = inspect(&ticket, Some(&keys.verifying()))?;
         show::print(settings.output, &told, || ticket.clone())
     }
 }
@@ -148,8 +163,8 @@ impl Ticket {
 }
 
 /// The keys, or what to do about there being none.
-fn required_keys(settings: &Settings, keys: &Keys) -> Result<KeySet, Failure> {
-    settings.ticket_keys(keys.key_file.as_deref())?.ok_or_else(|| {
+fn required_keys(settings: &Settings, keys: &Keys) -> Result<SigningKeys, Failure> {
+    settings.signing_keys(keys.key_file.as_deref())?.ok_or_else(|| {
         let advice = "no keys to sign tickets with; give --key-file, or set STENTOR_TICKET_KEYS. Beside `stentor dev`, \
                       give --dev";
         Failure::Other(advice.to_owned())
@@ -170,13 +185,13 @@ pub(crate) fn given_or_made(
     if ticket.is_some() {
         return Ok(ticket);
     }
-    let Some(set) = settings.ticket_keys(keys.key_file.as_deref())? else { return Ok(None) };
+    let Some(set) = settings.signing_keys(keys.key_file.as_deref())? else { return Ok(None) };
     let participant = participant_of(name)?;
     make(&set, keys.key.as_deref(), room, participant, name.to_owned(), role, TTL).map(Some)
 }
 
 fn make(
-    keys: &KeySet,
+    keys: &SigningKeys,
     key: Option<&str>,
     room: &RoomId,
     participant: ParticipantId,
@@ -206,7 +221,7 @@ fn participant_of(name: &str) -> Result<ParticipantId, Failure> {
     ParticipantId::new(id).map_err(|_| none())
 }
 
-fn inspect(ticket: &str, keys: Option<&KeySet>) -> Result<Ticket, Failure> {
+fn inspect(ticket: &str, keys: Option<&TicketKeys>) -> Result<Ticket, Failure> {
     let about = about(ticket).ok_or_else(|| {
         Failure::Other(
             "this is no ticket: a ticket is three base64url texts with dots between them".to_owned(),
@@ -247,11 +262,11 @@ mod tests {
 
     use super::*;
 
-    fn keys(name: &str, byte: u8) -> KeySet {
-        KeySet::parse(&key_line(name, &[byte; 32]).unwrap()).unwrap()
+    fn keys(name: &str, byte: u8) -> SigningKeys {
+        SigningKeys::parse(&key_line(name, &[byte; 32]).unwrap()).unwrap()
     }
 
-    fn ticket(keys: &KeySet) -> String {
+    fn ticket(keys: &SigningKeys) -> String {
         let (room, ann) = (RoomId::new("friday").unwrap(), ParticipantId::new("ann").unwrap());
         make(keys, None, &room, ann, "Ann Lee".into(), Role::Host, Duration::from_secs(60)).unwrap()
     }
@@ -259,7 +274,8 @@ mod tests {
     #[test]
     fn a_ticket_is_read_with_its_keys_with_others_and_with_none() {
         let signed = ticket(&keys("main", 1));
-        let read = |keys: Option<&KeySet>| inspect(&signed, keys).unwrap();
+        let read =
+            |keys: Option<&SigningKeys>| inspect(&signed, keys.map(SigningKeys::verifying).as_ref()).unwrap();
         let about = About { expires_at: None, ..read(None).about };
         let ann = ["friday", "ann", "Ann Lee", "host", "main"].map(str::to_owned);
         assert_eq!([about.room, about.participant, about.name, about.role, about.key], ann);

@@ -4,6 +4,7 @@
 
 use std::{
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -136,6 +137,60 @@ fn a_ticket_is_made_and_read() {
     let (code, out, _) = said(&without);
     assert_eq!(code, Some(0));
     assert!(out.contains("Ann Lee") && out.contains("not checked"), "{out}");
+}
+
+#[test]
+fn a_new_key_signs_tickets_that_its_public_half_verifies() {
+    for kind in ["es256", "eddsa", "hs256"] {
+        let folder = tempfile::tempdir().unwrap();
+        let [private, public] = ["tickets.key", "tickets.jwks"].map(|name| folder.path().join(name));
+        let (private, public) = (private.to_str().unwrap(), public.to_str().unwrap());
+        let mut keygen = vec!["ticket", "keygen", "--kind", kind, "--kid", "2026-a", "--out", private];
+        if kind != "hs256" {
+            keygen.extend(["--jwks", public]);
+        }
+        let (code, out, err) = said(&command(&keygen).output().unwrap());
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{kind}");
+        assert!(out.contains("2026-a") && out.contains(private), "{out}");
+        let mode = std::fs::metadata(private).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{kind}");
+
+        let create = ["ticket", "create", "--room", "friday", "--role", "host", "--name", "Ann"];
+        let create = [&create[..], &["--key-file", private]].concat();
+        let (code, ticket, err) = said(&command(&create).output().unwrap());
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{kind}");
+        let check = if kind == "hs256" { private } else { public };
+        let inspect = ["-o", "json", "ticket", "inspect", ticket.trim(), "--key-file", check];
+        let read: serde_json::Value =
+            serde_json::from_str(&said(&command(&inspect).output().unwrap()).1).unwrap();
+        assert_eq!((&read["valid"], &read["key"]), (&true.into(), &"2026-a".into()), "{read}");
+
+        // The public half signs nothing, and no file is written over.
+        if kind != "hs256" {
+            let with_public = [&create[..8], &["--key-file", public]].concat();
+            let (code, _, err) = said(&command(&with_public).output().unwrap());
+            assert!(code == Some(1) && err.contains(public) && err.contains("private"), "{err}");
+        }
+        let before = std::fs::read_to_string(private).unwrap();
+        let (code, _, err) = said(&command(&keygen).output().unwrap());
+        assert!(code == Some(1) && err.contains(private) && err.contains("already"), "{err}");
+        assert_eq!(std::fs::read_to_string(private).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_new_key_prints_what_is_public_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tickets.key");
+    let path = path.to_str().unwrap();
+    let (_, jwks, _) = said(&command(&["ticket", "keygen", "--out", path]).output().unwrap());
+    let private: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let set: serde_json::Value = serde_json::from_str(&jwks).unwrap();
+    assert_eq!(set["keys"][0]["x"], private["x"]);
+    assert!(set["keys"][0].get("d").is_none() && !jwks.contains(private["d"].as_str().unwrap()));
+    let shared = ["ticket", "keygen", "--kind", "hs256", "--out", "x", "--jwks", "y"];
+    let (code, _, err) = said(&command(&shared).output().unwrap());
+    assert!(code == Some(2) && err.contains("no public half"), "{err}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use stentor_admission::{Claims, KeySet, Resume, bearer};
+use stentor_admission::{Claims, ClusterKeys, TicketKeys, bearer};
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
@@ -17,16 +17,25 @@ use crate::farewell::Leaving;
 /// When to try elsewhere after an edge that leaves: at once, but not all in the same moment.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
+/// What an edge checks with, and seals what it will have to believe later.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Verify tickets. Public keys here can make none.
+    pub tickets: TicketKeys,
+    /// Seal what lets a speaker resume.
+    pub cluster: ClusterKeys,
+}
+
 /// The door of an edge.
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
-    keys: KeySet,
+    keys: Keys,
     leaving: watch::Receiver<Option<Leaving>>,
 }
 
 impl Door {
     /// `leaving` turns when the edge leaves; newcomers are refused from then on.
-    pub(crate) const fn new(keys: KeySet, leaving: watch::Receiver<Option<Leaving>>) -> Self {
+    pub(crate) const fn new(keys: Keys, leaving: watch::Receiver<Option<Leaving>>) -> Self {
         Self { keys, leaving }
     }
 
@@ -51,10 +60,8 @@ impl Door {
         room: &RoomId,
         now: WallTime,
     ) -> Result<Claims, Fault> {
-        let ticket = ticket.ok_or_else(|| {
-            Fault::new(Code::Unauthenticated, "no ticket; send one as `authorization: Bearer TICKET`")
-        })?;
-        let claims = self.keys.verify(ticket, now)?;
+        let ticket = required(ticket)?;
+        let claims = self.keys.tickets.verify(ticket, now)?;
         claims.check_room(room)?;
         Ok(claims)
     }
@@ -81,29 +88,30 @@ impl Door {
     /// connection that is half dead cannot speak over it. `None` without a token.
     ///
     /// # Errors
-    /// Why the token is worth nothing: forged, over, or someone else's.
+    /// Why the token is worth nothing: forged, around a ticket that is worth nothing, or someone else's.
     pub(crate) fn resumed(&self, token: &str, ticket: &Claims, now: WallTime) -> Result<Option<u64>, Fault> {
         if token.is_empty() {
             return Ok(None);
         }
-        let resume = self.keys.verify_resume(token, now)?;
+        let resume = self.keys.cluster.open_resume(token, &self.keys.tickets, now)?;
         resume.check(ticket)?;
         Ok(Some(resume.stream.saturating_add(1)))
     }
 
     /// A token with which the holder of this ticket goes on after this stream, elsewhere or here.
-    ///
-    /// # Errors
-    /// None is to be expected: what could not be signed was not read either.
-    pub(crate) fn resume_token(&self, ticket: &Claims, stream: u64) -> Result<String, Fault> {
-        let resume = Resume {
-            room: ticket.room.clone(),
-            participant: ticket.participant.clone(),
-            stream,
-            expires_at: ticket.expires_at,
-        };
-        self.keys.sign_resume(&resume).map_err(|error| Fault::new(Code::Internal, error.to_string()))
+    pub(crate) fn resume_token(&self, ticket: &str, stream: u64) -> String {
+        self.keys.cluster.seal_resume(ticket, stream)
     }
+}
+
+/// The ticket without which nothing is to be had.
+///
+/// # Errors
+/// `Unauthenticated`: there is none.
+pub(crate) fn required(ticket: Option<&str>) -> Result<&str, Fault> {
+    ticket.ok_or_else(|| {
+        Fault::new(Code::Unauthenticated, "no ticket; send one as `authorization: Bearer TICKET`")
+    })
 }
 
 /// The ticket in the metadata of a call, if there is one.
@@ -120,6 +128,7 @@ pub(crate) fn ticket_of(metadata: &MetadataMap) -> Result<Option<&str>, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use stentor_admission::{KeyKind, NewKey, SigningKeys, key_line};
     use stentor_ids::{ParticipantId, Role};
 
     use super::*;
@@ -131,7 +140,9 @@ mod tests {
     }
 
     fn door_and_ticket() -> (Door, String) {
-        let keys = KeySet::new([("main", [7u8; 32])]).unwrap();
+        let private = NewKey::new("main", KeyKind::EdDsa, &[7; 32]).unwrap().private;
+        let signing = SigningKeys::parse(&private).unwrap();
+        let cluster = ClusterKeys::parse(&key_line("main", &[8; 32]).unwrap()).unwrap();
         let claims = Claims {
             room: room("talk"),
             participant: ParticipantId::new("ann").unwrap(),
@@ -141,7 +152,8 @@ mod tests {
             not_before: None,
             issued_at: None,
         };
-        let ticket = keys.sign(&claims, None).unwrap();
+        let ticket = signing.sign(&claims, None).unwrap();
+        let keys = Keys { tickets: signing.verifying(), cluster };
         (Door::new(keys, watch::channel(None).1), ticket)
     }
 
@@ -170,7 +182,7 @@ mod tests {
     fn who_comes_back_goes_on_under_the_next_stream_and_nobody_else_does() {
         let (door, ticket) = door_and_ticket();
         let ann = door.participant(Some(&ticket), &room("talk"), NOW).unwrap();
-        let token = door.resume_token(&ann, 41).unwrap();
+        let token = door.resume_token(&ticket, 41);
         assert_eq!(door.resumed(&token, &ann, NOW), Ok(Some(42)));
         assert_eq!(door.resumed("", &ann, NOW), Ok(None));
         let eve = Claims { participant: ParticipantId::new("eve").unwrap(), ..ann.clone() };

@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, num::NonZero, sync::Arc, thread, time::Duration};
 
-use stentor_admission::KeySet;
 use stentor_ids::NodeId;
 use stentor_link::{Carrier, Locator, Topology, control, uplink::Uplinks};
 use stentor_telemetry::NodeMetrics;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, clock,
     count::Count,
-    door::Door,
+    door::{Door, Keys},
     fanout::Fanout,
     farewell::{Farewell, Leaving},
     grpc,
@@ -103,11 +102,11 @@ pub struct Ways {
 }
 
 impl Edge {
-    /// Binds the port and starts the shards. `keys` verify tickets, and sign what lets a speaker resume.
+    /// Binds the port and starts the shards.
     ///
     /// # Errors
     /// A setting, the certificate or the port is not usable.
-    pub fn new(config: &Config, keys: KeySet, ways: Ways, metrics: NodeMetrics) -> Result<Self, Error> {
+    pub fn new(config: &Config, keys: Keys, ways: Ways, metrics: NodeMetrics) -> Result<Self, Error> {
         config.validate().map_err(Error::Config)?;
         let Ways { me, topology, carrier, locator, uplinks, owners } = ways;
         let tls = config.tls.as_ref().map(|tls| acceptor(&tls.cert_pem, &tls.key_pem));

@@ -30,4 +30,5 @@ mod rooms;
 use stentor_link::clock;
 
 pub use config::{Config, Tls};
+pub use door::Keys;
 pub use edge::{Edge, EdgeHandle, Error, Ways};

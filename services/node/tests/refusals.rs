@@ -11,8 +11,9 @@ use process::{Running, ready, taken, until};
 use rustix::process::Signal;
 use stentor_programs::Program;
 
-const KEYS: [(&str, &str); 2] = [
+const KEYS: [(&str, &str); 3] = [
     ("STENTOR_AUTH__TICKET_KEYS", "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"),
+    ("STENTOR_AUTH__CLUSTER_KEYS", "test:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA"),
     ("STENTOR_AUTH__ADMIN_TOKENS", "0123456789abcdef0123456789abcdef"),
 ];
 
@@ -79,7 +80,11 @@ fn plain_text_off_loopback_is_refused_unless_it_is_meant() {
 
 #[test]
 fn a_role_without_its_keys_is_refused() {
-    for (role, variable) in [("edge", "STENTOR_AUTH__TICKET_KEYS"), ("admin", "STENTOR_AUTH__ADMIN_TOKENS")] {
+    for (role, variable) in [
+        ("edge", "STENTOR_AUTH__TICKET_KEYS"),
+        ("edge", "STENTOR_AUTH__CLUSTER_KEYS"),
+        ("admin", "STENTOR_AUTH__ADMIN_TOKENS"),
+    ] {
         let said = refusal(node(&["--roles", role]).env_remove(variable));
         assert!(said.contains(variable) && said.contains(role), "{said}");
     }

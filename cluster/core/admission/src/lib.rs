@@ -1,6 +1,6 @@
-//! Who may do what in which room, and who goes first: tickets of participants, what lets speakers resume, tokens of operators. Everything is
-//! checked without a call to anyone, at the time that is passed in. The crate knows no transport; a driver takes the token
-//! from where it stands.
+//! Who may do what in which room, and who goes first: tickets of participants, what lets speakers resume, tokens of
+//! operators. Everything is checked without a call to anyone, at the time that is passed in. The crate knows no transport;
+//! a driver takes the token from where it stands, and brings what is random.
 //!
 //! Invariants: no secret is in a `Debug` text, an error or a log; no input from outside panics.
 
@@ -16,8 +16,10 @@ mod ticket;
 pub use admin::{AdminTokens, InvalidAdminTokens};
 pub use claims::{Claims, InvalidClaims};
 pub use class::Class;
-pub use keys::{InvalidKeys, KeySet, MIN_SECRET_BYTES, key_line};
+pub use keys::{
+    ClusterKeys, InvalidKeys, KeyKind, MIN_SECRET_BYTES, NewKey, SigningKeys, TicketKeys, key_line,
+};
 pub use paces::{Paces, RATE, TooMuch};
 pub use refusal::Refusal;
-pub use resume::Resume;
+pub use resume::{MAX_RESUME_BYTES, Resume};
 pub use ticket::{MAX_TOKEN_BYTES, SignError, bearer};

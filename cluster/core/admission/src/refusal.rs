@@ -6,7 +6,7 @@ use chrono::DateTime;
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::WallTime;
 
-use crate::ticket::MAX_TOKEN_BYTES;
+use crate::{KeyKind, ticket::MAX_TOKEN_BYTES};
 
 /// Why a ticket or an admin token was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +17,16 @@ pub enum Refusal {
     /// The token is not a JWT of ours.
     #[error("the ticket is malformed: {0}; ask for a new one")]
     Malformed(String),
-    /// The token is signed with something else, or not at all.
-    #[error("the ticket's algorithm is {0:?}; only HS256 is taken")]
-    Algorithm(String),
+    /// The token says that it is signed in another way than its key signs, or not at all.
+    #[error("the ticket's algorithm is {says:?}, but its key {key:?} is for {kind}; ask for a new one")]
+    Algorithm {
+        /// What its header says.
+        says: String,
+        /// The key that it names.
+        key: String,
+        /// What that key is for.
+        kind: KeyKind,
+    },
     /// The header names no key.
     #[error("the ticket names no key; its header needs a kid")]
     NoKey,
@@ -68,7 +75,7 @@ impl Refusal {
         match self {
             Self::TooLong(_)
             | Self::Malformed(_)
-            | Self::Algorithm(_)
+            | Self::Algorithm { .. }
             | Self::NoKey
             | Self::UnknownKey(_)
             | Self::BadSignature

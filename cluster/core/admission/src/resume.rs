@@ -1,19 +1,23 @@
 //! Resume tokens: what lets a speaker take its seat up again over another connection, at any edge, while the room's owner
 //! is away.
 //!
-//! A resume token is signed with the keys of tickets and is never taken for one, nor a ticket for it: its header says so
-//! (RFC 8725, section 3.11), and so does its audience. It is shown beside a ticket, opens nothing by itself, and is worth
-//! something for the ticket's room and holder only.
+//! A resume token encloses the ticket that it was handed out for and is sealed under a key of the cluster. The ticket is
+//! verified anew when the token is used, so the token is worth what the ticket is and for as long, and whoever holds a key
+//! of the cluster, as every edge does, makes nobody a speaker with it. It is never taken for a ticket, nor a ticket for
+//! it: its header says so (RFC 8725, section 3.11), and so does its audience. It is shown beside a ticket and opens
+//! nothing by itself.
 
-use jwt_compact::{AlgorithmExt, Claims as Times, Header, alg::Hs256};
+use jwt_compact::{AlgorithmExt, Claims as Times, Header, ValidationError, alg::Hs256};
 use serde::{Deserialize, Serialize};
-use stentor_ids::{ParticipantId, RoomId};
 use stentor_pace::WallTime;
 
 use crate::{
-    Claims, KeySet, Refusal, SignError,
-    ticket::{from_date, to_date},
+    Claims, ClusterKeys, Refusal, TicketKeys,
+    ticket::{key_id, parse},
 };
+
+/// Longest resume token looked at. Around the longest ticket, under a key with the longest name, one has some 3,100 bytes.
+pub const MAX_RESUME_BYTES: usize = 4096;
 
 /// The type in the header of a resume token.
 pub(crate) const TYPE: &str = "stentor-resume+jwt";
@@ -23,23 +27,17 @@ const AUDIENCE: &str = "stentor/speak";
 /// Where a speaker left off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {
-    /// The room spoken into.
-    pub room: RoomId,
-    /// Who spoke.
-    pub participant: ParticipantId,
+    /// What the enclosed ticket says: the room spoken into, and who spoke.
+    pub ticket: Claims,
     /// The number of its packets' stream; what follows has a higher one.
     pub stream: u64,
-    /// From when on it is worth nothing: when the ticket that it came with is, cut to whole seconds.
-    pub expires_at: WallTime,
 }
 
-/// The claims beside the times, as they stand in a token.
+/// The claims as they stand in a token.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Body {
     aud: String,
-    room: RoomId,
-    sub: ParticipantId,
+    ticket: String,
     stream: u64,
 }
 
@@ -49,54 +47,57 @@ impl Resume {
     /// # Errors
     /// It is for another room, or is someone else's.
     pub fn check(&self, ticket: &Claims) -> Result<(), Refusal> {
-        if self.room != ticket.room {
+        if self.ticket.room != ticket.room {
             return Err(refused("it is for another room"));
         }
-        if self.participant != ticket.participant {
+        if self.ticket.participant != ticket.participant {
             return Err(refused("it is another participant's"));
         }
         Ok(())
     }
 }
 
-impl KeySet {
-    /// Signs a resume token with the first key.
-    ///
-    /// # Errors
-    /// Its expiry is beyond the calendar.
-    pub fn sign_resume(&self, resume: &Resume) -> Result<String, SignError> {
-        let (name, secret) = self.signer(None).ok_or_else(|| SignError::UnknownKey(String::new()))?;
-        let mut token = Times::new(Body {
-            aud: AUDIENCE.to_owned(),
-            room: resume.room.clone(),
-            sub: resume.participant.clone(),
-            stream: resume.stream,
-        });
-        token.expiration = Some(to_date(resume.expires_at)?);
+impl ClusterKeys {
+    /// Seals a resume token around a ticket, as it was shown, with the first key.
+    #[must_use]
+    pub fn seal_resume(&self, ticket: &str, stream: u64) -> String {
+        let (name, key) = self.named().first();
+        let body = Body { aud: AUDIENCE.to_owned(), ticket: ticket.to_owned(), stream };
         let header = Header::empty().with_token_type(TYPE).with_key_id(name);
-        Ok(Hs256.token(&header, &token, secret).expect("names, numbers and times are always JSON"))
+        Hs256.token(&header, &Times::new(body), key).expect("texts and numbers are always JSON")
     }
 
-    /// Checks a resume token and reads it.
+    /// Opens a resume token, and verifies the ticket in it anew.
     ///
     /// # Errors
     /// Why it is worth nothing at this time.
-    pub fn verify_resume(&self, token: &str, now: WallTime) -> Result<Resume, Refusal> {
-        let why = |refusal: Refusal| match refusal {
+    pub fn open_resume(&self, token: &str, tickets: &TicketKeys, now: WallTime) -> Result<Resume, Refusal> {
+        let token = parse(token, MAX_RESUME_BYTES).map_err(|refusal| match refusal {
             Refusal::TooLong(bytes) => refused(format!("it has {bytes} bytes, which none has")),
-            Refusal::UnknownKey(_) | Refusal::BadSignature => refused("its signature is not this cluster's"),
             _ => refused("it is malformed"),
-        };
-        let (kind, times) = self.open::<Body>(token).map_err(why)?;
-        if kind.as_deref() != Some(TYPE) || times.custom.aud != AUDIENCE {
+        })?;
+        if token.header().token_type.as_deref() != Some(TYPE) {
             return Err(refused("it is a token of another kind"));
         }
-        let expires_at = times.expiration.map(from_date).ok_or_else(|| refused("it never expires"))?;
-        if now >= expires_at {
-            return Err(refused("it has expired"));
+        let key = key_id(&token).ok().and_then(|name| self.named().get(name));
+        let key = key.ok_or_else(|| refused("its seal is not this cluster's"))?;
+        let opened = Hs256.validator::<Body>(key).validate(&token).map_err(|error| match error {
+            ValidationError::AlgorithmMismatch { .. } | ValidationError::MalformedClaims(_) => {
+                refused("it is malformed")
+            }
+            _ => refused("its seal is not this cluster's"),
+        });
+        let (_, Times { custom: body, .. }) = opened?.into_parts();
+        if body.aud != AUDIENCE {
+            return Err(refused("it is a token of another kind"));
         }
-        let Body { room, sub, stream, .. } = times.custom;
-        Ok(Resume { room, participant: sub, stream, expires_at })
+        let ticket = tickets.verify(&body.ticket, now).map_err(|why| match why {
+            Refusal::Expired { .. } => refused("its ticket has expired"),
+            Refusal::NotYetValid { .. } => refused("its ticket is not valid yet"),
+            Refusal::TooLong(_) | Refusal::Malformed(_) => refused("its ticket is malformed"),
+            _ => refused("its ticket is signed with no key that is known here"),
+        })?;
+        Ok(Resume { ticket, stream: body.stream })
     }
 }
 

@@ -1,18 +1,15 @@
-//! Tickets: JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 by a key that the header names.
+//! Tickets: JSON Web Tokens (RFC 7519) signed by a key that the header names.
 //!
-//! What a ticket claims is read only after its signature has been found right, and the algorithm is ours to choose, not
-//! the header's (RFC 8725, section 3.1).
+//! What a ticket claims is believed only after its signature has been found right, and the algorithm is the key's, not the
+//! header's to choose (RFC 8725, section 3.1).
 
 use chrono::{DateTime, Utc};
-use jwt_compact::{AlgorithmExt, Claims as Times, Header, UntrustedToken, ValidationError, alg::Hs256};
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use jwt_compact::{Claims as Times, Header, UntrustedToken, ValidationError};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 
-use crate::{Claims, InvalidClaims, KeySet, Refusal, resume};
+use crate::{Claims, InvalidClaims, Refusal, SigningKeys, TicketKeys, resume};
 
 /// Longest token looked at: twice the ticket with the longest names, for claims of others that we ignore.
 pub const MAX_TOKEN_BYTES: usize = 2048;
@@ -48,12 +45,12 @@ struct Body {
 
 /// What the header may hold beside the well-known fields.
 #[derive(Clone, Deserialize)]
-struct Extensions {
+pub(crate) struct Extensions {
     /// Extensions that must be understood (RFC 7515, section 4.1.11). We understand none.
     crit: Option<IgnoredAny>,
 }
 
-impl KeySet {
+impl SigningKeys {
     /// Signs a ticket with the first key, or the one named. Times are cut to whole seconds.
     ///
     /// # Errors
@@ -61,7 +58,7 @@ impl KeySet {
     pub fn sign(&self, claims: &Claims, key: Option<&str>) -> Result<String, SignError> {
         claims.validate()?;
         let unknown = || SignError::UnknownKey(key.unwrap_or_default().to_owned());
-        let (name, secret) = self.signer(key).ok_or_else(unknown)?;
+        let (name, key) = self.named().signer(key).ok_or_else(unknown)?;
         let mut token = Times::new(Body {
             room: claims.room.clone(),
             sub: claims.participant.clone(),
@@ -72,16 +69,25 @@ impl KeySet {
         token.not_before = claims.not_before.map(to_date).transpose()?;
         token.issued_at = claims.issued_at.map(to_date).transpose()?;
         let header = Header::empty().with_token_type("JWT").with_key_id(name);
-        Ok(Hs256.token(&header, &token, secret).expect("names, texts and times are always JSON"))
+        Ok(key.token(&header, &token))
     }
+}
 
+impl TicketKeys {
     /// Checks a ticket and reads it.
     ///
     /// # Errors
     /// Why it is worth nothing at this time.
     pub fn verify(&self, token: &str, now: WallTime) -> Result<Claims, Refusal> {
-        let (kind, times) = self.open(token)?;
-        if kind.as_deref() == Some(resume::TYPE) {
+        let token = parse(token, MAX_TOKEN_BYTES)?;
+        let name = key_id(&token)?;
+        let key = self.get(name).ok_or_else(|| Refusal::UnknownKey(echo(name)))?;
+        if token.algorithm() != key.kind().as_str() {
+            let says = echo(token.algorithm());
+            return Err(Refusal::Algorithm { says, key: name.to_owned(), kind: key.kind() });
+        }
+        let (header, times) = key.validate(&token).map_err(not_ours)?.into_parts();
+        if header.token_type.as_deref() == Some(resume::TYPE) {
             return Err(malformed("it is a resume token"));
         }
         let claims = read(times)?;
@@ -93,28 +99,24 @@ impl KeySet {
             _ => Ok(claims),
         }
     }
+}
 
-    /// Checks a token's form and signature, and reads it: the type in its header, and its claims.
-    pub(crate) fn open<B: DeserializeOwned>(
-        &self,
-        token: &str,
-    ) -> Result<(Option<String>, Times<B>), Refusal> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Refusal::TooLong(token.len()));
-        }
-        let token: UntrustedToken<'_, Extensions> =
-            token.try_into().map_err(|_| malformed("it is not three base64url parts with a JSON header"))?;
-        if token.algorithm() != "HS256" {
-            return Err(Refusal::Algorithm(echo(token.algorithm())));
-        }
-        if token.header().other_fields.crit.is_some() {
-            return Err(malformed("its header has critical extensions"));
-        }
-        let name = token.header().key_id.as_deref().ok_or(Refusal::NoKey)?;
-        let key = self.get(name).ok_or_else(|| Refusal::UnknownKey(echo(name)))?;
-        let (header, claims) = Hs256.validator::<B>(key).validate(&token).map_err(not_ours)?.into_parts();
-        Ok((header.token_type, claims))
+/// Checks a token's form; its signature is another matter.
+pub(crate) fn parse(token: &str, longest: usize) -> Result<UntrustedToken<'_, Extensions>, Refusal> {
+    if token.len() > longest {
+        return Err(Refusal::TooLong(token.len()));
     }
+    let token: UntrustedToken<'_, Extensions> =
+        token.try_into().map_err(|_| malformed("it is not three base64url parts with a JSON header"))?;
+    if token.header().other_fields.crit.is_some() {
+        return Err(malformed("its header has critical extensions"));
+    }
+    Ok(token)
+}
+
+/// The name of the key that the token says it is signed with.
+pub(crate) fn key_id<'a>(token: &'a UntrustedToken<'_, Extensions>) -> Result<&'a str, Refusal> {
+    token.header().key_id.as_deref().ok_or(Refusal::NoKey)
 }
 
 /// The token in an `Authorization` header, if its scheme is `Bearer` (RFC 6750, section 2.1).
@@ -143,7 +145,8 @@ fn read(times: Times<Body>) -> Result<Claims, Refusal> {
 
 fn not_ours(error: ValidationError) -> Refusal {
     match error {
-        // The signature was right: what is wrong was written by someone with the key, who wants to know.
+        // Looked at before the signature, and told all the same: who makes tickets wants to know, and a stranger learns
+        // nothing but what it wrote itself.
         ValidationError::MalformedClaims(error) => malformed(error),
         _ => Refusal::BadSignature,
     }

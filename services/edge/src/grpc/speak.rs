@@ -25,7 +25,7 @@ use tracing::Instrument as _;
 use super::gate::{Gate, Verdict};
 use crate::{
     clock,
-    door::{Door, ticket_of},
+    door::{Door, required, ticket_of},
     farewell::{Farewell, Hint},
     rooms::Rooms,
 };
@@ -70,7 +70,8 @@ impl Speak {
         let hello = hello(&mut incoming).await?;
         let room =
             RoomId::new(&hello.room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
-        let claims = self.door.participant(ticket_of(&metadata)?, &room, clock::wall())?;
+        let ticket = required(ticket_of(&metadata)?)?;
+        let claims = self.door.participant(Some(ticket), &room, clock::wall())?;
         let resume = self.door.resumed(&hello.resume_token, &claims, clock::wall())?;
         self.rooms.check_banned(&room, &claims.participant)?;
         let speaker = Speaker {
@@ -80,7 +81,7 @@ impl Speak {
             monitor: hello.monitor,
         };
         let session = self.uplinks.attach(&room, speaker, resume).await?;
-        let resume_token = self.door.resume_token(&claims, session.stream())?;
+        let resume_token = self.door.resume_token(ticket, session.stream());
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let connection = Connection {
             incoming,

@@ -3,6 +3,7 @@
 use std::{io::Cursor, time::Duration};
 
 use bytes::Bytes;
+use stentor_admission::{SigningKeys, key_line};
 use stentor_ids::{Code, Role, RoomId, Slot};
 use stentor_probe::{OggSink, Patience, Sink as _, Source, SpeakConfig, SpeakEnd, Speaker, Target};
 use stentor_proto::{
@@ -14,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
-use super::stage::{SOON, Stage, status, until};
+use super::stage::{SOON, Stage, claims, cluster_keys, status, until, wall};
 
 /// Says hello, and gives the resume token of the welcome.
 async fn welcomed(stage: &Stage, ticket: &str, resume_token: &str) -> Result<String, Status> {
@@ -52,12 +53,12 @@ async fn a_token_that_is_garbage_or_someone_else_s_is_refused_with_a_reason() {
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let [ann, eve] = ["ann", "eve"].map(|who| stage.ticket(who, Role::Speaker, SOON));
     let token = welcomed(&stage, &ann, "").await.unwrap();
-    let long = "x".repeat(3000);
+    let long = "x".repeat(5000);
     for (ticket, token, why) in [
         (&eve, token.as_str(), "another participant's"),
         (&ann, "garbage", "malformed"),
-        (&ann, &ann, "malformed"),
-        (&ann, &long, "3000 bytes"),
+        (&ann, &ann, "another kind"),
+        (&ann, &long, "5000 bytes"),
         (&ann, &token[..token.len() - 1], "resume token"),
     ] {
         let fault = fault_of(&welcomed(&stage, ticket, token).await.unwrap_err());
@@ -66,6 +67,31 @@ async fn a_token_that_is_garbage_or_someone_else_s_is_refused_with_a_reason() {
     }
     assert_eq!(fault_of(&welcomed(&stage, &token, "").await.unwrap_err()).code, Code::InvalidTicket);
     assert_eq!(stage.origin.attached.lock().unwrap().len(), 1, "nobody else came as far as the origin");
+}
+
+#[tokio::test]
+async fn what_an_edge_can_seal_itself_makes_nobody_a_speaker() {
+    let stage = Stage::new();
+    stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
+    let ann = stage.ticket("ann", Role::Speaker, SOON);
+    let sealed = |ticket: &str| cluster_keys().seal_resume(ticket, 7);
+    let secret = key_line("main", &[8; 32]).unwrap();
+    let forged =
+        SigningKeys::parse(&secret).unwrap().sign(&claims("ann", Role::Host, wall() + SOON), None).unwrap();
+    let expired = stage.sign(&claims("ann", Role::Speaker, wall() - Duration::from_secs(60)));
+    for (token, why) in
+        [(sealed(&forged), "signed with no key"), (sealed(&expired), "its ticket has expired")]
+    {
+        let fault = fault_of(&welcomed(&stage, &ann, &token).await.unwrap_err());
+        assert!(fault.code == Code::InvalidTicket && fault.detail.contains(why), "{why}: {fault}");
+    }
+    // Neither is a ticket.
+    for ticket in [&forged, &sealed(&ann)] {
+        assert_eq!(fault_of(&welcomed(&stage, ticket, "").await.unwrap_err()).code, Code::InvalidTicket);
+    }
+    // Around her own ticket, any edge's seal is as good as another's, and worth what the ticket is.
+    welcomed(&stage, &ann, &sealed(&ann)).await.unwrap();
+    assert_eq!(*stage.origin.attached.lock().unwrap(), [("ann".to_owned(), 8)]);
 }
 
 #[tokio::test]

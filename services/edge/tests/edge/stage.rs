@@ -7,8 +7,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use stentor_admission::{Claims, KeySet};
-use stentor_edge::{Config, Edge, EdgeHandle, Ways};
+use stentor_admission::{Claims, ClusterKeys, KeyKind, NewKey, SigningKeys, TicketKeys, key_line};
+use stentor_edge::{Config, Edge, EdgeHandle, Keys, Ways};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
     Carrier, Closed, Feed, Journal, LinkServer, Locator, Owner, Peer, Pool, Security, Services, Topology,
@@ -35,7 +35,8 @@ pub struct Stage {
     pub metrics: NodeMetrics,
     view: Arc<View>,
     all: Metrics,
-    keys: KeySet,
+    signing: SigningKeys,
+    keys: Keys,
     stop: CancellationToken,
     _stop: DropGuard,
 }
@@ -114,10 +115,13 @@ impl Stage {
         view.add(Peer { origin: true, link_addr, ..peer(&id) });
         tokio::spawn(server.run(id.clone(), services, all.for_node(&id), stop.clone()));
 
-        let keys = KeySet::new([("main", [7_u8; 32])]).unwrap();
+        let NewKey { private, jwks } = NewKey::new("main", KeyKind::Es256, &[7; 32]).unwrap();
+        let signing = SigningKeys::parse(&private).unwrap();
+        // What an edge of a cluster is given: public keys of tickets, and a key of the cluster.
+        let keys = Keys { tickets: TicketKeys::jwks(&jwks.unwrap()).unwrap(), cluster: cluster_keys() };
         let Other { addr, edge, metrics } = edge("edge-1", config, &keys, &view, &all, &stop);
         let _stop = stop.clone().drop_guard();
-        Self { addr, edge, origin, metrics, view, all, keys, stop, _stop }
+        Self { addr, edge, origin, metrics, view, all, signing, keys, stop, _stop }
     }
 
     /// Another edge.
@@ -127,17 +131,13 @@ impl Stage {
 
     /// A ticket for the room `demo`.
     pub fn ticket(&self, participant: &str, role: Role, lasts: Duration) -> String {
-        let claims = Claims {
-            room: RoomId::new("demo").unwrap(),
-            participant: ParticipantId::new(participant).unwrap(),
-            name: participant.to_uppercase(),
-            role,
-            // Tickets end on whole seconds; none of these ends sooner than asked for.
-            expires_at: wall() + lasts + Duration::from_secs(1),
-            not_before: None,
-            issued_at: None,
-        };
-        self.keys.sign(&claims, None).unwrap()
+        // Tickets end on whole seconds; none of these ends sooner than asked for.
+        self.sign(&claims(participant, role, wall() + lasts + Duration::from_secs(1)))
+    }
+
+    /// A ticket that says just this.
+    pub fn sign(&self, claims: &Claims) -> String {
+        self.signing.sign(claims, None).unwrap()
     }
 
     pub fn listener(&self, participant: &str) -> String {
@@ -152,10 +152,28 @@ impl Stage {
     }
 }
 
+/// What a ticket for the room `demo` says.
+pub fn claims(participant: &str, role: Role, expires_at: WallTime) -> Claims {
+    Claims {
+        room: RoomId::new("demo").unwrap(),
+        participant: ParticipantId::new(participant).unwrap(),
+        name: participant.to_uppercase(),
+        role,
+        expires_at,
+        not_before: None,
+        issued_at: None,
+    }
+}
+
+/// The keys of the cluster that every edge of a stage holds.
+pub fn cluster_keys() -> ClusterKeys {
+    ClusterKeys::parse(&key_line("cluster", &[8; 32]).unwrap()).unwrap()
+}
+
 fn edge(
     id: &str,
     config: Config,
-    keys: &KeySet,
+    keys: &Keys,
     view: &Arc<View>,
     all: &Metrics,
     stop: &CancellationToken,

@@ -128,6 +128,7 @@ mod tests {
             set("link.insecure", "true"),
             set("link.listen", "127.0.0.1:1"),
             set("edge.cert", "edge.pem"),
+            set("auth.ticket_jwks", "{\"keys\": [{\"kid\": \"a\", \"x\": \"b\"}]}"),
         ];
         let config = load(None, &settings).unwrap();
         assert_eq!((config.node.id.as_str(), config.node.capacity), ("7", 7));
@@ -135,6 +136,7 @@ mod tests {
         assert!(config.link.insecure);
         assert_eq!(config.link.listen.port(), 1);
         assert_eq!(config.edge.cert, Some(PathBuf::from("edge.pem")));
+        assert!(config.auth.ticket_jwks.starts_with("{\"keys\""));
     }
 
     #[test]

@@ -3,22 +3,19 @@
 //! The settings come in layers, see [`layers`]. This module knows what they are and which go together; it opens no port
 //! and reads no file but the secrets and certificates that the settings name.
 
+mod auth;
 mod directory;
 pub(crate) mod layers;
 mod secret;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
-use stentor_admission::{AdminTokens, KeySet};
 use stentor_directory::{NodeRole, Roles};
 use stentor_ids::NodeId;
 
+pub(crate) use auth::Auth;
 pub(crate) use directory::{Directory, Place};
 pub(crate) use secret::Secret;
 
@@ -144,42 +141,6 @@ impl Default for Ops {
     }
 }
 
-/// What tickets and admin tokens are checked with: in place, comma-separated, or in a file, one a line.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Auth {
-    /// `name:secret` for each valid key, the secret in base64url of 32 bytes or more.
-    pub(crate) ticket_keys: Secret,
-    pub(crate) ticket_keys_file: Option<PathBuf>,
-    /// Valid tokens of 32 characters or more.
-    pub(crate) admin_tokens: Secret,
-    pub(crate) admin_tokens_file: Option<PathBuf>,
-}
-
-impl Auth {
-    /// The keys that sign tickets; every edge needs them.
-    pub(crate) fn keys(&self) -> Result<KeySet> {
-        let text = lines("ticket_keys", &self.ticket_keys, self.ticket_keys_file.as_deref())?;
-        KeySet::parse(&text).context("auth.ticket_keys (STENTOR_AUTH__TICKET_KEYS)")
-    }
-
-    /// The tokens that let operators in; every admin node needs them.
-    pub(crate) fn tokens(&self) -> Result<AdminTokens> {
-        let text = lines("admin_tokens", &self.admin_tokens, self.admin_tokens_file.as_deref())?;
-        AdminTokens::parse(&text).context("auth.admin_tokens (STENTOR_AUTH__ADMIN_TOKENS)")
-    }
-}
-
-fn lines(name: &str, inline: &Secret, file: Option<&Path>) -> Result<String> {
-    match file {
-        Some(_) if !inline.is_empty() => bail!("auth.{name} and auth.{name}_file are both given; give one"),
-        Some(file) => {
-            std::fs::read_to_string(file).with_context(|| format!("auth.{name}_file {}", file.display()))
-        }
-        None => Ok(inline.reveal().replace(',', "\n")),
-    }
-}
-
 const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port)
 }
@@ -212,7 +173,7 @@ impl Config {
         all_or_none("edge", &[("cert", &self.edge.cert), ("key", &self.edge.key)])?;
         all_or_none("admin", &[("cert", &self.admin.cert), ("key", &self.admin.key)])?;
         if self.has(NodeRole::Edge) {
-            self.auth.keys().context("the role edge checks tickets")?;
+            self.auth.edge_keys().context("the role edge checks tickets")?;
         }
         if self.has(NodeRole::Admin) {
             self.auth.tokens().context("the role admin checks tokens")?;
@@ -281,6 +242,7 @@ mod tests {
         let mut config = Config::default();
         config.auth.admin_tokens = Secret::from("0123456789abcdef0123456789abcdef");
         config.auth.ticket_keys = Secret::from(key_line("main", &[7; 32]).unwrap().as_str());
+        config.auth.cluster_keys = Secret::from(key_line("main", &[8; 32]).unwrap().as_str());
         assert!(config.validate().is_ok());
         change(&mut config);
         format!("{:#}", config.validate().unwrap_err())
@@ -300,6 +262,9 @@ mod tests {
             (refused(|config| config.edge.buffer_ms = 0), "edge.buffer_ms is 0"),
             (refused(|config| config.auth.admin_tokens = Secret::default()), "STENTOR_AUTH__ADMIN_TOKENS"),
             (refused(|config| config.auth.ticket_keys = Secret::from("main")), "STENTOR_AUTH__TICKET_KEYS"),
+            (refused(|config| config.auth.ticket_jwks = "{}".into()), "STENTOR_AUTH__TICKET_JWKS"),
+            (refused(|config| config.auth.ticket_keys = Secret::default()), "auth.ticket_jwks_file"),
+            (refused(|config| config.auth.cluster_keys = Secret::default()), "STENTOR_AUTH__CLUSTER_KEYS"),
             (
                 refused(|config| config.auth.ticket_keys_file = Some("keys".into())),
                 "auth.ticket_keys_file are both",

@@ -10,10 +10,6 @@ use serde::{Deserialize, Serialize, Serializer};
 pub(crate) struct Secret(String);
 
 impl Secret {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The secret itself. Do not print it.
     pub(crate) fn reveal(&self) -> &str {
         &self.0

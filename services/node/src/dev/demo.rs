@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use stentor_admission::{Claims, KeySet};
+use stentor_admission::{Claims, SigningKeys};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 use stentor_probe::{Patience, Source, SpeakConfig, SpeakHandle, Speaker, Target};
@@ -103,7 +103,7 @@ impl Operator {
 /// Starts the voices, the first through the first edge, and waits until both are heard there.
 pub(super) async fn speak(
     edges: [SocketAddr; 2],
-    keys: &KeySet,
+    keys: &SigningKeys,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Result<()> {
@@ -140,7 +140,7 @@ async fn connected(voices: Vec<SpeakHandle>) -> Result<()> {
     Ok(())
 }
 
-fn ticket(keys: &KeySet, id: &str, name: &str) -> Result<String> {
+fn ticket(keys: &SigningKeys, id: &str, name: &str) -> Result<String> {
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock stands before 1970")?;
     let now = WallTime::from_millis(u64::try_from(now.as_millis())?);

@@ -9,13 +9,15 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use stentor_admission::{KeySet, key_line};
+use stentor_admission::{KeyKind, NewKey, SigningKeys, key_line};
 
 use crate::config::Auth;
 
-/// A signing key and an admin token.
+/// A key pair for tickets, a key of the cluster, and an admin token.
 pub(super) struct Keys {
-    ticket_line: String,
+    private: String,
+    jwks: String,
+    cluster_line: String,
     token: String,
 }
 
@@ -27,19 +29,21 @@ pub(super) struct Addresses {
 
 impl Keys {
     pub(super) fn make() -> Result<Self> {
-        let ticket_line = key_line("dev", &rand::random::<[u8; 32]>())?;
+        let NewKey { private, jwks } = NewKey::new("dev", KeyKind::EdDsa, &rand::random())?;
+        let cluster_line = key_line("dev", &rand::random::<[u8; 32]>())?;
         let token = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-        Ok(Self { ticket_line, token })
+        Ok(Self { private, jwks: jwks.unwrap_or_default(), cluster_line, token })
     }
 
-    pub(super) fn ticket_keys(&self) -> Result<KeySet> {
-        Ok(KeySet::parse(&self.ticket_line)?)
+    /// What makes tickets. No node has it.
+    pub(super) fn signing(&self) -> Result<SigningKeys> {
+        Ok(SigningKeys::parse(&self.private)?)
     }
 
-    /// The same, as the nodes are told it.
+    /// What the nodes are told.
     pub(super) fn auth(&self) -> Auth {
-        let (ticket_keys, admin_tokens) = (self.ticket_line.as_str().into(), self.token.as_str().into());
-        Auth { ticket_keys, admin_tokens, ..Auth::default() }
+        let (cluster_keys, admin_tokens) = (self.cluster_line.as_str().into(), self.token.as_str().into());
+        Auth { ticket_jwks: self.jwks.clone(), cluster_keys, admin_tokens, ..Auth::default() }
     }
 
     /// The admin token, for the process' own calls.
@@ -50,8 +54,12 @@ impl Keys {
     /// Writes what `stentorctl` reads from its environment into `path`, readable by this user alone.
     pub(super) fn write(&self, path: PathBuf, at: &Addresses) -> Result<EnvFile> {
         let text = format!(
-            "export STENTOR_ADMIN=http://{}\nexport STENTOR_EDGE=http://{}\nexport STENTOR_ADMIN_TOKEN={}\nexport STENTOR_TICKET_KEYS={}\n",
-            at.admin, at.edge, self.token, self.ticket_line
+            "export STENTOR_ADMIN=http://{}\nexport STENTOR_EDGE=http://{}\nexport STENTOR_ADMIN_TOKEN={}\nexport STENTOR_TICKET_KEYS='{}'\n",
+            at.admin,
+            at.edge,
+            self.token,
+            // JSON without quotes that would end it.
+            self.private.trim()
         );
         write_private(&path, &text).with_context(|| {
             format!("the keys cannot be written to {}; give another file with --env-file", path.display())
@@ -102,7 +110,10 @@ mod tests {
         let text = fs::read_to_string(file.path()).unwrap();
         assert!(text.contains("STENTOR_ADMIN=http://127.0.0.1:7070") && text.contains(keys.token()));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(keys.ticket_keys().is_ok() && keys.auth().tokens().unwrap().verify(keys.token()).is_ok());
+        assert!(keys.signing().is_ok() && keys.auth().edge_keys().is_ok());
+        let line = text.lines().find_map(|line| line.strip_prefix("export STENTOR_TICKET_KEYS=")).unwrap();
+        assert!(line.starts_with("'{") && line.ends_with("}'") && line.matches('\'').count() == 2, "{line}");
+        assert!(keys.auth().tokens().unwrap().verify(keys.token()).is_ok());
         drop(file);
         assert!(!path.exists());
         let error = format!("{:#}", keys.write("/no/such/folder/env".into(), &at).err().unwrap());

@@ -65,7 +65,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<()> {
     let on_air = async {
         ready(&unready).await?;
         demo::Operator::connect(args.admin, keys.token()).await?.put_on_air().await?;
-        demo::speak([args.edge_a, args.edge_b], &keys.ticket_keys()?, &tasks, &stop).await?;
+        demo::speak([args.edge_a, args.edge_b], &keys.signing()?, &tasks, &stop).await?;
         std::io::stdout().write_all(Banner { args: &args, env: &env }.to_string().as_bytes())?;
         std::future::pending::<Result<()>>().await
     };

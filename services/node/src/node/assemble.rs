@@ -84,7 +84,7 @@ impl Ways {
             uplinks,
             owners: self.control.clone(),
         };
-        let edge = Edge::new(&settings, config.auth.keys()?, ways, self.metrics.clone());
+        let edge = Edge::new(&settings, config.auth.edge_keys()?, ways, self.metrics.clone());
         edge.map(Some).context("give another address with --edge-listen")
     }
 
