@@ -8,7 +8,7 @@ pub mod told;
 
 pub use convert::{BadField, gain_from_wire, required, role_from_wire, role_held, role_to_wire};
 pub use fault::{fault_of, status_of};
-pub use moment::{length_of, micros_of, moment, rfc3339, span};
+pub use moment::{length_of, micros_of, moment, rfc3339, signed_micros_of, signed_span, span};
 pub use prost_types::{FieldMask, Timestamp};
 
 /// Generated from `proto/stentor/v1/*.proto`.

@@ -44,6 +44,20 @@ pub fn span(length: Duration) -> prost_types::Duration {
     prost_types::Duration::try_from(length).unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
 }
 
+/// A span that may lie on either side of nothing, given in microseconds.
+#[must_use]
+pub const fn signed_span(micros: i64) -> prost_types::Duration {
+    let million = MICROS.cast_signed();
+    prost_types::Duration { seconds: micros / million, nanos: (micros % million) as i32 * 1000 }
+}
+
+/// The microseconds of such a span; 0 where none was sent.
+#[must_use]
+pub fn signed_micros_of(span: Option<prost_types::Duration>) -> i64 {
+    let span = span.unwrap_or_default();
+    span.seconds.saturating_mul(MICROS.cast_signed()).saturating_add(i64::from(span.nanos) / 1000)
+}
+
 /// How long a span is; nothing where it is negative or none was sent.
 #[must_use]
 pub fn length_of(span: Option<prost_types::Duration>) -> Duration {
@@ -61,6 +75,9 @@ mod tests {
         }
         let length = Duration::new(7, 250_000_001);
         assert_eq!(length_of(Some(span(length))), length);
+        for micros in [0, 1, -1, 999_999, -1_000_001, 660_000_000, i64::MIN / 2, i64::MAX] {
+            assert_eq!(signed_micros_of(Some(signed_span(micros))), micros);
+        }
         assert_eq!(length_of(None), Duration::ZERO);
         assert_eq!(length_of(Some(prost_types::Duration { seconds: -1, nanos: 0 })), Duration::ZERO);
     }

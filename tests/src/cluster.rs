@@ -5,7 +5,7 @@ mod people;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
     time::{Duration, SystemTime},
 };
@@ -123,6 +123,7 @@ impl Cluster {
         for (tier, roles, count) in tiers {
             for index in 0..count {
                 let name = format!("{tier}-{}", (b'a' + index as u8) as char);
+                cluster.set_clock(&name, 0)?;
                 let node = cluster.plan(name, roles)?;
                 cluster.nodes.push(node);
             }
@@ -157,6 +158,7 @@ impl Cluster {
             ("STENTOR_AUTH__TICKET_KEYS", &self.ticket_keys),
             ("STENTOR_AUTH__CLUSTER_KEYS", &self.cluster_keys),
             ("STENTOR_AUTH__ADMIN_TOKENS", &self.admin_token),
+            ("STENTOR_CLOCK_FILE", &self.clock_file(&self.nodes[index].name).to_string_lossy().into_owned()),
         ];
         let node = &self.nodes[index];
         let mut args: Vec<String> =
@@ -304,6 +306,19 @@ impl Cluster {
     pub async fn channel(&self, edge: usize) -> Result<Channel> {
         let url = format!("http://127.0.0.1:{}", self.edge_port(edge));
         Ok(Endpoint::from_shared(url)?.tcp_nodelay(true).connect().await?)
+    }
+
+    /// Sets a node's wall clock this many milliseconds ahead of the true one, whether it runs or not.
+    ///
+    /// # Errors
+    /// When the file that the node follows cannot be written.
+    pub fn set_clock(&self, name: &str, ahead_ms: i64) -> Result<()> {
+        let file = self.clock_file(name);
+        std::fs::write(&file, ahead_ms.to_string()).with_context(|| file.display().to_string())
+    }
+
+    fn clock_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.clock"))
     }
 
     /// Kill -9.

@@ -236,6 +236,10 @@ fn check_place(origin: &Origin) -> Result<(), Fault> {
     if origin.is_draining() {
         return Err(Fault::new(Code::Draining, format!("{} is draining and takes no rooms", origin.me)));
     }
+    if origin.is_barred() {
+        let detail = format!("the clock of {} is too far from the cluster's; it takes no rooms", origin.me);
+        return Err(Fault::new(Code::NodeUnavailable, detail));
+    }
     if !origin.has_place() {
         let detail = format!("{} runs {} rooms and takes no more", origin.me, origin.rooms.owned());
         return Err(Fault::new(Code::Overloaded, detail));

@@ -13,9 +13,11 @@ use stentor_directory::{Directory, Session};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
 use stentor_link::{Carry, Feed, FollowStream, Journal, Pool, Topology, control};
 use stentor_pace::Time;
+use stentor_placement::Standing;
 use stentor_proto::v1;
 use stentor_room::Actor;
 use stentor_telemetry::{NodeMetrics, Tier};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
@@ -90,8 +92,18 @@ impl Host {
                 claims: Mutex::default(),
                 claiming: Mutex::default(),
                 supervisor: OnceLock::new(),
+                clock: watch::Sender::default().subscribe(),
             }),
         })
+    }
+
+    /// The same host, which takes no rooms while its node's clock stands too far from the cluster's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: watch::Receiver<Standing>) -> Self {
+        if let Some(origin) = Arc::get_mut(&mut self.origin) {
+            origin.clock = clock;
+        }
+        self
     }
 
     /// The same host with rooms mixed by something else. For tests of what happens when a mixer fails.

@@ -12,9 +12,10 @@ use ractor::ActorRef;
 use stentor_directory::{Directory, NodeRole, Session, View, ViewHandle};
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_link::{Journal, Mirror, Pool, Topology, control};
-use stentor_placement::{Candidate, Claims};
+use stentor_placement::{Candidate, Claims, Standing};
 use stentor_room::Record;
 use stentor_telemetry::NodeMetrics;
+use tokio::sync::watch;
 
 use crate::{
     Config,
@@ -54,6 +55,8 @@ pub(crate) struct Origin {
     /// Rooms that this node is claiming, or has claimed and does not run yet.
     pub(crate) claiming: Mutex<BTreeSet<RoomId>>,
     pub(crate) supervisor: OnceLock<ActorRef<supervisor::Message>>,
+    /// How this node's clock stands.
+    pub(crate) clock: watch::Receiver<Standing>,
 }
 
 impl Origin {
@@ -77,6 +80,11 @@ impl Origin {
         let peers = self.topology.peers();
         let peer = peers.iter().find(|peer| peer.id == *node)?;
         Some(Mirror { node: node.clone(), link_addr: peer.link_addr.clone() })
+    }
+
+    /// Whether this node's clock is so far off that it takes no rooms.
+    pub(crate) fn is_barred(&self) -> bool {
+        self.clock.borrow().barred
     }
 
     /// Whether this node is leaving.

@@ -1,8 +1,9 @@
 //! The clocks of this process, read here and passed on as values.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use stentor_pace::{Time, WallTime};
+pub(crate) use stentor_link::clock::wall;
+use stentor_pace::Time;
 use tokio::time::Instant;
 
 /// Monotonic time at the start of the host: a day, so that moments from before it can be told as well.
@@ -26,10 +27,4 @@ impl Timebase {
     pub(crate) fn instant(self, at: Time) -> Instant {
         self.0 + at.since(Time::default() + HEAD_START)
     }
-}
-
-/// The wall clock. A clock set before 1970 counts as 1970.
-pub(crate) fn wall() -> WallTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    WallTime::default() + since
 }

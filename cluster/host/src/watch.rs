@@ -62,6 +62,7 @@ impl Watch {
         let mut view = self.origin.view.clone();
         let mut shown = view.snapshot();
         let mut rooms = self.origin.rooms.count();
+        let mut clock = self.origin.clock.clone();
         let mut listening = true;
         loop {
             let next = self.look(&shown);
@@ -78,6 +79,8 @@ impl Watch {
                     listening = changed.is_ok();
                     self.renewed(*state.borrow_and_update());
                 }
+                // A clock that is right again may claim what waits.
+                Ok(()) = clock.changed() => {}
                 // A room that has gone from here may be mirrored here next.
                 Ok(()) = rooms.changed() => {}
                 Some(ended) = self.jobs.join_next() => self.ended(ended.ok()),
@@ -109,6 +112,9 @@ impl Watch {
 
     /// Claims a seat whose turn at this node has come.
     fn claim(&mut self, view: &View, room: Arc<Room>, due: &Claim<Revision>, now: Time) {
+        if self.origin.is_barred() {
+            return;
+        }
         let may = match due.seat {
             SeatKind::Owner => self.origin.has_place(),
             SeatKind::Mirror => self.origin.may_mirror(),

@@ -1,7 +1,10 @@
 //! The process's clocks, as the pure cores want them: read here, in the drivers, and passed on as values.
 
 use std::{
-    sync::LazyLock,
+    sync::{
+        LazyLock,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -10,6 +13,15 @@ use tokio::time::Instant;
 
 /// The moment that monotonic time counts from.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// By how much the wall clock is moved, in microseconds.
+static MOVED: AtomicI64 = AtomicI64::new(0);
+
+/// Moves the wall clock of this process by so many microseconds from where the system has it. For a harness that sees what
+/// a wrong clock does; nothing else calls it.
+pub fn shift(micros: i64) {
+    MOVED.store(micros, Relaxed);
+}
 
 /// Monotonic time now.
 #[must_use]
@@ -20,7 +32,8 @@ pub fn now() -> Time {
 /// Wall-clock time now; the Unix epoch if the clock stands before it.
 #[must_use]
 pub fn wall() -> WallTime {
-    WallTime::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    let system = WallTime::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_micros(system.as_micros().saturating_add_signed(MOVED.load(Relaxed)))
 }
 
 /// The moment at which the monotonic time is `at`, to sleep until.

@@ -17,6 +17,7 @@ mod mirror;
 mod pool;
 mod security;
 mod server;
+mod skew;
 mod topology;
 mod tree;
 pub mod uplink;
@@ -29,6 +30,7 @@ pub use mirror::{FollowStream, Followed, Follower};
 pub use pool::Pool;
 pub use security::{SERVER_NAME, Security};
 pub use server::{Error, LinkServer, Services};
+pub use skew::Skew;
 pub use topology::{Mirror, Owner, Peer, Topology};
 
 use stentor_ids::{Code, Fault, InvalidName};

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod dev;
+mod moved_clock;
 mod node;
 mod ops;
 mod run;
@@ -37,6 +38,7 @@ async fn node(args: &NodeArgs) -> Result<()> {
         return Ok(());
     }
     config.validate()?;
+    moved_clock::follow()?;
     run::node(config).await
 }
 

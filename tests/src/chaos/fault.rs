@@ -14,9 +14,13 @@
 //! | `rough-links` | delay, jitter and loss on every link | no slot missing |
 //! | `kill-member` | kill -9 of one member of etcd; needs three | no slot missing |
 //! | `kill-etcd`, `wipe-etcd` | etcd is gone for a while; comes back as it was, or empty | no slot missing, joins work, 1 % of rooms move |
+//! | `clock-jump` | the wall clock of owner, mirror or a relay jumps by 2 s or 11 min, either way, and back | no slot missing |
 //! | `rolling-restart` | SIGTERM to each node in turn, started again | no slot missing for who follows the hint |
 //! | `kill-both-origins` | kill -9 of owner and mirror | slots never go back |
 //! | `double` | two of the others, at most a second apart | slots never go back |
+
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -39,6 +43,8 @@ const LONG_PAUSE: Duration = secs(5);
 const GONE: Duration = secs(6);
 /// How long links are broken: longer than a lease, and than HTTP/2's pings take to notice a black hole.
 const BROKEN: Duration = secs(7);
+/// How far a clock may jump: within what is told and no more, and beyond every grace there is.
+const JUMPS: [Jump; 4] = [Jump(2_000), Jump(-2_000), Jump(660_000), Jump(-660_000)];
 /// Longest time between the two halves of a double fault.
 const APART: Duration = secs(1);
 
@@ -80,6 +86,7 @@ faults! {
     KillMember = "kill-member",
     KillEtcd = "kill-etcd",
     WipeEtcd = "wipe-etcd",
+    ClockJump = "clock-jump",
     RollingRestart = "rolling-restart",
     KillBothOrigins = "kill-both-origins",
     Double = "double",
@@ -152,6 +159,10 @@ impl Scene {
     }
 }
 
+/// How far ahead of the true time a clock is, in milliseconds; negative if it is behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Jump(pub i64);
+
 /// One thing that is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -179,6 +190,8 @@ pub enum Step {
     WipeEtcd,
     /// Starts what of etcd does not run.
     StartEtcd,
+    /// A node's wall clock is this far ahead of the true one.
+    Clock(String, Jump),
     /// Someone joins at each edge that runs, and is to hear the room.
     Join,
 }
@@ -253,6 +266,10 @@ impl Fault {
                 .then(GONE, [Step::StartEtcd]),
             Self::KillEtcd => without_etcd(Step::KillEtcd, hold),
             Self::WipeEtcd => without_etcd(Step::WipeEtcd, hold),
+            Self::ClockJump => {
+                let node = [scene.owner.clone(), scene.second(random), any(&scene.relays, random)];
+                jumped(any(&node, random), JUMPS.choose(random).copied().unwrap_or_default())
+            }
             Self::RollingRestart => {
                 Plan::default().then(Duration::ZERO, scene.everyone().cloned().map(Step::Recycle))
             }
@@ -268,6 +285,11 @@ fn killed(nodes: impl IntoIterator<Item = String> + Clone) -> Plan {
 
 fn paused(node: &str, length: Duration) -> Plan {
     Plan::default().then(Duration::ZERO, [Step::Pause(node.into())]).then(length, [Step::Resume(node.into())])
+}
+
+fn jumped(node: String, by: Jump) -> Plan {
+    let jump = Step::Clock(node.clone(), by);
+    Plan::default().then(Duration::ZERO, [jump]).then(BROKEN, [Step::Clock(node, Jump::default())])
 }
 
 fn others(scene: &Scene) -> Vec<String> {
@@ -321,83 +343,4 @@ fn double(scene: &Scene, hold: Duration, random: &mut StdRng) -> Plan {
     let mut plans = two.iter().map(|fault| fault.plan(scene, hold, random));
     let (first, second) = (plans.next().unwrap_or_default(), plans.next().unwrap_or_default());
     first.and(second.later(apart))
-}
-
-#[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-
-    use super::*;
-
-    fn scene() -> Scene {
-        let names = |tier: &str, count: u8| -> Vec<String> {
-            (0..count).map(|index| format!("{tier}-{}", (b'a' + index) as char)).collect()
-        };
-        Scene {
-            owner: "origin-b".into(),
-            leader: "origin-c".into(),
-            mirror: Some("origin-c".into()),
-            origins: names("origin", 3),
-            relays: names("relay", 2),
-            edges: names("edge", 2),
-            members: 1,
-        }
-    }
-
-    fn plan(fault: Fault, seed: u64) -> Plan {
-        fault.plan(&scene(), secs(8), &mut StdRng::seed_from_u64(seed))
-    }
-
-    #[test]
-    fn a_seed_gives_the_same_plan_again() {
-        for fault in Fault::ALL {
-            assert_eq!(plan(*fault, 5), plan(*fault, 5), "{fault}");
-            assert_eq!(fault.as_str().parse::<Fault>().unwrap(), *fault);
-        }
-    }
-
-    #[test]
-    fn every_plan_starts_at_once_keeps_its_order_and_mends_what_it_breaks() {
-        for (fault, seed) in Fault::ALL.iter().flat_map(|fault| (0..20).map(move |seed| (*fault, seed))) {
-            let Plan(steps) = plan(fault, seed);
-            assert_eq!(steps[0].0, Duration::ZERO, "{fault}");
-            assert!(steps.is_sorted_by_key(|(at, _)| *at), "{fault}: {steps:?}");
-            for (at, step) in &steps {
-                let mended = |(later, other): &(Duration, Step)| {
-                    let fits = match (step, other) {
-                        (Step::Kill(a), Step::Start(b)) | (Step::Pause(a), Step::Resume(b)) => a == b,
-                        (Step::Wire(a, b, _), Step::Mend(c, d)) => (a, b) == (c, d),
-                        (Step::KillEtcd | Step::WipeEtcd | Step::KillMember(_), Step::StartEtcd) => true,
-                        _ => false,
-                    };
-                    fits && later > at
-                };
-                let harms = !matches!(
-                    step,
-                    Step::Start(_)
-                        | Step::Resume(_)
-                        | Step::Mend(..)
-                        | Step::StartEtcd
-                        | Step::Join
-                        | Step::Wait
-                        | Step::Recycle(_)
-                );
-                assert!(!harms || steps.iter().any(mended), "{fault} leaves {step:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_owner_that_is_cut_off_one_way_still_hears_or_still_speaks() {
-        let ways = |fault| -> Vec<bool> {
-            let wires = plan(fault, 1).0.into_iter().filter_map(|(_, step)| match step {
-                Step::Wire(from, _, Rule::Hole) => Some(from == "origin-b"),
-                _ => None,
-            });
-            wires.collect()
-        };
-        assert_eq!(ways(Fault::CutOwnerOut), [true; 7]);
-        assert_eq!(ways(Fault::CutOwnerIn), [false; 7]);
-        assert_eq!(ways(Fault::CutOwner).len(), 14);
-    }
 }

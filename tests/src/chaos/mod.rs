@@ -25,7 +25,7 @@ mod world;
 
 pub use audience::Given;
 pub use cpu::Load;
-pub use fault::{Fault, Plan, Scene, Step};
+pub use fault::{Fault, Jump, Plan, Scene, Step};
 pub use journal::{Entry, Journal};
 pub use table::{Others, Outcome, Table};
 pub use watchers::{Operator, TakeOver};

@@ -19,7 +19,7 @@ use tokio::time::{sleep, sleep_until};
 use super::{
     audience::Audience,
     cpu::Stretch,
-    fault::{Fault, Plan, Scene, Step},
+    fault::{Fault, Jump, Plan, Scene, Step},
     journal::{Entry, Journal},
     table::{Others, Outcome},
     talks::Talks,
@@ -290,6 +290,7 @@ impl World {
                     self.journal.wiped();
                 }
                 Step::StartEtcd => self.cluster.etcd().restart().await?,
+                Step::Clock(node, Jump(ms)) => self.cluster.set_clock(node, *ms)?,
                 Step::Join => deaf += self.join().await,
             }
         }

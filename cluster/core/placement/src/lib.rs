@@ -7,6 +7,7 @@
 //! | `rank` | the nodes for a room, best first |
 //! | `tree` | the relays of a room, the two parents of an edge, where a leaving edge's listeners go |
 //! | `claims` | which empty seats this node claims, and when |
+//! | `clocks` | how far this node's clock is off, and whether it is fit to claim |
 //! | `vigil` | when a mirror takes control over from an owner that it no longer hears |
 //!
 //! The method is weighted rendezvous hashing, also called highest random weight (D. Thaler, C. Ravishankar, "Using
@@ -20,11 +21,13 @@
 //! 0, is given nothing; the tree does not depend on load, so that rooms that come and go move no edge.
 
 mod claims;
+mod clocks;
 mod rank;
 mod tree;
 mod vigil;
 
 pub use claims::{CLAIM_STEP, Claim, Claims, Seat, SeatKind, Vacancy, claim_delay};
+pub use clocks::{BARRED, Clocks, Standing};
 pub use rank::{Candidate, rank, rank_apart, readers};
 pub use tree::{FANOUT, PARENTS, carriers, parents, refuge};
 pub use vigil::{Act, Answer, Vigil, Wake};

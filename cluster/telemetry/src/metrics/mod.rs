@@ -22,6 +22,7 @@
 //! | `stentor_lease_events_total` | counter | `outcome` | renewals of the node's lease |
 //! | `stentor_directory_calls_total` | counter | `outcome` | requests to the directory |
 //! | `stentor_directory_read_bytes_total` | counter | `keys` | keys and values read for the view of the directory |
+//! | `stentor_clock_offset_seconds` | gauge | | this node's clock less the median of the cluster's |
 //! | `stentor_draining` | gauge | | 1 while the node is leaving |
 //! | `stentor_http_requests_total` | counter | `code` | answers of the edge over HTTP, by status |
 //! | `stentor_refusals_total` | counter | `code` | refusals to clients, by error code |
@@ -37,7 +38,10 @@
 mod labels;
 mod node;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use prometheus_client::{
     encoding::text,
@@ -49,6 +53,9 @@ use stentor_ids::NodeId;
 pub use labels::{Call, Claim, Frames, Keys, Lease, Leave, LinkKind, Packet, Protocol, Tier};
 pub use node::{Latency, NodeMetrics};
 pub use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+
+/// A gauge that is not whole.
+type Offset = Gauge<f64, AtomicU64>;
 
 type Labels = Vec<(&'static str, String)>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
@@ -84,6 +91,7 @@ struct Families {
     lease_events: Family<Labels, Counter>,
     directory_calls: Family<Labels, Counter>,
     directory_read_bytes: Family<Labels, Counter>,
+    clock_offset: Family<Labels, Offset>,
     draining: Family<Labels, Gauge>,
     http_requests: Family<Labels, Counter>,
     refusals: Family<Labels, Counter>,
@@ -122,6 +130,7 @@ impl Families {
             directory_calls: to.counter("directory_calls", "Requests to the directory"),
             directory_read_bytes: to
                 .counter("directory_read_bytes", "Keys and values read for the view of the directory"),
+            clock_offset: to.offset("clock_offset", "The clock of the node less the median of the cluster"),
             draining: to.gauge("draining", "1 while the node is leaving"),
             http_requests: to.counter("http_requests", "Answers over HTTP, by status"),
             refusals: to.counter("refusals", "Refusals to clients, by error code"),
@@ -162,6 +171,12 @@ impl Registrar<'_> {
     fn gauge(&mut self, name: &str, help: &str) -> Family<Labels, Gauge> {
         let family = Family::default();
         self.0.register(name, help, family.clone());
+        family
+    }
+
+    fn offset(&mut self, name: &str, help: &str) -> Family<Labels, Offset> {
+        let family = Family::default();
+        self.0.register_with_unit(name, help, Unit::Seconds, family.clone());
         family
     }
 

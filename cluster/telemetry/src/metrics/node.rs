@@ -7,7 +7,7 @@ use stentor_ids::{Code, NodeId};
 use stentor_pace::{Invariant, Violation};
 
 use super::{
-    Families, Labels,
+    Families, Labels, Offset,
     labels::{Call, Claim, Frames, Keys, Label, Lease, Leave, LinkKind, Packet, Protocol, Tier},
 };
 
@@ -48,6 +48,7 @@ struct Handles {
     lease_events: Vec<Counter>,
     directory_calls: Vec<Counter>,
     directory_read_bytes: Vec<Counter>,
+    clock_offset: Offset,
     draining: Gauge,
     http_requests: Family<Labels, Counter>,
     refusals: Family<Labels, Counter>,
@@ -118,6 +119,7 @@ impl NodeMetrics {
             lease_events: of.row::<Lease, _>(&families.lease_events, "outcome"),
             directory_calls: of.row::<Call, _>(&families.directory_calls, "outcome"),
             directory_read_bytes: of.row::<Keys, _>(&families.directory_read_bytes, "keys"),
+            clock_offset: of.one(&families.clock_offset),
             draining: of.one(&families.draining),
             http_requests: families.http_requests.clone(),
             refusals: families.refusals.clone(),
@@ -250,6 +252,12 @@ impl NodeMetrics {
     #[must_use]
     pub fn directory_read_bytes(&self, keys: Keys) -> &Counter {
         &self.0.directory_read_bytes[keys.index()]
+    }
+
+    /// This node's clock less the median of the cluster's, in seconds.
+    #[must_use]
+    pub fn clock_offset(&self) -> &Offset {
+        &self.0.clock_offset
     }
 
     /// 1 while the node is leaving.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use stentor_pace::WallTime;
-use stentor_proto::{length_of, rfc3339, v1};
+use stentor_proto::{length_of, rfc3339, signed_micros_of, v1};
 
 use super::plain;
 use crate::time::{length, local_time, wall_time};
@@ -68,6 +68,12 @@ pub(crate) enum What {
         reached: bool,
         why: String,
     },
+    Clock {
+        /// Negative if the node's clock is behind.
+        ahead_ms: i64,
+        off: bool,
+        barred: bool,
+    },
     /// Told by a newer cluster.
     Unknown,
 }
@@ -91,6 +97,9 @@ impl From<v1::Happening> for Happening {
             Some(Wire::Membership(v1::NodeChange { there })) => What::Membership { there },
             Some(Wire::Missed(missed)) => What::Missed { missed },
             Some(Wire::Reach(v1::ReachChange { reached, why })) => What::Reach { reached, why },
+            Some(Wire::Clock(v1::ClockChange { ahead, off, barred })) => {
+                What::Clock { ahead_ms: signed_micros_of(ahead) / 1000, off, barred }
+            }
             None => What::Unknown,
         };
         let wall = told.at.map(wall_time).unwrap_or_default();
@@ -140,6 +149,13 @@ impl What {
             Self::Missed { missed } => format!("{missed} happenings are not told: they came too fast"),
             Self::Reach { reached: true, .. } => "is watched again".to_owned(),
             Self::Reach { why, .. } => format!("cannot be watched{}", because(why)),
+            Self::Clock { off: false, .. } => "its clock is right again".to_owned(),
+            Self::Clock { ahead_ms, barred, .. } => {
+                let by = length(Duration::from_millis(ahead_ms.unsigned_abs()));
+                let side = if *ahead_ms < 0 { "behind" } else { "ahead" };
+                let claims = if *barred { "; it claims no rooms" } else { "" };
+                format!("its clock is {by} {side}{claims}")
+            }
             Self::Unknown => "something that this stentorctl is too old to know".to_owned(),
         }
     }
@@ -181,6 +197,10 @@ mod tests {
             Some(Wire::Drain(v1::DrainChange { draining, waits_for }))
         };
         let reach = |reached, why: &str| Some(Wire::Reach(v1::ReachChange { reached, why: why.to_owned() }));
+        let clock = |ahead, barred| {
+            let ahead = Some(stentor_proto::signed_span(ahead));
+            Some(Wire::Clock(v1::ClockChange { ahead, off: true, barred }))
+        };
         let node = |there| Some(Wire::Membership(v1::NodeChange { there }));
         vec![
             at("origin-a", "town-hall", lineage(0, 131_072, a(), 0)),
@@ -203,6 +223,9 @@ mod tests {
             at("origin-b", "town-hall", taken_over(true, 0)),
             at("origin-a", "", drain(true, &[])),
             at("origin-a", "", drain(false, &[])),
+            at("origin-b", "", clock(660_000_000, true)),
+            at("relay-1", "", clock(-700_000, false)),
+            at("relay-1", "", Some(Wire::Clock(v1::ClockChange::default()))),
             at("relay-1", "", Some(Wire::Missed(17))),
             at("relay-1", "", None),
         ]

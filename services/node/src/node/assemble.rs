@@ -8,7 +8,7 @@ use stentor_directory::{Directory, NodeRecord, NodeRole, Session};
 use stentor_edge::{self as edge, Edge};
 use stentor_host::{self as host, Host, Topology};
 use stentor_ids::NodeId;
-use stentor_link::{Carrier, Journal, Locator, Pool, control, uplink::Uplinks};
+use stentor_link::{Carrier, Journal, Locator, Pool, Skew, control, uplink::Uplinks};
 use stentor_telemetry::{NodeMetrics, Tier};
 
 use super::{Parts, ports};
@@ -46,6 +46,12 @@ impl Ways {
             self.journal.clone(),
             metrics,
         )?))
+    }
+
+    /// The watch over this node's clock.
+    pub(super) fn skew(&self) -> Skew {
+        let (me, control, metrics) = (self.id.clone(), self.control.clone(), self.metrics.clone());
+        Skew::new(me, self.topology.clone(), control, metrics, self.journal.clone())
     }
 
     /// What carries rooms for other nodes: a relay does, and an origin where there are no two relays.

@@ -63,6 +63,8 @@ impl Handler for NodeControl {
             epoch: owned.map_or(0, |(epoch, _)| epoch.0),
             slot: owned.map_or(0, |(_, slot)| slot.0),
             heard_ms_ago: None,
+            // The link tells it.
+            now_us: 0,
         })
     }
 

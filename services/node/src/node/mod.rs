@@ -94,7 +94,8 @@ impl Node {
         let session = Arc::new(session.context("joining the cluster")?);
         let membership = session.state();
 
-        let host = ways.host(config, &directory, &session)?;
+        let skew = ways.skew();
+        let host = ways.host(config, &directory, &session)?.map(|host| host.with_clock(skew.standing()));
         let here = Here {
             host: host.as_ref().map(Host::handle),
             carrier: ways.relay(config, &links),
@@ -110,6 +111,7 @@ impl Node {
             journal: Some(journal),
         };
 
+        links.run_quiet(skew.run(links.stop()));
         if let Some(host) = host {
             rooms.run("rooms", &shared.failed, host.run(rooms.stop()));
         }
