@@ -2,6 +2,7 @@
 //!
 //! | key | value | lives |
 //! |---|---|---|
+//! | `bans/{room}/{part}` | a part of who is banned from the room | until deleted |
 //! | `nodes/{node}` | the node's record | as long as the node's lease |
 //! | `rooms/{room}/record` | the room's epoch and record | until deleted |
 //! | `rooms/{room}/owner` | who owns the room | as long as the owner's lease |
@@ -10,12 +11,15 @@
 //! Names hold no `/` and do not start with a dot (`stentor-ids` checks), so a key is also a safe relative path.
 //!
 //! What a node reads and watches is one range of the keys, its [`Scope`], so that a change of several keys comes to it whole
-//! and in order. Keys that only a few nodes need therefore get a first part that stands before `nodes/` or after `rooms/`.
+//! and in order. Keys that only a few nodes need therefore have a first part that stands before `nodes/` or after `rooms/`: bans
+//! are read by who takes a room, and watched by nobody.
 
 use stentor_ids::{NodeId, RoomId};
 
 use crate::{NodeRole, Roles};
 
+/// Above all bans.
+const BANS: &str = "bans/";
 /// Above all nodes.
 pub(crate) const NODES: &str = "nodes/";
 /// Above all rooms.
@@ -104,6 +108,21 @@ pub(crate) fn mirror(id: &RoomId) -> String {
     format!("{ROOMS}{id}/mirror")
 }
 
+/// Above the bans of one room.
+pub(crate) fn bans(room: &RoomId) -> String {
+    format!("{BANS}{room}/")
+}
+
+pub(crate) fn ban_part(room: &RoomId, number: usize) -> String {
+    format!("{BANS}{room}/{number:02}")
+}
+
+/// The number of a part of a room's bans; `None` for a key that is none.
+pub(crate) fn ban_number(room: &RoomId, key: &str) -> Option<usize> {
+    let number = key.strip_prefix(&bans(room))?.parse().ok()?;
+    (ban_part(room, number) == key).then_some(number)
+}
+
 /// What `key` names; `None` for a key that this build does not know, which is a newer build's affair.
 pub(crate) fn parse(key: &str) -> Option<Key> {
     if let Some(node) = key.strip_prefix(NODES) {
@@ -129,6 +148,10 @@ mod tests {
         assert_eq!(parse(&node(&n)), Some(Key::Node(n)));
         assert_eq!(parse(&record(&r)), Some(Key::Record(r.clone())));
         assert_eq!(parse(&owner(&r)), Some(Key::Owner(r.clone())));
+        assert_eq!([0, 7, 63].map(|n| ban_number(&r, &ban_part(&r, n))), [Some(0), Some(7), Some(63)]);
+        for key in ["bans/r.1/", "bans/r.1/7", "bans/r.1/+7", "bans/r.1/07/x", "bans/r.10/07"] {
+            assert_eq!(ban_number(&r, key), None, "{key}");
+        }
         assert_eq!(parse(&mirror(&r)), Some(Key::Mirror(r)));
         for key in [
             "",

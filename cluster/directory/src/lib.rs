@@ -38,7 +38,7 @@ use std::{
 pub use config::{EtcdConfig, EtcdTls};
 pub use error::Error;
 pub use node::{InvalidNodeRole, NodeRecord, NodeRole, Roles};
-pub use room::{MAX_RECORD_BYTES, Mirror, MirrorKey, Owner, Ownership, Room, Written};
+pub use room::{BanPart, MAX_RECORD_BYTES, Mirror, MirrorKey, Owner, Ownership, Room, Written};
 pub use session::{Session, SessionState};
 pub use store::{LeaseId, Revision};
 pub use view::{View, ViewHandle};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 
 use crate::{
-    Directory, Error, LeaseId, NodeRecord, NodeRole, Revision, Room,
+    BanPart, Directory, Error, LeaseId, NodeRecord, NodeRole, Revision, Room,
     embedded::Embedded,
     keys::{Range, Scope},
     store::{Check, Interrupted, Op, Outcome, Resume, Snapshot, Store, Watch},
@@ -114,4 +114,20 @@ async fn a_lost_request_is_sent_again_and_a_lost_answer_is_not_a_second_write() 
     assert_eq!((undisturbed.1.epoch, &undisturbed.1.mirror), (Epoch(3), &None));
     assert_eq!(life_of_a_room(Loses::Requests).await, undisturbed);
     assert_eq!(life_of_a_room(Loses::Answers).await, undisturbed);
+}
+
+#[tokio::test]
+async fn bans_beside_a_record_that_does_not_change_are_written_though_the_first_request_is_lost() {
+    let (loses, lose_next) = (Loses::Requests, AtomicBool::new(true));
+    let directory = Directory::over(Lossy { store: Embedded::in_memory(), loses, lose_next });
+    let (id, node) = (RoomId::new("a").unwrap(), NodeId::new("n").unwrap());
+    let node = NodeRecord { instance: 7, ..NodeRecord::new(node, NodeRole::Origin) };
+    let session = directory.register(node, Duration::from_secs(60)).await.unwrap();
+    directory.create(&id, "1").await.unwrap();
+    let ownership = directory.claim(&session, &id, Epoch(0), None, Slot(0)).await.unwrap();
+    for value in ["x", "y", ""] {
+        let part = BanPart { number: 3, value: value.into() };
+        directory.commit_with_bans(&ownership, "1", vec![part.clone()]).await.unwrap();
+        assert_eq!(directory.bans(&id).await.unwrap(), Vec::from_iter((!value.is_empty()).then_some(part)));
+    }
 }

@@ -8,11 +8,15 @@ use bytes::Bytes;
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 
 use crate::{
-    Directory, Error, LeaseId, Owner, Ownership, Revision, Session, keys,
+    BanPart, Directory, Error, LeaseId, Owner, Ownership, Revision, Session, keys,
     room::{decode_record, encode_owner, encode_record},
     rooms::{Step, Stored, Transaction, checked_value, recorded},
     store::{Check, Op},
 };
+
+/// Longest parts of bans in one transaction, in bytes: with the longest record well below what etcd takes in one request by
+/// default (1.5 MiB).
+const BATCH_BYTES: usize = 512 * 1024;
 
 impl Directory {
     /// Makes the session's node the owner of a room that nobody owns, or whose owner key is still at the revision
@@ -63,28 +67,46 @@ impl Directory {
     /// [`Error::Fenced`] if the owner key is no longer the one that the claim wrote, [`Error::TooLarge`], or what the
     /// directory answers. After [`Error::Unavailable`] the record may still be written, but never over a later commit's.
     pub async fn commit(&self, ownership: &Ownership, record: impl Into<Bytes>) -> Result<Revision, Error> {
+        self.commit_with_bans(ownership, record, Vec::new()).await
+    }
+
+    /// The same with parts of the room's bans; a part that is empty is deleted. Record and parts are one transaction, but for
+    /// parts that are too long for one: then the record is written with each of several, which come in their order.
+    ///
+    /// # Errors
+    /// As [`Directory::commit`]; some of several may have been written.
+    pub async fn commit_with_bans(
+        &self,
+        ownership: &Ownership,
+        record: impl Into<Bytes>,
+        bans: Vec<BanPart>,
+    ) -> Result<Revision, Error> {
         let (room, epoch) = (&ownership.room, ownership.owner.epoch);
         let value = checked_value(room, epoch, &record.into())?;
-        let transaction = |record: Check| {
-            let owner = Check::Unchanged(keys::owner(room), ownership.owner.revision);
-            let same = Check::Holds(keys::owner(room), ownership.value());
-            Transaction {
-                checks: vec![owner, same, record],
-                then: vec![Op::put(keys::record(room), value.clone())],
-            }
-        };
         let mut last = ownership.record_revision.lock().await;
-        let first = transaction(Check::Unchanged(keys::record(room), *last));
-        let decide = |found: &Stored, doubt: bool| {
-            if found.owner().as_ref() != Some(&ownership.owner) {
-                return Err(Error::Fenced { room: room.clone(), epoch, owner: found.owner() });
-            }
-            match &found.record {
-                Some(entry) if doubt && entry.value == value => Ok(Step::Done(entry.revision, ())),
-                _ => Ok(Step::Try(transaction(found.record_stays(room)), ())),
-            }
-        };
-        *last = self.settle(room, Some((first, ())), decide).await?.0;
+        for bans in batches(bans) {
+            let transaction = |record: Check| {
+                let owner = Check::Unchanged(keys::owner(room), ownership.owner.revision);
+                let same = Check::Holds(keys::owner(room), ownership.value());
+                let mut then = vec![Op::put(keys::record(room), value.clone())];
+                then.extend(bans.iter().map(|part| part.op(room)));
+                Transaction { checks: vec![owner, same, record], then }
+            };
+            let first = transaction(Check::Unchanged(keys::record(room), *last));
+            let decide = |found: &Stored, doubt: bool| {
+                if found.owner().as_ref() != Some(&ownership.owner) {
+                    return Err(Error::Fenced { room: room.clone(), epoch, owner: found.owner() });
+                }
+                match &found.record {
+                    // A record that is as it is to be says nothing of the bans beside it: these are written again.
+                    Some(entry) if doubt && bans.is_empty() && entry.value == value => {
+                        Ok(Step::Done(entry.revision, ()))
+                    }
+                    _ => Ok(Step::Try(transaction(found.record_stays(room)), ())),
+                }
+            };
+            *last = self.settle(room, Some((first, ())), decide).await?.0;
+        }
         Ok(*last)
     }
 
@@ -143,6 +165,22 @@ impl Directory {
         };
         self.settle(room, None, decide).await.map(drop)
     }
+}
+
+/// Parts of bans as they are written, one transaction each; one of no parts if there are none.
+fn batches(parts: Vec<BanPart>) -> Vec<Vec<BanPart>> {
+    let (mut batches, mut bytes) = (vec![Vec::new()], 0);
+    for part in parts {
+        bytes += part.value.len();
+        let last = batches.len() - 1;
+        if bytes > BATCH_BYTES && !batches[last].is_empty() {
+            bytes = part.value.len();
+            batches.push(vec![part]);
+        } else {
+            batches[last].push(part);
+        }
+    }
+    batches
 }
 
 /// Writes record and owner key, if the room is as it was found. The mirror key goes if it names the new owner, and must not

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 use tokio::sync::Mutex;
 
-use crate::{Revision, keys, store::Entry};
+use crate::{
+    Revision, keys,
+    store::{Entry, Op},
+};
 
 /// Longest record of a room, in bytes. A third of what etcd takes in one request by default (1.5 MiB); a longer one is
 /// refused with [`Error::TooLarge`](crate::Error::TooLarge).
@@ -32,6 +35,23 @@ pub struct Room {
     pub owner: Option<Owner>,
     /// Who mirrors it, if anyone. Never the owner.
     pub mirror: Option<Mirror>,
+}
+
+/// A part of who is banned from a room; what it says is the room's affair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BanPart {
+    /// Its number, at most two digits.
+    pub number: usize,
+    /// What it says; nothing if nobody of the part is banned.
+    pub value: Bytes,
+}
+
+impl BanPart {
+    /// What stores it.
+    pub(crate) fn op(&self, room: &RoomId) -> Op {
+        let key = keys::ban_part(room, self.number);
+        if self.value.is_empty() { Op::Delete(key) } else { Op::put(key, self.value.clone()) }
+    }
 }
 
 /// Who owns a room.

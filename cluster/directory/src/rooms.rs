@@ -12,7 +12,7 @@ use stentor_pace::Backoff;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Directory, Error, Mirror, Owner, Revision, Room, View, keys,
+    BanPart, Directory, Error, Mirror, Owner, Revision, Room, View, keys,
     keys::Range,
     room::{MAX_RECORD_BYTES, decode_mirror, decode_owner, decode_record, decode_room, encode_record},
     store::{Check, Entry, Op, Outcome},
@@ -129,6 +129,18 @@ impl Directory {
         room.map(Some).map_err(|reason| Error::Unreadable { key: record.key.clone(), reason })
     }
 
+    /// Who is banned from a room, in the parts that were written and say something. They are read one by one with the record:
+    /// who does not own the room may find them of different moments.
+    ///
+    /// # Errors
+    /// What the directory answers.
+    pub async fn bans(&self, room: &RoomId) -> Result<Vec<BanPart>, Error> {
+        let snapshot = self.read(&Range::prefix(&keys::bans(room))).await?;
+        let part =
+            |Entry { key, value, .. }: Entry| Some(BanPart { number: keys::ban_number(room, &key)?, value });
+        Ok(snapshot.entries.into_iter().filter_map(part).collect())
+    }
+
     /// All rooms as they are now, by name. One that cannot be read is left out, with a warning.
     ///
     /// # Errors
@@ -161,19 +173,25 @@ impl Directory {
         Ok(self.settle(room, None, decide).await?.0)
     }
 
-    /// Deletes a room that nobody owns, if it is still at revision `expected`. Its epochs are forgotten with it: a room
+    /// Deletes a room that nobody owns, with its bans, if it is still at revision `expected`. Its epochs are forgotten with it: a room
     /// made again under the same name is heard only by those who have not heard the old one.
     ///
     /// # Errors
     /// [`Error::Owned`], [`Error::Changed`], [`Error::UnknownRoom`], or what the directory answers.
     pub async fn delete(&self, room: &RoomId, expected: Revision) -> Result<(), Error> {
+        // Only an owner bans, and there is none.
+        let bans = self.bans(room).await?;
         let decide = |found: &Stored, doubt: bool| {
             if doubt && found.record.is_none() {
                 return Ok(Step::Done(found.revision, ()));
             }
             let (entry, ..) = unowned(room, found)?;
             let checks = unowned_checks(room, entry, expected, found)?;
-            let then = vec![Op::Delete(keys::record(room)), Op::Delete(keys::mirror(room))];
+            let bans = bans.iter().map(|part| Op::Delete(keys::ban_part(room, part.number)));
+            let then = [Op::Delete(keys::record(room)), Op::Delete(keys::mirror(room))]
+                .into_iter()
+                .chain(bans)
+                .collect();
             Ok(Step::Try(Transaction { checks, then }, ()))
         };
         self.settle(room, None, decide).await.map(drop)

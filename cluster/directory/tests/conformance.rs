@@ -71,6 +71,7 @@ conformance! {
         a_room_that_nobody_owns_is_written_only_at_the_revision_that_was_read
         nobody_but_the_owner_writes_an_owned_room
         a_room_is_put_back_at_its_epoch_unless_it_is_there
+        bans_are_written_with_the_record_and_go_with_the_room
         hundreds_of_rooms_are_listed_and_the_longest_record_is_kept;
     ownership:
         of_racing_claimants_exactly_one_wins_and_epochs_strictly_rise

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use stentor_directory::{Error, Ownership, Revision, Room, View};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
 use stentor_proto::v1;
-use stentor_room::Record;
+use stentor_room::{Bans, InvalidRecord, Record};
 use stentor_telemetry::Claim as Outcome;
 use tokio::time::timeout;
 
@@ -145,8 +145,7 @@ pub(crate) async fn mirror_for(
 /// Claims the mirror's seat and runs the room as its mirror.
 pub(crate) async fn mirror(origin: &Origin, room: &Room, preempt: Option<Revision>) -> Result<(), Fault> {
     let owner = room.owner.clone().ok_or_else(|| restarting(&room.id))?;
-    let record = Record::decode(&room.record)
-        .map_err(|error| Fault::new(Code::Internal, format!("room {}: {error}", room.id)))?;
+    let record = with_bans(origin, &room.id, read(&room.id, &room.record)?).await?;
     let session = origin.session()?;
     let key = origin.directory.mirror(&session, &room.id, preempt).await?;
     let started = origin.start(&room.id, record, Seat::Mirror { key: key.clone(), owner }).await;
@@ -223,12 +222,22 @@ async fn own(
 async fn recorded(origin: &Origin, room: &RoomId) -> Result<Record, Error> {
     let found = origin.directory.get(room).await?;
     let found = found.ok_or_else(|| Error::UnknownRoom { room: room.clone() })?;
-    read(room, &found.record)
+    with_bans(origin, room, read(room, &found.record)?).await
+}
+
+/// A record with the bans that the directory has beside it.
+async fn with_bans(origin: &Origin, room: &RoomId, record: Record) -> Result<Record, Error> {
+    let parts = origin.directory.bans(room).await?;
+    let bans = Bans::decode(parts.iter().map(|part| (part.number, &part.value)));
+    Ok(record.with_bans(bans.map_err(|error| unreadable(room, &error))?))
 }
 
 fn read(room: &RoomId, record: &[u8]) -> Result<Record, Error> {
-    Record::decode(record)
-        .map_err(|error| Error::Unreadable { key: room.to_string(), reason: error.to_string() })
+    Record::decode(record).map_err(|error| unreadable(room, &error))
+}
+
+fn unreadable(room: &RoomId, error: &InvalidRecord) -> Error {
+    Error::Unreadable { key: room.to_string(), reason: error.to_string() }
 }
 
 /// Whether this node takes one more room.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 
 use ractor::RpcReplyPort;
 use stentor_admission::Class;
-use stentor_directory::{Error, Revision};
+use stentor_directory::{BanPart, Error, Revision};
 use stentor_ids::{Epoch, Fault, NodeId, Role, Slot};
 use stentor_proto::{role_to_wire, v1};
 use stentor_room::{Actor, Command, Effect, Lifecycle, Record, Refusal};
@@ -15,7 +15,7 @@ use tracing::{Instrument, Span, info_span};
 use crate::{
     actor::{Message, State},
     command::{self, Request},
-    ledger::{Settled, Step},
+    ledger::{Settled, Step, Written},
     media::{Begin, Media, Reign, Start},
     status,
     timebase::wall,
@@ -195,13 +195,15 @@ impl State {
         }
     }
 
-    fn commit(&self, record: Vec<u8>) {
+    fn commit(&self, Written { record, bans }: Written) {
         let Some(ownership) = self.hosted.ownership() else { return };
         let origin = self.origin.clone();
         let myself = self.myself.clone();
+        let part = |(number, value): (usize, Vec<u8>)| BanPart { number, value: value.into() };
+        let bans = bans.into_iter().map(part).collect();
         let commit = async move {
             let started = Instant::now();
-            let outcome = origin.directory.commit(&ownership, record).await;
+            let outcome = origin.directory.commit_with_bans(&ownership, record, bans).await;
             origin.metrics.commit().observe(started.elapsed());
             if let Err(error) = &outcome {
                 tracing::warn!(room = %ownership.room(), epoch = %ownership.epoch(), %error, "not committed");

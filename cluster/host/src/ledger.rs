@@ -15,19 +15,28 @@ use std::collections::VecDeque;
 
 use stentor_ids::Fault;
 use stentor_pace::WallTime;
-use stentor_room::{Actor, Command, Effect, Room};
+use stentor_room::{Actor, BanPart, Bans, Command, Effect, Record, Room};
 
 use crate::command::acts_at_once;
 
 /// What the actor is to do, in this order. `T` is whom to answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step<T> {
-    /// Commit this record under the owner's fence, and report to [`Ledger::settle`].
-    Commit(Vec<u8>),
+    /// Commit this under the owner's fence, and report to [`Ledger::settle`].
+    Commit(Written),
     /// Carry these effects out: they hold.
     Tell(Vec<Effect>),
     /// Answer a command.
     Answer(T, Result<(), Fault>),
+}
+
+/// What a commit writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The record.
+    pub(crate) record: Vec<u8>,
+    /// Parts of the bans that the directory may not have as they are, by number.
+    pub(crate) bans: Vec<(usize, Vec<u8>)>,
 }
 
 /// How a commit ended.
@@ -47,6 +56,47 @@ enum Attempt<T> {
     Save { to: Vec<T> },
 }
 
+/// What of a room's bans the directory has for certain. A part whose write was never answered is in doubt, and is written again
+/// with the next commit, whatever it says by then.
+#[derive(Debug)]
+struct Stored {
+    parts: Vec<Option<BanPart>>,
+    /// What the commit under way writes.
+    written: Vec<(usize, BanPart)>,
+}
+
+impl Stored {
+    fn new(bans: &Bans) -> Self {
+        Self { parts: bans.parts().iter().cloned().map(Some).collect(), written: Vec::new() }
+    }
+
+    /// What to write so that the directory has the record and its bans.
+    fn write(&mut self, record: &Record) -> Written {
+        self.written.clear();
+        for (number, part) in record.bans().parts().iter().enumerate() {
+            if self.parts[number].as_ref() != Some(part) {
+                self.parts[number] = None;
+                self.written.push((number, part.clone()));
+            }
+        }
+        let bans = self.written.iter().map(|(number, part)| (*number, part.encode())).collect();
+        Written { record: record.encode(), bans }
+    }
+
+    /// The directory has what was written.
+    fn committed(&mut self) {
+        for (number, part) in self.written.drain(..) {
+            self.parts[number] = Some(part);
+        }
+    }
+
+    /// The directory may have nothing, or what was written long ago.
+    fn doubt(&mut self) {
+        self.written.clear();
+        self.parts.fill(None);
+    }
+}
+
 /// A room with its unfinished business.
 #[derive(Debug)]
 pub(crate) struct Ledger<T> {
@@ -59,11 +109,22 @@ pub(crate) struct Ledger<T> {
     away: Option<Fault>,
     /// Nothing more is taken.
     closed: Option<Fault>,
+    stored: Stored,
 }
 
 impl<T> Ledger<T> {
-    pub(crate) const fn new(room: Room) -> Self {
-        Self { room, attempt: None, waiting: VecDeque::new(), unsaved: None, away: None, closed: None }
+    /// The business of a room that is as the directory has it.
+    pub(crate) fn new(room: Room) -> Self {
+        let stored = Stored::new(room.record().bans());
+        Self {
+            room,
+            attempt: None,
+            waiting: VecDeque::new(),
+            unsaved: None,
+            away: None,
+            closed: None,
+            stored,
+        }
     }
 
     /// The room as everyone is told it is.
@@ -133,6 +194,9 @@ impl<T> Ledger<T> {
     /// A commit ended.
     pub(crate) fn settle(&mut self, now: WallTime, outcome: Settled) -> Vec<Step<T>> {
         let mut steps = Vec::new();
+        if let Settled::Committed = outcome {
+            self.stored.committed();
+        }
         match (self.attempt.take(), outcome) {
             (None, _) => {}
             (Some(Attempt::Command { next, effects, to }), Settled::Committed) => {
@@ -166,8 +230,14 @@ impl<T> Ledger<T> {
         vec![self.save()]
     }
 
-    /// Commits the room as it is, for whoever cannot tell whether it was.
+    /// Commits the whole room as it is, for whoever cannot tell what the directory has of it.
     pub(crate) fn save_again(&mut self) -> Vec<Step<T>> {
+        self.stored.doubt();
+        if self.attempt.is_some() {
+            // When that has ended, however it does.
+            self.unsaved.get_or_insert_default();
+            return Vec::new();
+        }
         vec![self.save()]
     }
 
@@ -228,7 +298,7 @@ impl<T> Ledger<T> {
                     }
                     (true, Some(fault)) => steps.push(Step::Answer(to, Err(fault.clone()))),
                     (true, None) => {
-                        steps.push(Step::Commit(next.record().encode()));
+                        steps.push(Step::Commit(self.stored.write(next.record())));
                         self.attempt = Some(Attempt::Command { next: Box::new(next), effects, to });
                     }
                 },
@@ -238,7 +308,7 @@ impl<T> Ledger<T> {
 
     fn save(&mut self) -> Step<T> {
         self.attempt = Some(Attempt::Save { to: self.unsaved.take().unwrap_or_default() });
-        Step::Commit(self.room.record().encode())
+        Step::Commit(self.stored.write(self.room.record()))
     }
 
     /// What acted at once is answered: it holds, and is saved when the directory is back.
@@ -351,6 +421,39 @@ mod tests {
         assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "T1 1:ok C");
         assert!(!ledger.room().record().may_speak(&id("ann")), "the commit of the other has not undone it");
         assert_eq!(short(&ledger.settle(NOW, Settled::Committed)), "2:ok");
+    }
+
+    fn written(steps: Vec<Step<u32>>) -> Vec<usize> {
+        let written = steps.into_iter().filter_map(|step| match step {
+            Step::Commit(written) => Some(written.bans),
+            _ => None,
+        });
+        written.flatten().map(|(number, _)| number).collect()
+    }
+
+    #[test]
+    fn a_ban_writes_its_part_and_one_that_may_not_have_arrived_is_written_again() {
+        let (mut ledger, ban) = (open(), |name| Command::Ban { id: id(name), reason: String::new() });
+        let first = written(ledger.handle(NOW, Actor::Operator, ban("eve"), 1));
+        assert_eq!(first.len(), 1);
+        assert_eq!(written(ledger.settle(NOW, away())), [0; 0]);
+        // What was banned meanwhile goes along.
+        let second = ledger.handle(NOW, Actor::Operator, ban("mallory"), 2);
+        assert_eq!(short(&second), "T2 2:ok");
+        let both = written(ledger.retry());
+        assert!(both.len() == 2 && both.contains(&first[0]), "{both:?}");
+        ledger.settle(NOW, Settled::Committed);
+        assert_eq!(written(ledger.handle(NOW, Actor::Operator, mute(), 3)), [0; 0], "they are there");
+        ledger.settle(NOW, Settled::Committed);
+
+        // An unban that was refused, and arrived all the same, is undone.
+        let unban = Command::Unban { id: id("eve") };
+        assert_eq!(written(ledger.handle(NOW, Actor::Operator, unban, 4)), first);
+        assert_eq!(short(&ledger.settle(NOW, away())), "4:directory_unavailable");
+        assert!(ledger.room().record().bans().contains(&id("eve")));
+        assert_eq!(written(ledger.retry()), first);
+        ledger.settle(NOW, Settled::Committed);
+        assert_eq!(written(ledger.save_again()).len(), Bans::PARTS, "who cannot tell writes all");
     }
 
     #[test]

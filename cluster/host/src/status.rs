@@ -42,7 +42,7 @@ pub(crate) struct Origins<'a> {
 
 /// Who may not hear the room.
 pub(crate) fn banned(record: &Record) -> impl Iterator<Item = ParticipantId> {
-    record.rulings().iter().filter(|(_, ruling)| ruling.banned).map(|(id, _)| id.clone())
+    record.bans().iter().cloned()
 }
 
 /// The room as its owner tells it, without what changes all the time: that is [`levels`].

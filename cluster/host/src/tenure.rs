@@ -119,7 +119,8 @@ impl State {
                 tracing::info!(room = %self.hosted.id, epoch = %ownership.epoch(), "the owner key is back");
                 self.hosted.keep(|kept| kept.seat = Seat::Owner(ownership));
                 self.unowned = false;
-                let steps = self.ledger.retry();
+                // With the key went the record; what is beside it may be gone or older as well.
+                let steps = self.ledger.save_again();
                 self.carry_out(steps);
             }
             Err(Error::Fenced { owner: Some(owner), .. }) => self.claimed(owner.into()),

@@ -41,7 +41,8 @@ pub(crate) enum Command {
     Unmute(Whom),
     /// Take someone off the stage, or lower their hand or take their invitation back; they may go on listening
     Remove(WhomWhy),
-    /// Keep someone out of the room
+    /// Keep someone out of the room: off the stage, from raising a hand, and from listening with their ticket; a public room is
+    /// heard without one
     Ban(WhomWhy),
     /// Lift a ban or a removal
     Unban(Whom),

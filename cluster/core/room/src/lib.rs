@@ -1,8 +1,9 @@
 //! The room as a state machine: a command comes in with who gives it and when, effects come out or a refusal that says
 //! why. The crate knows no directory, no link and no audio; a driver carries the effects out.
 //!
-//! What lasts is the [`Record`]; hands and invitations are lost with the owner, and are raised and given again.
+//! What lasts is the [`Record`], with the [`Bans`] beside it; hands and invitations are lost with the owner, and are raised and given again.
 
+mod bans;
 mod change;
 mod command;
 mod hands;
@@ -14,6 +15,7 @@ mod room;
 mod spec;
 mod stored;
 
+pub use bans::{BanPart, Bans, MAX_BANS};
 pub use change::SpecChange;
 pub use command::{Actor, Command, Effect, Notice};
 pub use hands::{Hand, MAX_HANDS};

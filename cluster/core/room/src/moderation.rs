@@ -34,7 +34,7 @@ impl Room {
                 "nobody is invited as a listener; name speaker, cohost or host".into(),
             ));
         }
-        if self.record.ruling(&id).banned {
+        if self.record.bans.contains(&id) {
             return Err(Refusal::Banned(id));
         }
         match self.record.seat(&id) {
@@ -155,11 +155,12 @@ impl Room {
         self.require_above(role, &id, "ban")?;
         require_others(by, &id, "ban")?;
         require_reason(&reason)?;
-        let ruling = self.record.ruling(&id);
-        if ruling.banned {
+        if self.record.bans.contains(&id) {
             return Ok(Changes::default());
         }
-        self.record.rule(&id, Ruling { banned: true, role: None, ..ruling })?;
+        self.record.bans.insert(id.clone())?;
+        // A promotion ends with a ban. To rule less is never refused.
+        self.record.rule(&id, Ruling { role: None, ..self.record.ruling(&id) })?;
         let changes = Changes { record: true, ban: Some((id.clone(), true)), ..self.clear(&id) };
         Ok(changes.notify(&id, Notice::Banned(reason)))
     }
@@ -168,11 +169,11 @@ impl Room {
         require(role, Role::Cohost, "unban")?;
         let ruling = self.record.ruling(id);
         let role = ruling.role.clone().filter(|role| *role != Role::Listener.into());
-        let lifted = Ruling { banned: false, role, ..ruling.clone() };
-        let record = lifted != ruling;
+        let lifted = Ruling { role, ..ruling.clone() };
+        let removal = lifted != ruling;
         self.record.rule(id, lifted)?;
-        let ban = ruling.banned.then(|| (id.clone(), false));
-        Ok(Changes { record, ban, ..Changes::default() })
+        let ban = self.record.bans.remove(id).then(|| (id.clone(), false));
+        Ok(Changes { record: removal || ban.is_some(), ban, ..Changes::default() })
     }
 
     /// Takes away the seat, the hand and the invitation.

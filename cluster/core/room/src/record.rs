@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stentor_ids::{ParticipantId, Role};
 
-use crate::{Actor, InvalidSpec, Lifecycle, Refusal, Spec, StoredRole, Unknown};
+use crate::{Actor, Bans, InvalidSpec, Lifecycle, Refusal, Spec, StoredRole, Unknown};
 
 /// Longest encoded record: a hundred seats and a thousand rulings with the longest names take half of it, what newer builds
 /// add may take the other half. A longer one is no room's.
 pub const MAX_RECORD_BYTES: usize = 512 * 1024;
 
-/// Participants about whom a ruling is kept: bans, removals, mutes and promotions of one event. They make up most of a
-/// record, which is written whole; beyond it the command that needs another is refused.
+/// Participants about whom a ruling is kept: removals, mutes and promotions of one event. They make up most of a record,
+/// which is written whole; beyond it the command that needs another is refused.
 pub const MAX_RULINGS: usize = 1_000;
 
 /// The durable part of a room.
@@ -37,6 +37,9 @@ pub struct Record {
     pub(crate) stage: Vec<Seat>,
     #[serde(default)]
     pub(crate) rulings: BTreeMap<ParticipantId, Ruling>,
+    /// Stored beside the record.
+    #[serde(skip)]
+    pub(crate) bans: Bans,
     #[serde(flatten)]
     unknown: Unknown,
 }
@@ -84,9 +87,6 @@ pub struct Ruling {
     /// Muted whenever on the stage.
     #[serde(skip_serializing_if = "is_false")]
     pub muted: bool,
-    /// Kept out of the room.
-    #[serde(skip_serializing_if = "is_false")]
-    pub banned: bool,
     /// What a newer build ruled besides.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -107,6 +107,14 @@ pub enum InvalidRecord {
     /// The spec is out of bounds.
     #[error("a room record's {0}")]
     Spec(#[from] InvalidSpec),
+    /// A part of its bans is none.
+    #[error("part {part} of a room's bans: {what}")]
+    Bans {
+        /// Its number.
+        part: usize,
+        /// What is wrong.
+        what: String,
+    },
     /// The stage or the rulings contradict themselves or are too long.
     #[error("a room record is not consistent: {0}")]
     Inconsistent(String),
@@ -138,11 +146,12 @@ impl Record {
             stage_version: 0,
             stage: Vec::new(),
             rulings: BTreeMap::new(),
+            bans: Bans::default(),
             unknown: Unknown::default(),
         })
     }
 
-    /// The record as it is stored.
+    /// The record as it is stored, without its bans.
     ///
     /// # Panics
     /// Never: a record holds nothing that JSON cannot express.
@@ -151,8 +160,8 @@ impl Record {
         serde_json::to_vec(self).expect("a record holds only strings, numbers and maps with string keys")
     }
 
-    /// Reads a stored record of this or another build. What this one does not know is kept, and written back by
-    /// [`Record::encode`].
+    /// Reads a stored record of this or another build; its bans are stored beside it and joined [`with`](Self::with_bans) it by
+    /// who decides by them. What this build does not know is kept, and written back by [`Record::encode`].
     ///
     /// # Errors
     /// The bytes are not a consistent record, or one that only a newer build may touch.
@@ -167,6 +176,14 @@ impl Record {
         record.spec.validate()?;
         record.consistent().map_err(InvalidRecord::Inconsistent)?;
         Ok(record)
+    }
+
+    /// The record with its bans. Who is banned has no seat: a ban is the stronger word, should the two have been written apart.
+    #[must_use]
+    pub fn with_bans(mut self, bans: Bans) -> Self {
+        self.stage.retain(|seat| !bans.contains(&seat.id));
+        self.bans = bans;
+        self
     }
 
     /// What a build must be able to read to run the room, at most [`Record::SCHEMA`].
@@ -205,6 +222,12 @@ impl Record {
         &self.rulings
     }
 
+    /// Who is banned.
+    #[must_use]
+    pub const fn bans(&self) -> &Bans {
+        &self.bans
+    }
+
     /// The seat of a participant.
     #[must_use]
     pub fn seat(&self, id: &ParticipantId) -> Option<&Seat> {
@@ -216,7 +239,7 @@ impl Record {
     /// # Errors
     /// It is banned, or has no seat.
     pub fn require_seat(&self, id: &ParticipantId) -> Result<&Seat, Refusal> {
-        if self.ruling(id).banned {
+        if self.bans.contains(id) {
             return Err(Refusal::Banned(id.clone()));
         }
         self.seat(id).ok_or_else(|| Refusal::NoSeat(id.clone()))
@@ -236,11 +259,10 @@ impl Record {
     /// The actor is banned.
     pub fn role_of(&self, actor: &Actor) -> Result<Role, Refusal> {
         let Actor::Participant { id, role, .. } = actor else { return Ok(Role::Host) };
-        let ruling = self.ruling(id);
-        if ruling.banned {
+        if self.bans.contains(id) {
             return Err(Refusal::Banned(id.clone()));
         }
-        Ok(self.seat(id).map(Seat::role).or_else(|| ruling.role()).unwrap_or(*role))
+        Ok(self.seat(id).map(Seat::role).or_else(|| self.ruling(id).role()).unwrap_or(*role))
     }
 
     /// The ruling about a participant; an empty one if there is none.
@@ -260,9 +282,9 @@ impl Record {
             self.rulings.insert(id.clone(), ruling);
         } else {
             return Err(Refusal::Full {
-                what: "bans, removals, mutes and promotions",
+                what: "removals, mutes and promotions",
                 bound: MAX_RULINGS,
-                advice: "unban or unmute someone first",
+                advice: "unmute someone first, or lift a removal by unbanning",
             });
         }
         Ok(())
@@ -292,7 +314,7 @@ impl Record {
             let ruled = ruling.role.as_ref().unwrap_or(&seat.role);
             // Of roles that only a newer build knows this one cannot say whether they go together.
             let ours = [ruled, &seat.role].iter().all(|role| matches!(role, StoredRole::Known(_)));
-            if ruling.banned || ours && (*ruled != seat.role || !seat.role().may_speak()) {
+            if ours && (*ruled != seat.role || !seat.role().may_speak()) {
                 return Err(format!("{} has a seat as {:?} against {ruling:?}", seat.id, seat.role));
             }
         }
@@ -352,7 +374,6 @@ mod tests {
         let ann = r#"{"id":"ann","name":"Ann","role":"speaker"}"#;
         assert_eq!(decode(ann, ""), Ok(()));
         assert!(decode(&format!("{ann},{ann}"), "").unwrap_err().contains("ann has two seats"));
-        assert!(decode(ann, r#""ann":{"banned":true}"#).unwrap_err().contains("ann has a seat"));
         assert!(decode(ann, r#""ann":{"role":"listener"}"#).unwrap_err().contains("ann has a seat"));
         assert!(decode(&ann.replace("speaker", "listener"), "").unwrap_err().contains("ann has a seat"));
         let crowd: Vec<_> = (0..101).map(|i| ann.replace("ann", &format!("ann{i}"))).collect();
@@ -375,6 +396,7 @@ mod tests {
         let record = Record {
             schema: Record::SCHEMA,
             unknown: Unknown::default(),
+            bans: Bans::default(),
             spec: Spec { title: "\u{1F399}".repeat(200), stage_limit: 100, ..Spec::default() },
             lifecycle: Lifecycle::Open,
             stage_version: u64::MAX,

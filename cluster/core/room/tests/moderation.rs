@@ -7,7 +7,8 @@ use std::time::Duration;
 use stentor_ids::{Code, Fault, ParticipantId, Role};
 use stentor_pace::WallTime;
 use stentor_room::{
-    Actor, Command, Effect, MAX_HANDS, MAX_INVITATIONS, MAX_RULINGS, Notice, Record, Refusal, Room, Spec,
+    Actor, BanPart, Bans, Command, Effect, MAX_BANS, MAX_HANDS, MAX_INVITATIONS, MAX_RULINGS, Notice, Record,
+    Refusal, Room, Spec,
 };
 
 fn id(name: &str) -> ParticipantId {
@@ -73,7 +74,10 @@ impl Stage {
 
     /// A new owner takes the room over.
     fn restart(&mut self) {
-        self.room = Room::new(Record::decode(&self.room.record().encode()).unwrap());
+        let record = self.room.record();
+        let parts = record.bans().parts().iter().map(BanPart::encode).enumerate();
+        let bans = Bans::decode(parts.filter(|(_, part)| !part.is_empty())).unwrap();
+        self.room = Room::new(Record::decode(&record.encode()).unwrap().with_bans(bans));
     }
 }
 
@@ -265,12 +269,30 @@ fn hands_invitations_and_rulings_are_bounded() {
     assert_eq!(stage.invite("lis", Role::Speaker).unwrap_err().code(), Code::Overloaded);
     assert!(stage.invite("h0", Role::Cohost).is_ok());
     for i in 0..MAX_RULINGS {
+        let removed = who(&format!("r{i}"), Role::Speaker);
+        stage.tell(&removed, Command::Join).unwrap();
+        let remove = Command::Remove { id: removed.id().unwrap().clone(), reason: String::new() };
+        stage.tell(&host(), remove).unwrap();
+    }
+    assert_eq!(stage.code(&host(), Command::Mute { id: id("bob"), muted: true }), Code::Overloaded);
+    assert!(stage.may_speak("bob"));
+    stage.tell(&host(), ban("bob")).expect("bans have places of their own");
+    stage.tell(&host(), Command::Unban { id: id("r0") }).unwrap();
+}
+
+#[test]
+fn the_twenty_thousandth_troll_is_banned_and_the_next_one_is_refused_and_stays_as_it_was() {
+    let mut stage = stage();
+    for i in 0..MAX_BANS {
         stage.tell(&host(), ban(&format!("b{i}"))).unwrap();
     }
     assert_eq!(stage.code(&host(), ban("bob")), Code::Overloaded);
     assert!(stage.may_speak("bob"));
+    stage.restart();
+    assert_eq!(stage.room.record().bans().len(), MAX_BANS);
     stage.tell(&host(), Command::Unban { id: id("b0") }).unwrap();
     assert!(stage.tell(&host(), ban("bob")).is_ok());
+    assert!(stage.room.record().encode().len() < 2_000, "the record does not grow by them");
 }
 
 #[test]

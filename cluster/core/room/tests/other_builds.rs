@@ -48,6 +48,7 @@ fn what_only_a_newer_build_knows_outlasts_the_commands_of_this_one() {
         (Actor::Operator, Command::Mute { id: id("ann"), muted: true }),
         (Actor::Operator, Command::Mute { id: id("ivy"), muted: true }),
         (Actor::Operator, Command::SetGain { id: id("ivy"), gain_db: 3 }),
+        (Actor::Operator, Command::Ban { id: id("eve"), reason: String::new() }),
         (Actor::Operator, Command::Unban { id: id("eve") }),
         (
             Actor::Operator,
@@ -68,7 +69,11 @@ fn what_only_a_newer_build_knows_outlasts_the_commands_of_this_one() {
     );
     let ivy = json!({"role": "interpreter", "muted": true, "until": 1_790_000_000_000_000_u64});
     assert_eq!(after["rulings"]["ivy"], ivy);
-    assert_eq!(after["rulings"]["eve"], json!({"by": "ann"}), "lifted, and what else was ruled is kept");
+    assert_eq!(
+        after["rulings"]["eve"],
+        json!({"warned": "ann"}),
+        "banned and unbanned, and what else was ruled is kept"
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use stentor_ids::{ParticipantId, Role};
 use stentor_pace::{WallTime, check::bounded};
 use stentor_room::{
-    Actor, Command, Effect, MAX_HANDS, MAX_INVITATIONS, MAX_RULINGS, Record, Room, Spec, SpecChange,
-    Visibility,
+    Actor, Command, Effect, MAX_BANS, MAX_HANDS, MAX_INVITATIONS, MAX_RULINGS, Record, Room, Spec,
+    SpecChange, Visibility,
 };
 
 const STAGE_LIMIT: u32 = 3;
@@ -77,7 +77,8 @@ fn ids<'a>(of: impl Iterator<Item = &'a ParticipantId>) -> BTreeSet<&'a Particip
 /// What holds at every moment.
 fn check_state(room: &Room) {
     let record = room.record();
-    assert_eq!(Record::decode(&record.encode()).unwrap(), *record);
+    assert_eq!(Record::decode(&record.encode()).unwrap().with_bans(record.bans().clone()), *record);
+    bounded("bans", record.bans().len(), MAX_BANS).unwrap();
     bounded("stage", record.stage().len(), STAGE_LIMIT as usize).unwrap();
     bounded("hands", room.hands().len(), MAX_HANDS).unwrap();
     bounded("invitations", room.invitations().len(), MAX_INVITATIONS).unwrap();
@@ -85,10 +86,13 @@ fn check_state(room: &Room) {
     assert_eq!(ids(record.stage().iter().map(|seat| &seat.id)).len(), record.stage().len());
     assert_eq!(ids(room.hands().iter().map(|hand| &hand.id)).len(), room.hands().len());
     for (id, ruling) in record.rulings() {
-        let kept_off = ruling.banned || ruling.role() == Some(Role::Listener);
+        let kept_off = ruling.role() == Some(Role::Listener);
         assert!(!kept_off || record.seat(id).is_none(), "{id} has a seat against {ruling:?}");
         assert!(!(kept_off || ruling.muted) || !record.may_speak(id), "{id} may speak against {ruling:?}");
-        assert!(!ruling.banned || !room.invitations().contains_key(id), "{id} is invited and banned");
+    }
+    for id in record.bans().iter() {
+        assert!(record.seat(id).is_none() && !record.may_speak(id), "{id} has a seat and is banned");
+        assert!(!room.invitations().contains_key(id), "{id} is invited and banned");
     }
     if !record.lifecycle().has_owner() {
         assert!(record.stage().is_empty() && room.hands().is_empty() && room.invitations().is_empty());

@@ -1,6 +1,6 @@
 //! Rooms that nobody owns, or that somebody else owns.
 
-use stentor_directory::{Error, MAX_RECORD_BYTES, Revision, Room};
+use stentor_directory::{BanPart, Error, MAX_RECORD_BYTES, Revision, Room};
 use stentor_ids::{Code, Epoch, Fault, Slot};
 
 use crate::{
@@ -57,6 +57,39 @@ pub async fn nobody_but_the_owner_writes_an_owned_room(backend: &impl Backend) {
     assert_eq!((&released.record[..], released.epoch, &released.owner), (&b"3"[..], Epoch(1), &None));
     directory.update_unowned(&id, released.revision, &b"4"[..]).await.unwrap();
     assert_eq!(get(&directory, "a").await.epoch, Epoch(1), "the epoch outlives the admin's write");
+}
+
+pub async fn bans_are_written_with_the_record_and_go_with_the_room(backend: &impl Backend) {
+    let (here, there) = (backend.directory().await, backend.directory().await);
+    let (id, other) = (room("a"), room("ab"));
+    let part = |number, value: &'static [u8]| BanPart { number, value: value.into() };
+    let mut ownerships = Vec::new();
+    let session = here.register(node("n"), TTL).await.unwrap();
+    for id in [&id, &other] {
+        here.create(id, &b"1"[..]).await.unwrap();
+        ownerships.push(here.claim(&session, id, Epoch(0), None, Slot(0)).await.unwrap());
+    }
+    here.commit_with_bans(&ownerships[0], &b"1"[..], vec![part(0, b"x"), part(63, b"y")]).await.unwrap();
+    here.commit_with_bans(&ownerships[1], &b"1"[..], vec![part(5, b"z")]).await.unwrap();
+    assert_eq!(there.bans(&id).await.unwrap(), [part(0, b"x"), part(63, b"y")]);
+    let changes = vec![part(0, b""), part(1, b""), part(63, b"yy")];
+    let last = here.commit_with_bans(&ownerships[0], &b"2"[..], changes).await.unwrap();
+    assert_eq!(there.bans(&id).await.unwrap(), [part(63, b"yy")]);
+
+    // What is too long for one transaction is written all the same, and only by the owner.
+    let long: Vec<_> = (0..64).map(|number| BanPart { number, value: vec![b'x'; 30_000].into() }).collect();
+    let long_last = here.commit_with_bans(&ownerships[0], vec![b'r'; 500_000], long.clone()).await.unwrap();
+    assert!(long_last > last);
+    assert_eq!(there.bans(&id).await.unwrap(), long);
+    let released = ownerships.remove(0);
+    here.release(released.clone()).await.unwrap();
+    let late = here.commit_with_bans(&released, &b"3"[..], vec![part(0, b"late")]).await;
+    assert!(matches!(late, Err(Error::Fenced { .. })), "{late:?}");
+    assert_eq!(there.bans(&id).await.unwrap(), long);
+
+    there.delete(&id, long_last).await.unwrap();
+    assert_eq!(there.bans(&id).await.unwrap(), []);
+    assert_eq!(there.bans(&other).await.unwrap(), [part(5, b"z")]);
 }
 
 pub async fn hundreds_of_rooms_are_listed_and_the_longest_record_is_kept(backend: &impl Backend) {

@@ -16,7 +16,7 @@ use stentor_link::{
 };
 use stentor_proto::v1;
 use stentor_relay::Frame;
-use stentor_room::{Actor, Command, Record, Room, Spec};
+use stentor_room::{Actor, Bans, Command, Record, Room, Spec};
 use stentor_telemetry::{Metrics, Tier};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -168,7 +168,9 @@ impl Cluster {
     }
 
     pub async fn record(&self, room: &RoomId) -> Record {
-        Record::decode(&self.directory.get(room).await.unwrap().unwrap().record).unwrap()
+        let record = Record::decode(&self.directory.get(room).await.unwrap().unwrap().record).unwrap();
+        let parts = self.directory.bans(room).await.unwrap();
+        record.with_bans(Bans::decode(parts.iter().map(|part| (part.number, &part.value))).unwrap())
     }
 }
 

@@ -37,6 +37,13 @@ impl Etcd {
         }
     }
 
+    /// Ends it at once, and removes its data.
+    pub fn wipe(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(self.folder.path()).unwrap();
+        std::fs::create_dir(self.folder.path()).unwrap();
+    }
+
     /// Starts it, with the data it had.
     pub fn run(&mut self) {
         let (client, peer) = (self.endpoint(), format!("http://127.0.0.1:{}", self.ports[1]));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod bans;
 mod claims;
 mod cluster;
 mod commands;
