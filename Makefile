@@ -60,7 +60,7 @@ deny: ## Check licences, sources and homes of dependencies (needs cargo-deny)
 	else echo "deny: cargo-deny is not installed; skipped (tests/ checks the homes of dependencies as well)"; fi
 
 .PHONY: bench
-bench: setup ## Measure on real processes (ARGS="latency 60", handoff, fanout, room, edge, names, hands; without ARGS it says how)
+bench: setup ## Measure on real processes (ARGS="latency 60", handoff, fanout, room, edge, names, hands, seam; without ARGS it says how)
 	cargo build --release --locked --workspace --bins
 	target/release/measure $(ARGS)
 

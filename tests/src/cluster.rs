@@ -61,6 +61,8 @@ pub struct Extras {
     pub members: usize,
     /// Settings that are not at their defaults, as `section.key=value`.
     pub settings: Vec<String>,
+    /// The same of one node: its name, and the setting.
+    pub of_node: Vec<(String, String)>,
 }
 
 /// The cluster. Dropping it ends every process that it has started.
@@ -176,7 +178,9 @@ impl Cluster {
         if let Some(advertise) = node.advertise {
             args.extend(["--set".to_owned(), format!("link.advertise={advertise}")]);
         }
-        args.extend(self.extras.settings.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
+        let own = self.extras.of_node.iter().filter(|(name, _)| *name == node.name).map(|(_, set)| set);
+        let settings = self.extras.settings.iter().chain(own);
+        args.extend(settings.flat_map(|set| ["--set".to_owned(), set.clone()]));
         if let Some(certificates) = &self.certificates {
             args.extend(certificates.link_settings());
         }

@@ -16,6 +16,9 @@ pub struct Config {
     pub shards: usize,
     /// The seam buffer: how long a slot may take before it is given up, and how much later everyone hears. 20 to 2000 ms.
     pub buffer_ms: u64,
+    /// How far the seam buffer grows, by a slot each time that nothing has come when one is due. It is given back in
+    /// silence. At most 2000 ms; no more than `buffer_ms` keeps it as it is.
+    pub buffer_max_ms: u64,
     /// Most connections at once; 0 for as many as the process may have file descriptors.
     pub max_connections: usize,
     /// How long an HTTP listener may take nothing of what waits for it before it is dropped. 1000 ms and more: longer than
@@ -42,6 +45,7 @@ impl Default for Config {
             advertise: String::new(),
             shards: 0,
             buffer_ms: 60,
+            buffer_max_ms: 200,
             max_connections: 0,
             patience_ms: 10_000,
             tls: None,
@@ -57,6 +61,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), String> {
         if !(20..=2000).contains(&self.buffer_ms) {
             return Err(format!("buffer_ms is {}; give 20 to 2000", self.buffer_ms));
+        }
+        if self.buffer_max_ms > 2000 {
+            return Err(format!("buffer_max_ms is {}; give at most 2000", self.buffer_max_ms));
         }
         if self.patience_ms < 1000 {
             return Err(format!("patience_ms is {}; give at least 1000", self.patience_ms));
@@ -91,6 +98,7 @@ mod tests {
             config.validate().unwrap_err()
         };
         assert_eq!(refused(|config| config.buffer_ms = 5), "buffer_ms is 5; give 20 to 2000");
+        assert_eq!(refused(|config| config.buffer_max_ms = 2001), "buffer_max_ms is 2001; give at most 2000");
         assert!(refused(|config| config.patience_ms = 1).starts_with("patience_ms is 1;"));
         assert!(refused(|config| config.shards = 2000).starts_with("shards is 2000;"));
         assert!(refused(|config| config.advertise = "example.com".into()).contains("give a URL"));

@@ -133,6 +133,7 @@ impl Edge {
             locator: locator.clone(),
             fanout,
             buffer: Duration::from_millis(config.buffer_ms),
+            buffer_max: Duration::from_millis(config.buffer_max_ms),
             metrics: metrics.clone(),
         });
         let (to_grpc, incoming) = mpsc::channel(HANDED_OVER);

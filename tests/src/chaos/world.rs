@@ -68,7 +68,7 @@ pub struct Setting {
     pub hold: Duration,
     /// How long a node may take to leave; it takes some of that, as it lets its people go one by one.
     pub drain: Duration,
-    /// The seam buffer of the edges: how long a slot may take before it is missing.
+    /// The seam buffer of the edges, which does not grow: how long a slot may take before it is missing.
     pub buffer: Duration,
     /// What jitter and loss are drawn from.
     pub seed: u64,
@@ -125,6 +125,8 @@ impl World {
         let settings = vec![
             format!("node.drain_timeout_s={}", setting.drain.as_secs()),
             format!("edge.buffer_ms={}", setting.buffer.as_millis()),
+            // What a buffer that grows would hide is to be seen.
+            "edge.buffer_max_ms=0".to_owned(),
         ];
         let extras = Extras { wires, members: setting.members, settings, ..Extras::default() };
         let mut cluster = Cluster::start_with(setting.shape, extras).await?;

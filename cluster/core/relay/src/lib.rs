@@ -16,12 +16,13 @@ mod log;
 mod parents;
 mod playout;
 mod ring;
+mod seam;
 
 pub use bans::{Bans, MAX_LIFTED, MAX_WORDS, Word};
 pub use ceiling::{CLOCKS, Ceiling, MOST};
 pub use counts::{Count, Counts, MAX_CHILDREN, REPORT_STALE};
 pub use duty::{Act, Duty, GRACE, Heard, Side};
-pub use frame::Frame;
+pub use frame::{Frame, SILENT_BYTES};
 pub use gather::{Gather, Gathered, MOST_WAITING, Next};
 pub use grid::{Due, Grid};
 pub use log::{Log, Read};

@@ -1,30 +1,23 @@
 //! Gives each slot out once, in order, behind a buffer that hides what happens upstream: two parents, reordering, a
 //! take-over. It does not know what is done with a slot, nor what fills a gap.
 //!
-//! A slot's deadline is `base + slot × 20 ms + buffer`. The base follows the earliest of the last arrivals, so a grid that
-//! shifts later costs a few slots once and not the buffer for good, and a late burst moves nothing.
+//! An adaptive buffer waits when a slot's time has come and nothing at all is there: everything is late then, and the slot
+//! most likely too. It plays that much later from then on, until there is a silence, in which it plays a little faster. A
+//! slot that is missing while later ones are there is given up at its deadline: links bring slots in order.
 //!
-//! Invariants: `SlotOnce`; what is held is bounded; a jump forward is one gap and no loop over its slots.
+//! Invariants: `SlotOnce`; what is held is bounded; a jump forward is one gap and no loop over its slots; an adaptive buffer
+//! grows no further than told, shrinks in silence alone, and is as short as a fixed one while nothing is late.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use stentor_ids::{Lineage, SLOT_DURATION, Slot};
+use stentor_ids::{Lineage, Slot};
 use stentor_pace::Time;
 
-use crate::{Frame, RING_SLOTS};
+use crate::{Frame, RING_SLOTS, seam::Seam};
 
 /// Frames that wait for their deadline: two lineages of as many slots as a ring holds, which is far above any buffer.
 /// Beyond it the oldest frame goes, and its slot will be a gap.
 pub const PENDING_FRAMES: usize = 2 * RING_SLOTS;
-
-/// Arrivals that the base looks back on: 200 ms of slots. That is how long a grid that shifted later by more than the
-/// buffer makes slots late, and how long a burst of late frames may be without slowing the playout.
-const ARRIVALS: usize = 10;
-
-const SLOT_MICROS: i128 = SLOT_DURATION.as_micros() as i128;
 
 /// What to do with a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +49,7 @@ pub enum Pushed {
 /// The playout of one room at one edge.
 #[derive(Debug)]
 pub struct Playout {
-    buffer: i128,
-    /// Arrival of a slot's first copy less the slot's place on the grid, in microseconds; the newest last.
-    arrivals: VecDeque<i128>,
+    seam: Seam,
     pending: BTreeMap<(Slot, Lineage), Frame>,
     /// The lineage that was played last.
     lineage: Option<Lineage>,
@@ -74,9 +65,14 @@ impl Playout {
     /// the jitter of the arrivals gives up slots that are still on their way.
     #[must_use]
     pub fn new(buffer: Duration) -> Self {
+        Self::adaptive(buffer, buffer)
+    }
+
+    /// The same with a buffer that grows up to `most` while everything is late.
+    #[must_use]
+    pub fn adaptive(buffer: Duration, most: Duration) -> Self {
         Self {
-            buffer: i128::try_from(buffer.as_micros()).unwrap_or(i128::MAX >> 1),
-            arrivals: VecDeque::with_capacity(ARRIVALS),
+            seam: Seam::new(buffer, most),
             pending: BTreeMap::new(),
             lineage: None,
             next: None,
@@ -90,7 +86,7 @@ impl Playout {
         let key = (frame.slot, frame.lineage);
         if self.highest.is_none_or(|highest| frame.slot > highest) {
             self.highest = Some(frame.slot);
-            self.arrived(now, frame.slot);
+            self.seam.arrived(now, frame.slot);
         }
         if self.lineage.is_some_and(|current| frame.lineage < current) {
             return Pushed::OldLineage;
@@ -114,9 +110,15 @@ impl Playout {
     pub fn poll(&mut self, now: Time, out: &mut Vec<Output>) {
         while let Some((next, due)) = self.due(now) {
             self.started = true;
+            if self.pending.is_empty() && self.seam.grow() {
+                continue;
+            }
             match self.take(due) {
                 Some(frame) => {
                     let slot = frame.slot;
+                    if frame.is_silent() {
+                        self.seam.give_back();
+                    }
                     if slot > next {
                         out.push(Output::Gap { slot: next, count: slot.since(next) });
                     }
@@ -134,13 +136,13 @@ impl Playout {
     /// When the next slot is due, so that [`poll`](Self::poll) has something to give; `None` before the first frame.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.next.map(|next| self.deadline(next))
+        self.next.map(|next| self.seam.deadline(next))
     }
 
     /// When a slot is given out, or given up; `None` before the first frame.
     #[must_use]
     pub fn deadline_of(&self, slot: Slot) -> Option<Time> {
-        self.next.map(|_| self.deadline(slot))
+        self.next.map(|_| self.seam.deadline(slot))
     }
 
     /// How many frames wait.
@@ -149,28 +151,15 @@ impl Playout {
         self.pending.len()
     }
 
-    fn arrived(&mut self, now: Time, slot: Slot) {
-        if self.arrivals.len() == ARRIVALS {
-            self.arrivals.pop_front();
-        }
-        self.arrivals.push_back(i128::from(now.as_micros()) - i128::from(slot.0) * SLOT_MICROS);
-    }
-
-    fn base(&self) -> i128 {
-        self.arrivals.iter().copied().min().unwrap_or_default()
-    }
-
-    fn deadline(&self, slot: Slot) -> Time {
-        let micros = self.base() + self.buffer + i128::from(slot.0) * SLOT_MICROS;
-        Time::from_micros(u64::try_from(micros.max(0)).unwrap_or(u64::MAX))
+    /// How long the buffer is now.
+    #[must_use]
+    pub fn depth(&self) -> Duration {
+        self.seam.depth()
     }
 
     /// The next slot and the first one that is not due yet, if the next one is.
     fn due(&self, now: Time) -> Option<(Slot, Slot)> {
-        let next = self.next?;
-        let passed = i128::from(now.as_micros()) - self.base() - self.buffer;
-        let first = passed.div_euclid(SLOT_MICROS) + 1;
-        let first = Slot(u64::try_from(first.max(0)).unwrap_or(u64::MAX));
+        let (next, first) = (self.next?, self.seam.first_after(now));
         (first > next).then_some((next, first))
     }
 

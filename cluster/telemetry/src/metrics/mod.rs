@@ -29,6 +29,7 @@
 //! | `stentor_invariant_violations_total` | counter | `invariant` | invariants found broken; any is a bug |
 //! | `stentor_mouth_to_ear_seconds` | histogram | | from a packet's stamp at the ingest edge to playout at this edge |
 //! | `stentor_playout_margin_seconds` | histogram | | time left until its deadline when a slot came |
+//! | `stentor_playout_buffer_seconds` | histogram | | how long a room's seam buffer is, each second |
 //! | `stentor_mix_seconds` | histogram | | work of mixing and encoding one slot of one room |
 //! | `stentor_tick_late_seconds` | histogram | | how late a room's 20 ms tick began |
 //! | `stentor_fan_out_seconds` | histogram | | a shard's work of giving one frame to all its listeners |
@@ -98,6 +99,7 @@ struct Families {
     violations: Family<Labels, Counter>,
     mouth_to_ear: Histograms,
     playout_margin: Histograms,
+    playout_buffer: Histograms,
     mix: Histograms,
     tick_late: Histograms,
     fan_out: Histograms,
@@ -138,6 +140,7 @@ impl Families {
             mouth_to_ear: to
                 .histogram("mouth_to_ear", "From the stamp at ingest to playout", || spread(&LONG)),
             playout_margin: to.histogram("playout_margin", "Time left when a slot came", || spread(&SHORT)),
+            playout_buffer: to.histogram("playout_buffer", "How long a seam buffer is", || spread(&SHORT)),
             mix: to.histogram("mix", "Work of mixing and encoding one slot", || spread(&WORK)),
             tick_late: to.histogram("tick_late", "How late a tick of a room began", || spread(&WORK)),
             fan_out: to

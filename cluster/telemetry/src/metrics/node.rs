@@ -55,6 +55,7 @@ struct Handles {
     violations: Vec<Counter>,
     mouth_to_ear: Latency,
     playout_margin: Latency,
+    playout_buffer: Latency,
     mix: Latency,
     tick_late: Latency,
     fan_out: Latency,
@@ -126,6 +127,7 @@ impl NodeMetrics {
             violations: Invariant::ALL.iter().map(invariant).collect(),
             mouth_to_ear: of.latency(&families.mouth_to_ear),
             playout_margin: of.latency(&families.playout_margin),
+            playout_buffer: of.latency(&families.playout_buffer),
             mix: of.latency(&families.mix),
             tick_late: of.latency(&families.tick_late),
             fan_out: of.latency(&families.fan_out),
@@ -300,6 +302,12 @@ impl NodeMetrics {
     #[must_use]
     pub fn playout_margin(&self) -> &Latency {
         &self.0.playout_margin
+    }
+
+    /// How long the seam buffer of a room is, looked at once a second.
+    #[must_use]
+    pub fn playout_buffer(&self) -> &Latency {
+        &self.0.playout_buffer
     }
 
     /// Work of mixing and encoding one slot of one room.

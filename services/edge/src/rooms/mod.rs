@@ -5,6 +5,8 @@
 //!
 //! Invariant: a room is in the map exactly while the shards know it; both change under the map's lock.
 
+#[cfg(test)]
+mod held_up;
 mod lookup;
 mod on_air;
 mod player;
@@ -47,8 +49,9 @@ struct Inner {
     carrier: Carrier,
     lookup: Lookup,
     fanout: Fanout,
-    /// The seam buffer.
+    /// The seam buffer, and how far it may grow.
     buffer: Duration,
+    buffer_max: Duration,
     metrics: NodeMetrics,
     playing: Mutex<HashMap<RoomId, Arc<OnAir>>>,
     stop: CancellationToken,
@@ -71,18 +74,20 @@ pub(crate) struct Parts {
     pub(crate) locator: Locator,
     pub(crate) fanout: Fanout,
     pub(crate) buffer: Duration,
+    pub(crate) buffer_max: Duration,
     pub(crate) metrics: NodeMetrics,
 }
 
 impl Rooms {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { door, carrier, locator, fanout, buffer, metrics } = parts;
+        let Parts { door, carrier, locator, fanout, buffer, buffer_max, metrics } = parts;
         Self(Arc::new(Inner {
             door,
             carrier,
             lookup: Lookup::new(locator),
             fanout,
             buffer,
+            buffer_max,
             metrics,
             playing: Mutex::default(),
             stop: CancellationToken::new(),

@@ -5,12 +5,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use stentor_ids::{Code, Fault};
 use stentor_link::{Carry, Closed, Cursor, Item};
 use stentor_pace::{Time, WallTime, check};
 use stentor_relay::{Frame, Output, Playout, Pushed, Word};
 use stentor_telemetry::{Frames, Tier};
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::{
+    task::yield_now,
+    time::{MissedTickBehavior, interval, sleep, sleep_until, timeout},
+};
 
 use super::{Heard, OnAir, Rooms};
 use crate::{clock, fanout::Close};
@@ -22,6 +26,12 @@ const BEAT: Duration = Duration::from_secs(1);
 /// How long to look for a room that the carrier let go, and how long between two tries.
 const LOST: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(250);
+/// How late this task comes to a slot when it was held up: a slot, which no timer is late by on a machine with time.
+const HELD_UP: Duration = Duration::from_millis(20);
+/// How often others have their turn then: for each of those who bring a frame from the socket to here, and once more.
+const TURNS: usize = 5;
+/// Most that is read at once: more than a feed keeps for its readers.
+const READ_AT_ONCE: usize = 256;
 
 /// The playout task of one room.
 pub(super) struct Player {
@@ -46,7 +56,8 @@ enum End {
 
 impl Player {
     pub(super) fn new(rooms: Rooms, on_air: Arc<OnAir>) -> Self {
-        let (cursor, playout) = (on_air.follow_feed(), Playout::new(rooms.0.buffer));
+        let playout = Playout::adaptive(rooms.0.buffer, rooms.0.buffer_max);
+        let cursor = on_air.follow_feed();
         let (once, busy) = (check::SlotOnce::default(), clock::now());
         Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, filled: 0, busy }
     }
@@ -78,14 +89,13 @@ impl Player {
         loop {
             let due = self.playout.next_deadline().unwrap_or_default();
             tokio::select! {
-                item = self.cursor.next(), if over.is_none() => match item {
-                    Item::Closed(Closed::Moved) => over = self.follow_again().await.err(),
-                    Item::Closed(closed) => over = Some(closed),
-                    item => self.take(item),
-                },
+                item = self.cursor.next(), if over.is_none() => over = self.take(item).await,
                 () = sleep_until(clock::instant(due)), if self.playout.next_deadline().is_some() => {}
                 _ = beat.tick() => if self.beat() { return End::Idle },
                 () = stop.cancelled() => return End::Stopped,
+            }
+            if over.is_none() {
+                over = self.read_up().await;
             }
             // What waits behind the seam buffer is played before the end.
             match over.take_if(|_| self.playout.pending() == 0) {
@@ -95,15 +105,41 @@ impl Player {
         }
     }
 
-    fn take(&mut self, item: Item) {
+    /// Before a slot that is due is given up, what has come is read: this task may have been held up, and so may those that
+    /// bring it, which then have a few turns as well.
+    async fn read_up(&mut self) -> Option<Closed> {
+        for turn in 1..=TURNS {
+            let now = clock::now();
+            let due = self.playout.next_deadline().filter(|due| *due <= now)?;
+            let held_up = now.since(due) > HELD_UP;
+            for _ in 0..READ_AT_ONCE {
+                let Some(item) = self.cursor.next().now_or_never() else { break };
+                let over = self.take(item).await;
+                if over.is_some() {
+                    return over;
+                }
+            }
+            if !held_up || turn == TURNS || self.playout.pending() > 0 {
+                return None;
+            }
+            yield_now().await;
+        }
+        None
+    }
+
+    /// Takes in what came. Returns why the room is over, if it says so.
+    async fn take(&mut self, item: Item) -> Option<Closed> {
         match item {
             Item::Frame(frame) => self.push(frame),
             Item::Status(_) => self.on_air.changed(),
             Item::Bans { words, .. } => self.bans(words),
             Item::Event(event) => self.on_air.tell(Heard::Event(Arc::new(event))),
             // Levels are read when somebody asks. A gap shows as missing slots, and the feed's ring keeps the fence.
-            Item::Levels(_) | Item::Gap { .. } | Item::Fence { .. } | Item::Closed(_) => {}
+            Item::Levels(_) | Item::Gap { .. } | Item::Fence { .. } => {}
+            Item::Closed(Closed::Moved) => return self.follow_again().await.err(),
+            Item::Closed(closed) => return Some(closed),
         }
+        None
     }
 
     fn push(&mut self, frame: Frame) {
@@ -157,6 +193,7 @@ impl Player {
         let (now, listeners) = (clock::now(), self.on_air.listeners());
         self.rooms.0.carrier.report_listeners(self.on_air.room(), listeners as u64);
         self.rooms.0.carrier.report_filled(self.on_air.room(), self.filled);
+        self.rooms.0.metrics.playout_buffer().observe(self.playout.depth());
         if !self.on_air.is_idle() {
             self.busy = now;
         }

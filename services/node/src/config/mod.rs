@@ -89,6 +89,7 @@ pub(crate) struct Edge {
     pub(crate) advertise: String,
     pub(crate) shards: usize,
     pub(crate) buffer_ms: u64,
+    pub(crate) buffer_max_ms: u64,
     pub(crate) max_connections: usize,
     pub(crate) patience_ms: u64,
     pub(crate) cert: Option<PathBuf>,
@@ -98,18 +99,44 @@ pub(crate) struct Edge {
 impl Default for Edge {
     fn default() -> Self {
         let stentor_edge::Config {
-            listen, advertise, shards, buffer_ms, max_connections, patience_ms, ..
+            listen,
+            advertise,
+            shards,
+            buffer_ms,
+            buffer_max_ms,
+            max_connections,
+            patience_ms,
+            ..
         } = stentor_edge::Config::default();
-        Self { listen, advertise, shards, buffer_ms, max_connections, patience_ms, cert: None, key: None }
+        Self {
+            listen,
+            advertise,
+            shards,
+            buffer_ms,
+            buffer_max_ms,
+            max_connections,
+            patience_ms,
+            cert: None,
+            key: None,
+        }
     }
 }
 
 impl Edge {
     /// The same as the edge takes it.
     pub(crate) fn settings(&self, tls: Option<stentor_edge::Tls>) -> stentor_edge::Config {
-        let Self { listen, ref advertise, shards, buffer_ms, max_connections, patience_ms, .. } = *self;
-        let advertise = advertise.clone();
-        stentor_edge::Config { listen, advertise, shards, buffer_ms, max_connections, patience_ms, tls }
+        let Self { listen, shards, buffer_ms, buffer_max_ms, max_connections, patience_ms, .. } = *self;
+        let advertise = self.advertise.clone();
+        stentor_edge::Config {
+            listen,
+            advertise,
+            shards,
+            buffer_ms,
+            buffer_max_ms,
+            max_connections,
+            patience_ms,
+            tls,
+        }
     }
 }
 
@@ -260,6 +287,7 @@ mod tests {
             (refused(|config| config.directory.data = Some("rooms".into())), "directory.data"),
             (refused(|config| config.link.cert = Some("link.pem".into())), "link.ca is missing"),
             (refused(|config| config.edge.buffer_ms = 0), "edge.buffer_ms is 0"),
+            (refused(|config| config.edge.buffer_max_ms = 9_000), "edge.buffer_max_ms is 9000"),
             (refused(|config| config.auth.admin_tokens = Secret::default()), "STENTOR_AUTH__ADMIN_TOKENS"),
             (refused(|config| config.auth.ticket_keys = Secret::from("main")), "STENTOR_AUTH__TICKET_KEYS"),
             (refused(|config| config.auth.ticket_jwks = "{}".into()), "STENTOR_AUTH__TICKET_JWKS"),

@@ -26,7 +26,7 @@ usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd
              [--talking N] [--scheduled ROOMS] [--logs FOLDER] [--record FILE.ogg]
   --fault      which faults, each for all rounds; without it all that the cluster's etcd allows, each once
   --hold       how long etcd stays dead when it is killed
-  --buffer     the seam buffer of the edges, 60 by default
+  --buffer     the seam buffer of the edges, 60 by default; it does not grow here
   --talking    so many other rooms that talk at the same time, each with a listener of its own
   --scheduled  rooms that nobody owns and that must not be lost, 20 by default
   --record     what is heard at the first edge, over all rounds";

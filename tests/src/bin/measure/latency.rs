@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use stentor_ids::Role;
 use stentor_proto::v1::{
     ListenRequest, listen_response::Message, listen_service_client::ListenServiceClient,
@@ -16,6 +17,9 @@ use stentor_tests::{
     cluster::{Cluster, Shape},
 };
 use tonic::transport::Channel;
+
+/// The room that is beeped into.
+pub(crate) const BEEPS: &str = "latency";
 
 pub(crate) async fn measure(seconds: usize) -> Result<()> {
     let cluster = Cluster::start(Shape::default()).await?;
@@ -48,17 +52,27 @@ fn row(way: &str, mouths: &[Instant], heard: &[Instant]) {
 }
 
 async fn hear_grpc(edge: Channel, unbuffered: bool) -> Result<Vec<Instant>> {
-    let request = ListenRequest { room: "latency".to_owned(), unbuffered };
-    let mut messages = ListenServiceClient::new(edge).listen(request).await?.into_inner();
     let mut ear = Ear::new()?;
+    listen(edge, unbuffered, |opus| ear.take(opus, Instant::now(), Duration::ZERO)).await?;
+    Ok(ear.heard)
+}
+
+/// Takes each packet of the room of beeps until that ends.
+pub(crate) async fn listen(
+    edge: Channel,
+    unbuffered: bool,
+    mut take: impl FnMut(Bytes) -> Result<()>,
+) -> Result<()> {
+    let request = ListenRequest { room: BEEPS.to_owned(), unbuffered };
+    let mut messages = ListenServiceClient::new(edge).listen(request).await?.into_inner();
     while let Some(response) = messages.message().await? {
         match response.message {
-            Some(Message::Frame(frame)) => ear.take(frame.opus, Instant::now(), Duration::ZERO)?,
+            Some(Message::Frame(frame)) => take(frame.opus)?,
             Some(Message::Ended(_)) => break,
             _ => {}
         }
     }
-    Ok(ear.heard)
+    Ok(())
 }
 
 /// Reads the stream as a player does: pages as they come, over a blocking socket.

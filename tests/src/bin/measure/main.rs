@@ -12,6 +12,7 @@ mod hands;
 mod latency;
 mod names;
 mod room;
+mod seam;
 
 use anyhow::{Result, bail};
 use stentor_tests::process::Usage;
@@ -24,6 +25,7 @@ usage: measure latency [SECONDS]            mouth to ear through three tiers, by
        measure hands [PEOPLE] [SECONDS]     what others notice of a crowd that raises and lowers hands
        measure room [ROOMS]                 CPU of talking rooms on their origin
        measure edge [ROOMS]                 CPU of talking rooms at an edge, by how many listen there
+       measure seam [SECONDS] [PROCESSES]   a fixed and an adaptive seam buffer beside processes that unpack packages
        measure names [A_SECOND] [SECONDS]   who asks for real rooms while somebody makes names up";
 
 fn number(text: Option<&String>, default: usize) -> Result<usize> {
@@ -51,6 +53,8 @@ async fn main() -> Result<()> {
         Some("hands") => hands::measure(number(args.get(1), 2000)?, number(args.get(2), 60)?).await,
         Some("room") => room::measure(number(args.get(1), 1)?).await,
         Some("edge") => edge::measure(number(args.get(1), 4)?).await,
+        Some("seam") => seam::measure(number(args.get(1), 600)?, number(args.get(2), 4)?).await,
+        Some("unpack") if args.len() == 3 => seam::unpack_for(args[1].parse()?, args[2].as_ref()),
         Some("names") => names::measure(number(args.get(1), 20_000)?, number(args.get(2), 60)?).await,
         _ => bail!("{USAGE}"),
     }
