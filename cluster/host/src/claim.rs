@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use stentor_directory::{Error, Ownership, Revision, Room, View};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
 use stentor_proto::v1;
+use stentor_relay::can_be_epoch;
 use stentor_room::{Bans, InvalidRecord, Record};
 use stentor_telemetry::Claim as Outcome;
 use tokio::time::timeout;
@@ -96,6 +97,12 @@ pub(crate) async fn take_over(
     })?;
     let revision = revision("owner_revision", request.owner_revision)?;
     let (seen, from_slot) = (Epoch(request.epoch), Slot(request.from_slot));
+    let known = running.hosted.epoch();
+    if !can_be_epoch(known, seen) {
+        origin.metrics.reports_refused().inc();
+        let detail = format!("room {room} cannot be at epoch {seen}; it is at {known} here");
+        return Err(Fault::new(Code::InvalidArgument, detail));
+    }
     let (origin, id) = (origin.clone(), room.clone());
     // Whoever asked may give up; the claim is carried to its end all the same.
     let promoting = tokio::spawn(async move {

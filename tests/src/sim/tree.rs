@@ -159,12 +159,12 @@ impl World {
 
     /// A child tells how many listen below it.
     pub(super) fn counted(&mut self, n: NodeIx, room: RoomIx, child: NodeIx, count: Count) {
-        let (time, id) = (self.time(), self.nodes[child].id.clone());
+        let time = self.time();
         let Some(audio) = self.audio.get_mut(room) else { return };
         let origin = audio.origins.get_mut(&n).map(|origin| &mut origin.counts);
         if let Some(counts) = origin.or(audio.taps.get_mut(&n).map(|tap| &mut tap.counts)) {
-            counts.join(id.clone());
-            counts.report(time, &id, count);
+            counts.join(child as u64);
+            counts.report(time, child as u64, count);
         }
     }
 
@@ -217,15 +217,14 @@ impl World {
 
     /// A child is gone.
     pub(super) fn unsubscribe(&mut self, n: NodeIx, room: RoomIx, child: NodeIx) {
-        let id = self.nodes[child].id.clone();
         let Some(audio) = self.audio.get_mut(room) else { return };
         if let Some(origin) = audio.origins.get_mut(&n) {
             origin.children.remove(&child);
-            origin.counts.leave(&id);
+            origin.counts.leave(child as u64);
         }
         if let Some(tap) = audio.taps.get_mut(&n) {
             tap.children.remove(&child);
-            tap.counts.leave(&id);
+            tap.counts.leave(child as u64);
         }
     }
 

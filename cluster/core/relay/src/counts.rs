@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use stentor_ids::NodeId;
 use stentor_pace::Time;
 
 /// Children of one room at one node. The design's fan-out is 64 with two parents each; an origin without relays serves
@@ -30,11 +29,11 @@ pub struct Count {
     pub filled: u64,
 }
 
-/// The counts of one room at one node.
+/// The counts of one room at one node. A child is a number: two that call themselves the same are two.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// The last report of each child and when it came.
-    children: BTreeMap<NodeId, Option<(Time, Count)>>,
+    children: BTreeMap<u64, Option<(Time, Count)>>,
     own: Option<u64>,
     filled: u64,
 }
@@ -43,7 +42,7 @@ impl Counts {
     /// A child is there. Until it reports, it is known and does not count.
     ///
     /// Returns false, and takes no note of it, at [`MAX_CHILDREN`].
-    pub fn join(&mut self, child: NodeId) -> bool {
+    pub fn join(&mut self, child: u64) -> bool {
         let room = self.children.len() < MAX_CHILDREN || self.children.contains_key(&child);
         if room {
             self.children.entry(child).or_default();
@@ -52,15 +51,15 @@ impl Counts {
     }
 
     /// A child reported the sum below it. A report of a child that is not there is let go.
-    pub fn report(&mut self, now: Time, child: &NodeId, count: Count) {
-        if let Some(last) = self.children.get_mut(child) {
+    pub fn report(&mut self, now: Time, child: u64, count: Count) {
+        if let Some(last) = self.children.get_mut(&child) {
             *last = Some((now, count));
         }
     }
 
     /// A child is gone.
-    pub fn leave(&mut self, child: &NodeId) {
-        self.children.remove(child);
+    pub fn leave(&mut self, child: u64) {
+        self.children.remove(&child);
     }
 
     /// The node's own listeners: makes it an edge of its own sum.
@@ -117,10 +116,6 @@ mod tests {
 
     use super::*;
 
-    fn node(n: usize) -> NodeId {
-        NodeId::new(format!("edge-{n}")).unwrap()
-    }
-
     fn edge(listeners: u64) -> Count {
         Count { listeners, age: Duration::ZERO, reporting: 1, known: 1, filled: listeners / 2 }
     }
@@ -130,28 +125,28 @@ mod tests {
         let mut counts = Counts::default();
         let start = Time::from_millis(1000);
         for n in 0..3 {
-            assert!(counts.join(node(n)));
+            assert!(counts.join(n));
         }
-        counts.report(start, &node(0), edge(10));
-        counts.report(start, &node(1), edge(5));
+        counts.report(start, 0, edge(10));
+        counts.report(start, 1, edge(5));
         let later = start + Duration::from_secs(2);
-        counts.report(later, &node(1), edge(6));
+        counts.report(later, 1, edge(6));
         let sum = counts.sum(later);
         assert_eq!((sum.listeners, sum.reporting, sum.known, sum.filled), (16, 2, 3, 8));
         assert_eq!(sum.age, Duration::from_secs(2));
         let much_later = start + Duration::from_millis(5_001);
         assert_eq!(counts.sum(much_later).listeners, 6);
-        counts.leave(&node(1));
+        counts.leave(1);
         assert_eq!(counts.sum(much_later).known, 2);
     }
 
     #[test]
     fn a_child_beyond_the_bound_is_refused_and_reports_of_strangers_are_let_go() {
         let mut counts = Counts::default();
-        assert!((0..MAX_CHILDREN).all(|n| counts.join(node(n))));
-        assert!(!counts.join(node(MAX_CHILDREN)));
-        assert!(counts.join(node(0)));
-        counts.report(Time::default(), &node(MAX_CHILDREN), edge(7));
+        assert!((0..MAX_CHILDREN as u64).all(|n| counts.join(n)));
+        assert!(!counts.join(MAX_CHILDREN as u64));
+        assert!(counts.join(0));
+        counts.report(Time::default(), MAX_CHILDREN as u64, edge(7));
         assert_eq!(counts.sum(Time::default()).listeners, 0);
     }
 
@@ -163,17 +158,17 @@ mod tests {
         )) {
             let now = Time::from_millis(5);
             let mut top = Counts::default();
-            for (r, edges) in relays.iter().enumerate() {
+            for (r, edges) in (0..).zip(&relays) {
                 let mut relay = Counts::default();
-                for (e, listeners) in edges.iter().enumerate() {
+                for (e, listeners) in (0..).zip(edges) {
                     let mut own = Counts::default();
                     own.own(*listeners);
                     own.filled(listeners / 3);
-                    prop_assert!(relay.join(node(e)));
-                    relay.report(now, &node(e), own.sum(now));
+                    prop_assert!(relay.join(e));
+                    relay.report(now, e, own.sum(now));
                 }
-                prop_assert!(top.join(node(r)));
-                top.report(now, &node(r), relay.sum(now));
+                prop_assert!(top.join(r));
+                top.report(now, r, relay.sum(now));
             }
             let sum = top.sum(now);
             let all = relays.iter().flatten().copied();

@@ -1,4 +1,4 @@
-//! The way of a room's frames through one node, without the node: which of two origins mixes, which slots can be true, the
+//! The way of a room's frames through one node, without the node: which of two origins mixes, which slots and reports can be true, the
 //! slot ring with its deduplication and epoch fence, the playout behind a seam buffer, which parents to take, the sum of
 //! listeners below, who is banned, and what is gathered to be sent up.
 //!
@@ -8,6 +8,7 @@
 mod bans;
 mod ceiling;
 mod counts;
+mod doubt;
 mod duty;
 mod frame;
 mod gather;
@@ -21,6 +22,7 @@ mod seam;
 pub use bans::{Bans, MAX_LIFTED, MAX_WORDS, Word};
 pub use ceiling::{CLOCKS, Ceiling, MOST};
 pub use counts::{Count, Counts, MAX_CHILDREN, REPORT_STALE};
+pub use doubt::{EPOCHS_AHEAD, can_be_epoch, can_be_lineage};
 pub use duty::{Act, Duty, GRACE, Heard, Side};
 pub use frame::{Frame, SILENT_BYTES};
 pub use gather::{Gather, Gathered, MOST_WAITING, Next};

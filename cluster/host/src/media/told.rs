@@ -9,7 +9,7 @@ use stentor_ids::{Epoch, Slot};
 use stentor_link::Followed;
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message as Told};
-use stentor_relay::{Heard, Inserted};
+use stentor_relay::{Heard, Inserted, can_be_epoch, can_be_lineage};
 
 use super::run::Loop;
 use crate::{
@@ -76,8 +76,11 @@ impl Loop {
     fn frame(&mut self, frame: v1::Frame) {
         let Some(frame) = frame_of(frame) else { return };
         let (slot, lineage) = (frame.slot, frame.lineage);
-        let fenced = frame.epoch < self.steer.reign.epoch && slot >= self.steer.reign.from;
-        if fenced || !self.believes(slot) {
+        let reign = self.steer.reign;
+        if !can_be_epoch(reign.epoch, frame.epoch) || !can_be_lineage(reign.epoch, lineage) {
+            return self.refuse();
+        }
+        if (frame.epoch < reign.epoch && slot >= reign.from) || !self.believes(slot) {
             return;
         }
         if self.pass(&frame) == Inserted::Fenced {
@@ -133,10 +136,18 @@ impl Loop {
         }
     }
 
+    /// The other origin says what cannot be.
+    fn refuse(&self) {
+        self.origin.metrics.reports_refused().inc();
+    }
+
     /// A claim that the other origin knows of.
     fn fence(&mut self, epoch: Epoch, from_slot: Slot) {
         if epoch <= self.steer.reign.epoch {
             return;
+        }
+        if !can_be_epoch(self.steer.reign.epoch, epoch) {
+            return self.refuse();
         }
         self.hosted.feed.fence(epoch, from_slot);
         if self.mirrors() {

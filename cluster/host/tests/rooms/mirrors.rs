@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use stentor_ids::RoomId;
-use stentor_proto::v1::{Empty, MuteRequest, command_request::Command};
+use stentor_ids::{Code, RoomId};
+use stentor_proto::v1::{Empty, MuteRequest, TakeOverRequest, command_request::Command};
 
 use crate::{
     cluster::{Cluster, Origin, speak, until, who},
@@ -104,4 +104,18 @@ async fn a_room_that_its_mirror_took_over_can_be_given_back_without_a_missing_sl
     assert_eq!(audio.missing, [0; 0]);
     let lineages: std::collections::BTreeSet<_> = heard.frames().iter().map(|frame| frame.lineage).collect();
     assert!(lineages.len() <= 8, "{lineages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_epoch_that_cannot_be_is_not_taken_over_under() {
+    let cluster = Cluster::new();
+    let (room, owner, mirror) = mirrored(&cluster).await;
+    for epoch in [u64::MAX, 2_000] {
+        let request = TakeOverRequest { room: room.to_string(), epoch, owner_revision: 0, from_slot: 500 };
+        let fault = mirror.handle.take_over(&room, &request).await.unwrap_err();
+        assert_eq!(fault.code, Code::InvalidArgument, "{fault}");
+        assert!(fault.detail.contains(&epoch.to_string()), "{fault}");
+    }
+    assert_eq!(cluster.metrics.for_node(&mirror.id).reports_refused().get(), 2);
+    assert_eq!(owner.handle.owns(&room).unwrap().0.0, 1);
 }

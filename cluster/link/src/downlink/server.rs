@@ -21,9 +21,12 @@ use tracing::{Instrument, Span, field, info_span};
 
 use super::{
     Carrier, Carry,
-    wire::{Hello, furthest, message_of},
+    wire::{Hello, believe, message_of},
 };
-use crate::{Closed, Counted, Cursor, Feed, Item, feed::Child};
+use crate::{
+    Closed, Counted, Cursor, Feed, Item,
+    feed::{Child, Taken},
+};
 
 /// How long a child may take to say hello: it is the first thing it sends.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -61,18 +64,15 @@ impl Server {
         let hello = hello(&mut inbound).await?;
         Span::current().record("room", hello.room.as_str()).record("child", hello.node.as_str());
         let (feed, tier, leaving) = self.feed(&hello).await?;
-        let furthest = furthest(feed.highest(), feed.status().as_deref());
-        if hello.seen.slot > furthest {
-            let detail = format!(
-                "{} says that it has seen slot {} of {}; the room is at most at {furthest}",
-                hello.node, hello.seen.slot, hello.room
-            );
-            return Err(Fault::new(Code::InvalidArgument, detail));
-        }
+        believe(&hello, &feed).inspect_err(|_| {
+            self.metrics.reports_refused().inc();
+        })?;
         let child = feed.child(hello.node.clone(), hello.seen).ok_or_else(|| {
             let detail = format!("{} serves {} to as many children as it may", self.me, hello.room);
             Fault::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
         })?;
+        let child = Arc::new(child);
+        let counts = read_counts(inbound, child.clone(), hello.node.clone(), self.metrics.clone());
         let mut cursor = feed.subscribe(hello.from);
         if hello.serial > 0 {
             cursor = cursor.with_events_after(hello.serial);
@@ -83,7 +83,8 @@ impl Server {
             out: self.metrics.frames(tier, Frames::Out).clone(),
             bytes: self.metrics.downlink_bytes(tier).clone(),
             skipped: self.metrics.frames(tier, Frames::Skipped).clone(),
-            _reader: AbortOnDropHandle::new(tokio::spawn(read_counts(inbound, child))),
+            _reader: AbortOnDropHandle::new(tokio::spawn(counts)),
+            _child: child,
             _counted: Counted::new(self.metrics.links(LinkKind::Child)),
         };
         Ok(self.until_stopped(stream::unfold(downstream, Downstream::next)))
@@ -134,6 +135,8 @@ struct Downstream {
     bytes: Counter,
     skipped: Counter,
     _reader: AbortOnDropHandle<()>,
+    /// It is there for as long as it is given anything.
+    _child: Arc<Child>,
     _counted: Counted,
 }
 
@@ -194,10 +197,26 @@ async fn hello(inbound: &mut Streaming<v1::SubscribeRequest>) -> Result<Hello, F
 }
 
 /// Takes the child's counts for as long as it sends any.
-async fn read_counts(mut inbound: Streaming<v1::SubscribeRequest>, child: Child) {
+async fn read_counts(
+    mut inbound: Streaming<v1::SubscribeRequest>,
+    child: Arc<Child>,
+    node: NodeId,
+    metrics: NodeMetrics,
+) {
+    let mut doubted = false;
     while let Ok(Some(request)) = inbound.message().await {
-        if let Some(Up::Count(v1::CountReport { count: Some(count) })) = request.message {
-            child.report(&count);
+        let Some(Up::Count(v1::CountReport { count: Some(count) })) = request.message else { continue };
+        match child.report(&count) {
+            Taken::Yes => {}
+            Taken::Twice => {
+                tracing::warn!(%node, "two nodes of this name take a room from here; give each a name of its own");
+            }
+            Taken::CannotBe => {
+                metrics.reports_refused().inc();
+                if !std::mem::replace(&mut doubted, true) {
+                    tracing::warn!(%node, ?count, "a child's count cannot be true, and is not in the sum");
+                }
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures::StreamExt;
 use stentor_ids::{Code, Epoch, Fault, Slot};
 use stentor_proto::v1::{self, happening::What, subscribe_response::Message};
-use stentor_relay::{Action, Ceiling, Inserted, Parents, Why};
+use stentor_relay::{Action, Ceiling, Inserted, Parents, Why, can_be_epoch, can_be_lineage};
 use stentor_telemetry::{Frames, LinkKind, Tier};
 use tokio::{
     sync::watch,
@@ -186,7 +186,12 @@ impl Subscriber {
             Message::Levels(levels) => self.feed.set_levels(levels),
             Message::Bans(bans) => self.feed.take_bans(bans),
             Message::Event(event) => self.feed.event(event),
-            Message::Fence(fence) => self.learn(Epoch(fence.epoch), Slot(fence.from_slot)),
+            Message::Fence(fence) if can_be_epoch(self.epoch, Epoch(fence.epoch)) => {
+                self.learn(Epoch(fence.epoch), Slot(fence.from_slot));
+            }
+            Message::Fence(_) => {
+                self.carrier.metrics().reports_refused().inc();
+            }
             Message::Gap(gap) => {
                 self.count(Frames::Skipped, gap.count);
                 debug!(room = %self.feed.room(), %parent, gap.slot, gap.count, "parent skipped slots");
@@ -200,7 +205,8 @@ impl Subscriber {
     fn on_frame(&mut self, parent: &Arc<Place>, frame: v1::Frame) {
         let (frame, now) = (frame_of(frame), clock::now());
         let (slot, epoch) = (frame.slot, frame.epoch);
-        if !self.ceiling.admits(now, slot, || by_clock(self.feed.status().as_deref())) {
+        let can_be = can_be_epoch(self.epoch, epoch) && can_be_lineage(self.epoch.max(epoch), frame.lineage);
+        if !can_be || !self.ceiling.admits(now, slot, || by_clock(self.feed.status().as_deref())) {
             return self.count(Frames::Fenced, 1);
         }
         if epoch > self.epoch {

@@ -3,7 +3,7 @@
 use stentor_ids::{Code, Epoch, Fault, Lineage, NodeId, RoomId, Slot};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, subscribe_request::Message as Up, subscribe_response::Message as Down};
-use stentor_relay::{CLOCKS, Frame, MOST};
+use stentor_relay::{CLOCKS, Frame, MOST, can_be_epoch, can_be_lineage};
 
 use crate::{Feed, Item, Reported, bad_name, bans_to_wire, clock};
 
@@ -102,6 +102,27 @@ pub(super) fn message_of(item: Item) -> Result<v1::SubscribeResponse, crate::Clo
     Ok(v1::SubscribeResponse { message: Some(message) })
 }
 
+/// Whether a child can have seen what it says it has.
+///
+/// # Errors
+/// `InvalidArgument`, with what cannot be.
+pub(super) fn believe(hello: &Hello, feed: &Feed) -> Result<(), Fault> {
+    let status = feed.status();
+    let told = status.as_ref().map_or(Epoch(0), |status| Epoch(status.epoch));
+    let (epoch, furthest) = (feed.epoch().max(told), furthest(feed.highest(), status.as_deref()));
+    let Hello { node, room, seen, .. } = hello;
+    let said = if seen.slot > furthest {
+        format!("slot {} of {room}; the room is at most at {furthest}", seen.slot)
+    } else if !can_be_epoch(epoch, seen.epoch) {
+        format!("epoch {} of {room}; it is at {epoch} here", seen.epoch)
+    } else if !can_be_lineage(epoch, seen.lineage) {
+        format!("lineage {} of {room}; it is at epoch {epoch} here", seen.lineage)
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(Code::InvalidArgument, format!("{node} says that it has seen {said}")))
+}
+
 /// A frame as a parent sent it.
 pub(super) fn frame_of(frame: v1::Frame) -> Frame {
     Frame {
@@ -122,7 +143,7 @@ pub(super) fn by_clock(status: Option<&v1::RoomStatus>) -> Option<Slot> {
 
 /// The highest slot that a child can have seen of a room that has come to `highest` here: where owners change, each counts
 /// by its own clock.
-pub(super) fn furthest(highest: Option<Slot>, status: Option<&v1::RoomStatus>) -> Slot {
+fn furthest(highest: Option<Slot>, status: Option<&v1::RoomStatus>) -> Slot {
     by_clock(status).map_or(MOST, |clock| clock.max(highest.unwrap_or_default()).plus(CLOCKS))
 }
 

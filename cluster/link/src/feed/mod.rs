@@ -6,19 +6,23 @@
 //! Invariants: `EpochFence` and one copy of a (slot, lineage), by the ring; a reader is given each event once; nothing
 //! grows with how slow a reader is. The lock is held for copies of small things and never across a wait.
 
+mod children;
 mod cursor;
 mod told;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use stentor_ids::{Epoch, Fault, Lineage, NodeId, ParticipantId, RoomId, Slot};
+use stentor_ids::{Epoch, Fault, Lineage, ParticipantId, RoomId, Slot};
 use stentor_pace::Time;
 use stentor_proto::v1;
 use stentor_relay::{Bans, Count, Counts, Frame, Inserted, Log, RING_SLOTS, Ring};
 use tokio::sync::watch;
 
 use crate::clock;
+use children::Kid;
+pub use children::Reported;
+pub(crate) use children::{Child, Taken};
 pub use cursor::{Cursor, Item};
 use told::{Levels, words_of};
 pub use told::{bans_to_wire, fill};
@@ -60,11 +64,9 @@ struct State {
     bans: Bans,
     closed: Option<Closed>,
     counts: Counts,
-    reported: Option<Reported>,
-    /// Number of the last child's stream.
-    streams: u64,
-    /// The stream under which each child counts is the newest it opened.
-    children: BTreeMap<NodeId, u64>,
+    /// Number of the last child.
+    last_child: u64,
+    children: BTreeMap<u64, Kid>,
     cursors: usize,
     /// When the last cursor went, or the feed was made.
     idle_since: Time,
@@ -79,17 +81,6 @@ pub enum Closed {
     Moved,
     /// The room cannot be had.
     Fault(Fault),
-}
-
-/// The highest that any child said it has seen, so that a new owner goes on above it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reported {
-    /// Highest slot.
-    pub slot: Slot,
-    /// Highest epoch.
-    pub epoch: Epoch,
-    /// Highest lineage.
-    pub lineage: Lineage,
 }
 
 impl Feed {
@@ -107,8 +98,7 @@ impl Feed {
             bans: Bans::default(),
             closed: None,
             counts: Counts::default(),
-            reported: None,
-            streams: 0,
+            last_child: 0,
             children: BTreeMap::new(),
             cursors: 0,
             idle_since: clock::now(),
@@ -276,10 +266,10 @@ impl Feed {
         self.0.state.lock().ring.lineage()
     }
 
-    /// The highest slot, epoch and lineage that children said they have seen when they subscribed.
+    /// The highest slot, epoch and lineage that the children which are there said they had seen when they subscribed.
     #[must_use]
     pub fn reported(&self) -> Option<Reported> {
-        self.0.state.lock().reported
+        self.0.state.lock().children.values().map(|child| child.reported).reduce(Reported::max)
     }
 
     /// Listeners below this node and at it.
@@ -326,27 +316,6 @@ impl Feed {
         self.0.state.lock().idle_since = clock::now();
     }
 
-    /// A child's stream begins. `None` if there are too many.
-    pub(crate) fn child(&self, node: NodeId, reported: Reported) -> Option<Child> {
-        let mut state = self.0.state.lock();
-        if !state.counts.join(node.clone()) {
-            return None;
-        }
-        let known = state.reported.unwrap_or_default();
-        state.reported = Some(Reported {
-            slot: known.slot.max(reported.slot),
-            epoch: known.epoch.max(reported.epoch),
-            lineage: known.lineage.max(reported.lineage),
-        });
-        state.streams += 1;
-        let stream = state.streams;
-        state.children.insert(node.clone(), stream);
-        drop(state);
-        // The owner may be waiting for what children report.
-        self.wake();
-        Some(Child { feed: self.clone(), node, stream })
-    }
-
     fn wake(&self) {
         self.0.changed.send_replace(());
     }
@@ -362,33 +331,6 @@ impl State {
     }
 }
 
-/// A child's stream from this feed. Dropping it takes the child's count out of the sum, unless it has a newer stream.
-pub(crate) struct Child {
-    feed: Feed,
-    node: NodeId,
-    stream: u64,
-}
-
-impl Child {
-    /// The child reported the sum below it.
-    pub(crate) fn report(&self, count: &v1::ListenerCount) {
-        let mut state = self.feed.0.state.lock();
-        if state.children.get(&self.node) == Some(&self.stream) {
-            state.counts.report(clock::now(), &self.node, count_from_wire(count));
-        }
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        let mut state = self.feed.0.state.lock();
-        if state.children.get(&self.node) == Some(&self.stream) {
-            state.children.remove(&self.node);
-            state.counts.leave(&self.node);
-        }
-    }
-}
-
 pub(crate) fn count_to_wire(count: Count) -> v1::ListenerCount {
     v1::ListenerCount {
         listeners: count.listeners,
@@ -396,15 +338,5 @@ pub(crate) fn count_to_wire(count: Count) -> v1::ListenerCount {
         edges_reporting: count.reporting,
         edges_known: count.known,
         slots_filled: count.filled,
-    }
-}
-
-fn count_from_wire(count: &v1::ListenerCount) -> Count {
-    Count {
-        listeners: count.listeners,
-        age: Duration::from_millis(count.age_ms.into()),
-        reporting: count.edges_reporting,
-        known: count.edges_known,
-        filled: count.slots_filled,
     }
 }

@@ -14,6 +14,9 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Streaming;
 
 use super::{
     cluster::{Cluster, Node, SOON, assert_each_once, emit, live, room, slots_until, until},
@@ -37,24 +40,103 @@ async fn a_hello_that_cannot_be_is_refused_by_what_is_wrong_with_it() {
     let origin = cluster.origin("origin-1").await;
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let live_since_us = i64::try_from(since.as_micros()).unwrap();
-    let _source = origin.rooms.own(v1::RoomStatus { live_since_us, ..live("origin-1", 1) });
+    let source = origin.rooms.own(v1::RoomStatus { live_since_us, ..live("origin-1", 1) });
     let cases = [
         (None, "ended before its hello"),
         (Some(v1::SubscribeRequest::default()), "must be a hello"),
         (saying(v1::SubscribeHello { room: "no/room".into(), ..hello("n") }), "\"no/room\""),
         (saying(v1::SubscribeHello { room: "r".repeat(65), ..hello("n") }), "65 bytes"),
         (saying(hello("")), "node is empty"),
-        (saying(v1::SubscribeHello { highest_slot: 10_000_000, ..hello("n") }), "10000000"),
+        (saying(v1::SubscribeHello { highest_slot: 10_000_000, ..hello("n") }), "slot 10000000"),
+        (saying(v1::SubscribeHello { highest_slot: u64::MAX, ..hello("n") }), "slot 18446744073709551615"),
+        (saying(v1::SubscribeHello { highest_epoch: u64::MAX, ..hello("n") }), "epoch 18446744073709551615"),
+        (saying(v1::SubscribeHello { highest_epoch: 1_002, ..hello("n") }), "epoch 1002"),
+        (
+            saying(v1::SubscribeHello { highest_lineage: u64::MAX, ..hello("n") }),
+            "lineage 18446744073709551615",
+        ),
     ];
     for (first, told) in cases {
         let fault = refused(&cluster, &origin, first.clone()).await;
         assert_eq!(fault.code, Code::InvalidArgument, "{first:?}: {fault}");
         assert!(fault.detail.contains(told), "{fault}");
     }
+    assert_eq!(source.reported(), None, "nothing of it is kept");
+    assert_eq!(origin.metrics.reports_refused().get(), 5);
     let long = v1::SubscribeHello { room: "r".repeat(1024 * 1024), ..hello("n") };
     let fault = refused(&cluster, &origin, saying(long)).await;
     assert_eq!(fault.code, Code::InvalidArgument, "{fault}");
     assert!(fault.detail.contains("too large"), "{fault}");
+}
+
+/// A child as the wire has it, which reports a count again and again; it goes when this is dropped.
+struct Counting {
+    _reports: AbortOnDropHandle<()>,
+    _stream: Streaming<v1::SubscribeResponse>,
+}
+
+impl Counting {
+    async fn at(
+        cluster: &Cluster,
+        parent: &Node,
+        hello: v1::SubscribeHello,
+        count: v1::ListenerCount,
+    ) -> Self {
+        let report = v1::CountReport { count: Some(count) };
+        let report = v1::SubscribeRequest { message: Some(v1::subscribe_request::Message::Count(report)) };
+        let (sender, requests) = tokio::sync::mpsc::channel(1);
+        let reports = tokio::spawn(async move {
+            let mut next = saying(hello);
+            while sender.send(next.take().unwrap_or_else(|| report.clone())).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let mut client = DownlinkServiceClient::new(cluster.pool.channel(&parent.link_addr()).unwrap());
+        let stream = timeout(SOON, client.subscribe(ReceiverStream::new(requests))).await.unwrap().unwrap();
+        Self { _reports: AbortOnDropHandle::new(reports), _stream: stream.into_inner() }
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_cannot_be_is_in_no_sum_and_two_of_one_name_are_two() {
+    let cluster = Cluster::new();
+    let origin = cluster.origin("origin-1").await;
+    let source = origin.rooms.own(live("origin-1", 1));
+    let of = |listeners, edges| v1::ListenerCount {
+        listeners,
+        edges_reporting: edges,
+        edges_known: edges,
+        ..Default::default()
+    };
+    let honest = Counting::at(&cluster, &origin, hello("edge-1"), of(5, 1)).await;
+    let _absurd = [
+        Counting::at(&cluster, &origin, hello("edge-2"), of(u64::MAX, 1)).await,
+        Counting::at(&cluster, &origin, hello("edge-3"), of(0, u32::MAX)).await,
+    ];
+    until("both are refused", || origin.metrics.reports_refused().get() > 4).await;
+    let sum = || {
+        let count = source.counts();
+        (count.listeners, count.edges_reporting)
+    };
+    until("the honest one counts", || sum() == (5, 1)).await;
+    let twin = Counting::at(&cluster, &origin, hello("edge-1"), of(4, 1)).await;
+    until("both of one name count", || sum() == (9, 2)).await;
+    drop(honest);
+    until("one goes and the other stays", || sum() == (4, 1)).await;
+    drop(twin);
+    until("nobody is left", || sum() == (0, 0)).await;
+}
+
+#[tokio::test]
+async fn what_a_child_has_seen_is_forgotten_when_it_goes() {
+    let cluster = Cluster::new();
+    let origin = cluster.origin("origin-1").await;
+    let source = origin.rooms.own(live("origin-1", 1));
+    let hello = v1::SubscribeHello { highest_epoch: 9, ..hello("n") };
+    let child = Counting::at(&cluster, &origin, hello, v1::ListenerCount::default()).await;
+    until("it is there", || source.reported().is_some_and(|seen| seen.epoch.0 == 9)).await;
+    drop(child);
+    until("it is forgotten", || source.reported().is_none()).await;
 }
 
 #[tokio::test]

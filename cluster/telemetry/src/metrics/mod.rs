@@ -13,6 +13,7 @@
 //! | `stentor_downlink_bytes_total` | counter | `tier` | bytes of room audio and state sent to children |
 //! | `stentor_links` | gauge | `kind` | streams and connections to other nodes |
 //! | `stentor_link_failures_total` | counter | `kind` | of them, those that broke or stalled |
+//! | `stentor_reports_refused_total` | counter | | what other nodes reported of rooms and that cannot be |
 //! | `stentor_epoch_changes_total` | counter | | higher epochs seen in frames, fences or claims |
 //! | `stentor_claims_total` | counter | `outcome` | this node's claims of rooms |
 //! | `stentor_hand_offs_total` | counter | `outcome` | rooms this node handed to another |
@@ -83,6 +84,7 @@ struct Families {
     downlink_bytes: Family<Labels, Counter>,
     links: Family<Labels, Gauge>,
     link_failures: Family<Labels, Counter>,
+    reports_refused: Family<Labels, Counter>,
     epoch_changes: Family<Labels, Counter>,
     claims: Family<Labels, Counter>,
     hand_offs: Family<Labels, Counter>,
@@ -122,6 +124,7 @@ impl Families {
             downlink_bytes: to.counter("downlink_bytes", "Bytes of room audio and state sent to children"),
             links: to.gauge("links", "Streams and connections to other nodes"),
             link_failures: to.counter("link_failures", "Streams and connections that broke or stalled"),
+            reports_refused: to.counter("reports_refused", "Reports of rooms that cannot be"),
             epoch_changes: to.counter("epoch_changes", "Higher epochs seen"),
             claims: to.counter("claims", "Claims of rooms by this node"),
             hand_offs: to.counter("hand_offs", "Rooms handed to another node"),

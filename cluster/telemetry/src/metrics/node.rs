@@ -39,6 +39,7 @@ struct Handles {
     downlink_bytes: Vec<Counter>,
     links: Vec<Gauge>,
     link_failures: Vec<Counter>,
+    reports_refused: Counter,
     epoch_changes: Counter,
     claims: Vec<Counter>,
     hand_offs: Vec<Counter>,
@@ -111,6 +112,7 @@ impl NodeMetrics {
             downlink_bytes: of.row::<Tier, _>(&families.downlink_bytes, "tier"),
             links: of.row::<LinkKind, _>(&families.links, "kind"),
             link_failures: of.row::<LinkKind, _>(&families.link_failures, "kind"),
+            reports_refused: of.one(&families.reports_refused),
             epoch_changes: of.one(&families.epoch_changes),
             claims: of.row::<Claim, _>(&families.claims, "outcome"),
             hand_offs: of.row::<Call, _>(&families.hand_offs, "outcome"),
@@ -200,6 +202,12 @@ impl NodeMetrics {
     #[must_use]
     pub fn link_failures(&self, kind: LinkKind) -> &Counter {
         &self.0.link_failures[kind.index()]
+    }
+
+    /// What other nodes reported of rooms and that cannot be.
+    #[must_use]
+    pub fn reports_refused(&self) -> &Counter {
+        &self.0.reports_refused
     }
 
     /// Higher epochs seen in frames, fences or claims.

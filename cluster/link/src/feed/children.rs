@@ -1,0 +1,167 @@
+//! Who takes a room from a feed, what they said they had seen, and how many listen below them. All of it goes with the child.
+//!
+//! A child is a stream and not a name: two nodes that call themselves the same count as two, and that is told. One that comes
+//! again before its old stream has ended counts twice until that is stale, which is some seconds at most.
+
+use std::time::Duration;
+
+use stentor_ids::{Epoch, Lineage, NodeId, Slot};
+use stentor_proto::v1;
+use stentor_relay::Count;
+
+use super::Feed;
+use crate::clock;
+
+/// Reports of an older stream, while a newer one of the same name reports as well, that make it two nodes: three seconds of
+/// them. One may be on its way while a node comes again.
+const TWO: u32 = 3;
+
+/// The highest that a child said it has seen, so that a new owner goes on above it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// Highest slot.
+    pub slot: Slot,
+    /// Highest epoch.
+    pub epoch: Epoch,
+    /// Highest lineage.
+    pub lineage: Lineage,
+}
+
+impl Reported {
+    /// The higher of each.
+    pub(super) fn max(self, other: Self) -> Self {
+        Self {
+            slot: self.slot.max(other.slot),
+            epoch: self.epoch.max(other.epoch),
+            lineage: self.lineage.max(other.lineage),
+        }
+    }
+}
+
+/// What is kept of a child.
+pub(super) struct Kid {
+    node: NodeId,
+    pub(super) reported: Reported,
+    /// It has reported a count.
+    counts: bool,
+    /// Reports since a newer stream of the same name has reported.
+    beside: u32,
+}
+
+/// What became of a child's count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is in the sum.
+    Yes,
+    /// It is, and so is that of another node of the same name.
+    Twice,
+    /// It cannot be true.
+    CannotBe,
+}
+
+/// A child's place at a feed. Dropping it takes all that the child said along.
+pub(crate) struct Child {
+    feed: Feed,
+    number: u64,
+}
+
+impl Feed {
+    /// A child's stream begins. `None` if there are too many.
+    pub(crate) fn child(&self, node: NodeId, reported: Reported) -> Option<Child> {
+        let mut state = self.0.state.lock();
+        let number = state.last_child + 1;
+        if !state.counts.join(number) {
+            return None;
+        }
+        state.last_child = number;
+        state.children.insert(number, Kid { node, reported, counts: false, beside: 0 });
+        drop(state);
+        // The owner may be waiting for what children report.
+        self.wake();
+        Some(Child { feed: self.clone(), number })
+    }
+}
+
+impl Child {
+    /// The child reported the sum below it. A second node of its name is told once.
+    pub(crate) fn report(&self, count: &v1::ListenerCount) -> Taken {
+        let count = count_from_wire(count);
+        if !count.can_be() {
+            return Taken::CannotBe;
+        }
+        let mut state = self.feed.0.state.lock();
+        state.counts.report(clock::now(), self.number, count);
+        let Some(own) = state.children.get_mut(&self.number) else { return Taken::Yes };
+        own.counts = true;
+        let node = own.node.clone();
+        let newer = state.children.range(self.number + 1..).any(|(_, kid)| kid.node == node && kid.counts);
+        let Some(own) = state.children.get_mut(&self.number).filter(|_| newer) else { return Taken::Yes };
+        own.beside = own.beside.saturating_add(1);
+        if own.beside == TWO { Taken::Twice } else { Taken::Yes }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let mut state = self.feed.0.state.lock();
+        state.children.remove(&self.number);
+        state.counts.leave(self.number);
+    }
+}
+
+fn count_from_wire(count: &v1::ListenerCount) -> Count {
+    Count {
+        listeners: count.listeners,
+        age: Duration::from_millis(count.age_ms.into()),
+        reporting: count.edges_reporting,
+        known: count.edges_known,
+        filled: count.slots_filled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stentor_ids::RoomId;
+
+    use super::*;
+
+    fn count(listeners: u64) -> v1::ListenerCount {
+        v1::ListenerCount { listeners, edges_reporting: 1, edges_known: 1, ..Default::default() }
+    }
+
+    fn at(epoch: u64) -> Reported {
+        Reported { slot: Slot(epoch), epoch: Epoch(epoch), lineage: Lineage(epoch) }
+    }
+
+    #[test]
+    fn what_a_child_said_goes_with_it() {
+        let (feed, node) = (Feed::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
+        assert_eq!(feed.reported(), None);
+        let high = feed.child(node.clone(), at(9)).unwrap();
+        let low = feed.child(node, at(4)).unwrap();
+        assert_eq!(high.report(&count(5)), Taken::Yes);
+        assert_eq!((feed.reported(), feed.counts().listeners), (Some(at(9)), 5));
+        drop(high);
+        assert_eq!((feed.reported(), feed.counts().listeners), (Some(at(4)), 0));
+        drop(low);
+        assert_eq!(feed.reported(), None);
+    }
+
+    #[test]
+    fn two_nodes_of_one_name_count_as_two_and_are_told_once() {
+        let (feed, node) = (Feed::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
+        let [one, two] = [(); 2].map(|()| feed.child(node.clone(), Reported::default()).unwrap());
+        let told: Vec<_> = (0..9).map(|_| (one.report(&count(3)), two.report(&count(4))).0).collect();
+        assert_eq!(feed.counts().listeners, 7);
+        assert_eq!(told.iter().filter(|taken| **taken == Taken::Twice).count(), 1, "{told:?}");
+    }
+
+    #[test]
+    fn a_sum_that_cannot_be_is_not_in_the_sum() {
+        let (feed, node) = (Feed::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
+        let child = feed.child(node, Reported::default()).unwrap();
+        assert_eq!(child.report(&count(3)), Taken::Yes);
+        assert_eq!(child.report(&count(u64::MAX)), Taken::CannotBe);
+        assert_eq!(feed.counts().listeners, 3);
+    }
+}
