@@ -3,6 +3,9 @@
 //! It resumes after the last *event* it saw, handing that event to the store as a witness that the history is still the
 //! same one. Where there is no such event, or the store has lost the history, it lists anew, and counts another history if
 //! the store says so or its revision went back.
+//!
+//! A change after a quiet time is shown at once; in a busy one they are gathered for a moment, so that what readers do is
+//! bounded by the time and not by the changes.
 
 use std::{future, sync::Arc, time::Duration};
 
@@ -13,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Error, View, ViewHandle,
+    changes::Log,
     keys::{self, Range, Scope},
     store::{Event, Interrupted, Resume, Store, Watch},
 };
@@ -23,13 +27,16 @@ const RETRY_BASE: Duration = Duration::from_millis(50);
 const RETRY_CAP: Duration = Duration::from_secs(2);
 /// Most batches of events that are taken in before the readers are woken: a burst of changes is one change to them.
 const BATCHES_AT_ONCE: usize = 64;
+/// How long changes are gathered after some were shown. Readers wake a hundred times a second at most, and nobody who waits for
+/// the directory notices: a write of its own takes longer.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// What is read is counted as that of the node with these metrics.
 pub(crate) fn start(store: Arc<dyn Store>, scope: Scope, metrics: Option<NodeMetrics>) -> ViewHandle {
-    let (views, reader) = watch::channel(Arc::default());
+    let ((views, reader), log) = (watch::channel(Arc::default()), Log::default());
     let (range, backoff) = (scope.range(), Backoff::new(RETRY_BASE, RETRY_CAP));
-    let follower = Follower { store, range, metrics, views, replaced: false, backoff };
-    ViewHandle::new(reader, AbortOnDropHandle::new(tokio::spawn(follower.run())))
+    let follower = Follower { store, range, metrics, views, log: log.clone(), replaced: false, backoff };
+    ViewHandle::new(reader, log, AbortOnDropHandle::new(tokio::spawn(follower.run())))
 }
 
 struct Follower {
@@ -37,6 +44,7 @@ struct Follower {
     range: Range,
     metrics: Option<NodeMetrics>,
     views: watch::Sender<Arc<View>>,
+    log: Log,
     /// The store was found to have another history, and has not been listed since.
     replaced: bool,
     backoff: Backoff,
@@ -56,7 +64,9 @@ impl Follower {
         let snapshot = self.store.read(&self.range).await?;
         snapshot.entries.iter().for_each(|entry| self.count(&entry.key, &entry.value));
         let replaced = std::mem::take(&mut self.replaced);
-        self.views.send_modify(|view| *view = Arc::new(View::listed(&snapshot, view, replaced)));
+        let listed = View::listed(&snapshot, &self.views.borrow().clone(), replaced);
+        self.log.note_all(listed.number);
+        self.views.send_replace(Arc::new(listed));
         Ok(Resume { after: snapshot.revision, witness: None })
     }
 
@@ -85,19 +95,23 @@ impl Follower {
         self.backoff.reset();
         self.set_current(true);
         loop {
-            let (events, interrupted) = ready_events(watch.as_mut()).await;
-            events.iter().for_each(|event| self.count(event.key(), event.value()));
+            let Ready { events, more, interrupted } = ready_events(watch.as_mut()).await;
             if let Some(last) = events.last() {
                 *resume = Resume { after: last.revision, witness: Some(last.clone()) };
-                self.views.send_modify(|view| {
-                    let view = Arc::make_mut(view);
-                    events.iter().for_each(|event| view.apply(event));
-                });
+                self.show(&events);
             }
             if let Some(interrupted) = interrupted {
                 return interrupted;
             }
+            if !more {
+                sleep(GATHER).await;
+            }
         }
+    }
+
+    fn show(&self, events: &[Event]) {
+        events.iter().for_each(|event| self.count(event.key(), event.value()));
+        self.views.send_modify(|view| Arc::make_mut(view).take(events, &self.log));
     }
 
     fn count(&self, key: &str, value: &[u8]) {
@@ -117,28 +131,41 @@ impl Follower {
         self.views.send_if_modified(|view| {
             let changes = view.current != current;
             if changes {
-                Arc::make_mut(view).current = current;
+                let view = Arc::make_mut(view);
+                view.current = current;
+                // What was to be left alone is now to be looked at.
+                view.number += 1;
+                self.log.note_all(view.number);
             }
             changes
         });
     }
 }
 
+/// Events that were ready.
+struct Ready {
+    events: Vec<Event>,
+    /// There may be more of them by now.
+    more: bool,
+    interrupted: Option<Interrupted>,
+}
+
 /// Waits for events and takes what else is ready by then.
-async fn ready_events(watch: &mut dyn Watch) -> (Vec<Event>, Option<Interrupted>) {
+async fn ready_events(watch: &mut dyn Watch) -> Ready {
+    let ended = |events, interrupted| Ready { events, more: false, interrupted };
     let mut events = match watch.next().await {
         Ok(events) => events,
-        Err(interrupted) => return (Vec::new(), Some(interrupted)),
+        Err(interrupted) => return ended(Vec::new(), Some(interrupted)),
     };
     for _ in 1..BATCHES_AT_ONCE {
         tokio::select! {
             biased;
             more = watch.next() => match more {
                 Ok(more) => events.extend(more),
-                Err(interrupted) => return (events, Some(interrupted)),
+                Err(interrupted) => return ended(events, Some(interrupted)),
             },
-            () = future::ready(()) => break,
+            () = future::ready(()) => return ended(events, None),
         }
     }
-    (events, None)
+    Ready { events, more: true, interrupted: None }
 }

@@ -79,7 +79,7 @@ impl Scope {
 }
 
 /// What a key names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Node(NodeId),
     Record(RoomId),

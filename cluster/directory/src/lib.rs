@@ -11,14 +11,17 @@
 //! record's epoch, nor an epoch that this process has seen); nobody owns and mirrors a room at once; a key on a lease never
 //! outlives it; no method waits without a bound.
 
+mod changes;
 mod config;
 mod embedded;
 mod error;
 mod etcd;
 mod follow;
+mod handle;
 mod keys;
 #[cfg(test)]
 mod lost_answers;
+mod map;
 mod mirror;
 mod node;
 mod ownership;
@@ -35,13 +38,16 @@ use std::{
     time::Duration,
 };
 
+pub use changes::{Changed, ChangedKeys};
 pub use config::{EtcdConfig, EtcdTls};
 pub use error::Error;
+pub use handle::{Reader, ViewHandle};
+pub use map::Map;
 pub use node::{InvalidNodeRole, NodeRecord, NodeRole, Roles};
 pub use room::{BanPart, MAX_RECORD_BYTES, Mirror, MirrorKey, Owner, Ownership, Room, Written};
 pub use session::{Session, SessionState};
 pub use store::{LeaseId, Revision};
-pub use view::{View, ViewHandle};
+pub use view::View;
 
 use stentor_ids::{Epoch, RoomId};
 use stentor_telemetry::{Call, NodeMetrics};

@@ -4,7 +4,7 @@
 //! Every write is a transaction that names the revisions it relies on, so a write that was late finds itself refused. After
 //! a time-out, when a write may or may not have happened, the room is read before anything is tried again.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use stentor_ids::{Epoch, RoomId};
@@ -147,7 +147,7 @@ impl Directory {
     /// What the directory answers.
     pub async fn list(&self) -> Result<Vec<Room>, Error> {
         let view = View::listed(&self.read(&Range::prefix(keys::ROOMS)).await?, &View::default(), false);
-        Ok(view.rooms.into_values().map(Arc::unwrap_or_clone).collect())
+        Ok(view.rooms.values().map(|room| Room::clone(room)).collect())
     }
 
     /// Writes the record of a room that nobody owns, if it is still at revision `expected`.

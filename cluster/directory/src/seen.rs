@@ -5,14 +5,12 @@
 //!
 //! Invariant: an epoch never falls until its room is forgotten. Bound: the rooms that each history ever held at once.
 
-use std::collections::BTreeMap;
-
 use stentor_ids::{Epoch, RoomId};
 
-use crate::Owner;
+use crate::{Map, Owner};
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen(BTreeMap<RoomId, Highest>);
+pub(crate) struct Seen(Map<RoomId, Highest>);
 
 #[derive(Debug, Clone, Default)]
 struct Highest {
@@ -32,14 +30,13 @@ impl Seen {
     }
 
     pub(crate) fn record(&mut self, room: &RoomId, epoch: Epoch) {
-        let highest = self.0.entry(room.clone()).or_default();
-        highest.epoch = highest.epoch.max(epoch);
+        let highest = self.0.get(room).cloned().unwrap_or_default();
+        self.0.insert(room.clone(), Highest { epoch: highest.epoch.max(epoch), ..highest });
     }
 
     pub(crate) fn owned(&mut self, room: &RoomId, owner: &Owner) {
-        self.record(room, owner.epoch);
-        if let Some(highest) = self.0.get_mut(room).filter(|highest| highest.epoch == owner.epoch) {
-            highest.owner = Some(owner.clone());
+        if self.epoch(room) <= owner.epoch {
+            self.0.insert(room.clone(), Highest { epoch: owner.epoch, owner: Some(owner.clone()) });
         }
     }
 

@@ -59,6 +59,7 @@ pub(crate) enum Claimed {
 /// Claims a room that nobody runs.
 pub(crate) async fn claim(origin: &Origin, target: Target) -> Claimed {
     let room = &target.room;
+    let Ok(record) = Record::decode(&room.record) else { return Claimed::NotYet(PATIENCE) };
     if target.vacant < PATIENCE
         && let Some((node, link_addr)) = &target.former
         && still_runs(origin, link_addr, &room.id).await
@@ -66,7 +67,6 @@ pub(crate) async fn claim(origin: &Origin, target: Target) -> Claimed {
         tracing::info!(room = %room.id, %node, "the room has lost its owner key, but its owner still runs it");
         return Claimed::NotYet(ASK_AGAIN);
     }
-    let Ok(record) = Record::decode(&room.record) else { return Claimed::NotYet(PATIENCE) };
     let from_slot = record.lifecycle().resume_slot(wall(), None, AHEAD).unwrap_or_default();
     match own_and_run(origin, &target, from_slot).await {
         Ok(()) => Claimed::Won,

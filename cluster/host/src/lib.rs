@@ -36,6 +36,7 @@ mod ingest;
 mod ledger;
 mod media;
 mod mirror;
+mod news;
 mod origin;
 mod peer;
 mod permits;

@@ -2,14 +2,14 @@
 //! metrics, and the rooms themselves.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use ractor::ActorRef;
-use stentor_directory::{Directory, NodeRole, Session, View, ViewHandle};
+use stentor_directory::{Directory, NodeRole, Revision, Session, View, ViewHandle};
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 use stentor_link::{Journal, Mirror, Pool, Topology, control};
 use stentor_placement::{Candidate, Claims, Standing};
@@ -51,7 +51,7 @@ pub(crate) struct Origin {
     pub(crate) engines: EngineFactory,
     pub(crate) replays: Arc<Replays>,
     pub(crate) rooms: Rooms,
-    pub(crate) claims: Mutex<Claims>,
+    pub(crate) claims: Mutex<Claims<Revision>>,
     /// Rooms that this node is claiming, or has claimed and does not run yet.
     pub(crate) claiming: Mutex<BTreeSet<RoomId>>,
     pub(crate) supervisor: OnceLock<ActorRef<supervisor::Message>>,
@@ -167,24 +167,14 @@ impl Drop for Claiming {
 /// The origins of a view.
 pub(crate) fn origins(view: &View) -> Vec<Candidate<'_>> {
     let origins = view.nodes.values().filter(|node| node.roles.has(NodeRole::Origin));
-    let owned = owned(view);
     let mut candidates = Vec::new();
     for node in origins {
-        let load = owned.get(&node.id).copied().unwrap_or_default();
+        let load = view.owned_by(&node.id);
         let (draining, zone, weight, schema) =
             (node.draining, node.zone.as_str(), node.capacity, node.schema);
         candidates.push(Candidate { draining, zone, weight, load, schema, ..Candidate::new(&node.id) });
     }
     candidates
-}
-
-/// How many rooms each node owns.
-pub(crate) fn owned(view: &View) -> BTreeMap<&NodeId, u32> {
-    let mut owned = BTreeMap::new();
-    for owner in view.rooms.values().filter_map(|room| room.owner.as_ref()) {
-        *owned.entry(&owner.node).or_default() += 1;
-    }
-    owned
 }
 
 /// The room is between two lives of its actor.

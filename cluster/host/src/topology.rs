@@ -1,9 +1,9 @@
 //! The directory's view as links see the cluster. Knows no link and no room actor.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
-use stentor_directory::{NodeRecord, NodeRole, Roles, View, ViewHandle};
+use stentor_directory::{Changed, ChangedKeys, NodeRecord, NodeRole, Reader, Roles, View, ViewHandle};
 use stentor_ids::{NodeId, RoomId};
 use stentor_link::{Mirror, Owner, Peer};
 use stentor_placement::Candidate;
@@ -12,7 +12,7 @@ use stentor_room::Record;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{origin::owned, status};
+use crate::{news::News, status};
 
 /// The cluster as the directory shows it. Must be made within a tokio runtime.
 pub struct Topology {
@@ -21,7 +21,7 @@ pub struct Topology {
     /// does is the same whether the directory is there or not.
     knows_rooms: bool,
     peers: Arc<Mutex<Arc<Vec<Peer>>>>,
-    changed: watch::Receiver<u64>,
+    news: Arc<News>,
     _follower: AbortOnDropHandle<()>,
 }
 
@@ -30,10 +30,10 @@ impl Topology {
     #[must_use]
     pub fn new(view: ViewHandle, roles: Roles) -> Self {
         let knows_rooms = roles.iter().any(|role| role != NodeRole::Edge);
-        let (changes, changed) = watch::channel(0);
+        let news = Arc::new(News::default());
         let peers = Arc::new(Mutex::new(peers(&view.snapshot(), knows_rooms)));
-        let follower = tokio::spawn(follow(view.clone(), knows_rooms, peers.clone(), changes));
-        Self { view, knows_rooms, peers, changed, _follower: AbortOnDropHandle::new(follower) }
+        let follower = tokio::spawn(follow(view.reader(), knows_rooms, peers.clone(), news.clone()));
+        Self { view, knows_rooms, peers, news, _follower: AbortOnDropHandle::new(follower) }
     }
 }
 
@@ -66,8 +66,8 @@ impl stentor_link::Topology for Topology {
         Some(status::recorded(room.as_str(), &record, known.owner.as_ref()))
     }
 
-    fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.clone()
+    fn changed(&self, room: &RoomId) -> watch::Receiver<u64> {
+        self.news.follow(room)
     }
 }
 
@@ -93,28 +93,32 @@ pub(crate) fn owner(view: &View, room: &RoomId) -> Option<Owner> {
     Some(Owner { node: owner.node.clone(), link_addr, epoch: owner.epoch, from_slot: owner.from_slot })
 }
 
-async fn follow(
-    mut view: ViewHandle,
-    knows_rooms: bool,
-    known: Arc<Mutex<Arc<Vec<Peer>>>>,
-    changes: watch::Sender<u64>,
-) {
+async fn follow(mut view: Reader, knows_rooms: bool, known: Arc<Mutex<Arc<Vec<Peer>>>>, news: Arc<News>) {
     loop {
-        let view = view.changed().await;
-        let now = peers(&view, knows_rooms);
-        let mut known = known.lock();
-        if *known != now {
-            *known = now;
+        let (view, changed) = view.next().await;
+        let owners = |keys: &ChangedKeys| knows_rooms && !keys.seats.is_empty();
+        let told = match &changed {
+            Changed::All => true,
+            Changed::Keys(keys) => !keys.nodes.is_empty() || owners(keys),
+        };
+        if told {
+            let now = peers(&view, knows_rooms);
+            let mut known = known.lock();
+            if *known != now {
+                *known = now;
+            }
         }
-        drop(known);
-        changes.send_modify(|change| *change += 1);
+        drop(view);
+        match changed {
+            Changed::Keys(keys) if keys.nodes.is_empty() => news.of(keys.rooms()),
+            _ => news.of_all(),
+        }
     }
 }
 
 fn peers(view: &View, knows_rooms: bool) -> Arc<Vec<Peer>> {
-    let owned = if knows_rooms { owned(view) } else { BTreeMap::new() };
-    let peer = |node: &NodeRecord| peer(node, owned.get(&node.id).copied().unwrap_or_default());
-    Arc::new(view.nodes.values().map(|node| peer(node)).collect())
+    let rooms = |node: &NodeId| if knows_rooms { view.owned_by(node) } else { 0 };
+    Arc::new(view.nodes.values().map(|node| peer(node, rooms(&node.id))).collect())
 }
 
 fn peer(node: &NodeRecord, rooms: u32) -> Peer {
@@ -131,5 +135,57 @@ fn peer(node: &NodeRecord, rooms: u32) -> Peer {
         capacity: node.capacity,
         rooms,
         schema: node.schema,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stentor_directory::Directory;
+    use stentor_ids::{Epoch, Slot};
+    use stentor_link::Topology as _;
+
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_follows_a_room_is_woken_for_that_room_and_for_nodes_and_not_for_other_rooms() {
+        let directory = Directory::embedded();
+        let [one, other] = ["one", "other"].map(|name| RoomId::new(name).unwrap());
+        let node = |name| NodeRecord::new(NodeId::new(name).unwrap(), NodeRole::Origin);
+        let topology = Topology::new(directory.view(), NodeRole::Relay.into());
+        let session = directory.register(node("n"), TTL).await.unwrap();
+        for room in [&one, &other] {
+            directory.create(room, &b"x"[..]).await.unwrap();
+        }
+        let ownership = directory.claim(&session, &other, Epoch(0), None, Slot(0)).await.unwrap();
+        let settle = async || tokio::time::sleep(Duration::from_secs(1)).await;
+        settle().await;
+
+        let [mut of_one, mut of_other] = [&one, &other].map(|room| topology.changed(room));
+        let mut woken = async || {
+            settle().await;
+            [&mut of_one, &mut of_other].map(|news| {
+                let woken = news.has_changed().unwrap();
+                news.mark_unchanged();
+                woken
+            })
+        };
+        assert_eq!(woken().await, [false, false]);
+        for _ in 0..50 {
+            directory.commit(&ownership, &b"y"[..]).await.unwrap();
+        }
+        assert_eq!(woken().await, [false, true], "a commit");
+        directory.release(ownership).await.unwrap();
+        assert_eq!(woken().await, [false, true], "an owner that goes");
+        directory.claim(&session, &one, Epoch(0), None, Slot(0)).await.unwrap();
+        assert_eq!(woken().await, [true, false], "a claim");
+        let owned = |topology: &Topology| topology.peers().iter().map(|peer| peer.rooms).collect::<Vec<_>>();
+        assert_eq!(owned(&topology), [1]);
+        let _joins = directory.register(node("m"), TTL).await.unwrap();
+        assert_eq!(woken().await, [true, true], "a node");
+        assert_eq!((owned(&topology), topology.owner(&one).is_some()), (vec![0, 1], true));
     }
 }

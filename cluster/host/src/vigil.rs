@@ -34,7 +34,7 @@ const AHEAD: u64 = 50;
 /// Watches until the room is claimed. The actor is told, and drops the watch when it is no mirror any more.
 pub(crate) async fn keep_vigil(origin: Arc<Origin>, hosted: Arc<Hosted>, actor: ActorRef<Message>) {
     let mut vigil = Vigil::new(origin.timebase.now());
-    let (mut known, mut view) = (hosted.peer.known(), origin.view.clone());
+    let (mut known, mut news) = (hosted.peer.known(), origin.topology.changed(&hosted.id));
     let (mut owner, mut heard) = (hosted.seat().owner().clone(), Time::default());
     loop {
         let now = origin.timebase.now();
@@ -50,7 +50,8 @@ pub(crate) async fn keep_vigil(origin: Arc<Origin>, hosted: Arc<Hosted>, actor: 
         if !known.borrow_and_update().connected {
             vigil.lost(now);
         }
-        let shown = view.snapshot();
+        news.mark_unchanged();
+        let shown = origin.view.snapshot();
         if shown.current
             && let Some(room) = shown.rooms.get(&hosted.id)
         {
@@ -86,7 +87,8 @@ pub(crate) async fn keep_vigil(origin: Arc<Origin>, hosted: Arc<Hosted>, actor: 
                     () = alarm => {}
                     // The room's other origin lasts as long as the room.
                     _ = known.changed() => {}
-                    _ = view.changed() => {}
+                    // The topology lasts as long as the node.
+                    _ = news.changed() => {}
                 }
             }
         }

@@ -1,14 +1,22 @@
 //! The watch over the directory's view: rooms that run here are told when the view shows another owner or none, and rooms
 //! that need an owner are claimed when this node's time has come.
 //!
-//! A view that is not current says nothing about who is missing, and nobody is told and nothing is claimed by it.
+//! A view that is not current says nothing about who is missing, and nobody is told and nothing is claimed by it. When it is
+//! current again, everything is looked at.
+//!
+//! A room is looked at when it has changed in the view, when what runs here has changed, when nodes have, and for as long as
+//! what runs here and what the view shows are not the same. So a look costs what changed, however many rooms there are.
 //!
 //! Invariant: at most [`CLAIMS_AT_ONCE`] claims are under way.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use stentor_directory::{LeaseId, Revision, Room, Session, SessionState, View};
+use stentor_directory::{Changed, LeaseId, Revision, Room, Session, SessionState, View};
 use stentor_ids::{NodeId, RoomId};
+use stentor_link::Mirror;
 use stentor_pace::Time;
 use stentor_placement::{Claim, Seat, SeatKind, Vacancy};
 use stentor_room::Record;
@@ -34,8 +42,11 @@ const MAX_ADDRESSES: usize = 4096;
 /// What the watch remembers.
 pub(crate) struct Watch {
     origin: Arc<Origin>,
-    /// By the record's revision, whom the room is to have: a record is decoded once.
+    /// By the record's revision, whom a room is to have, of those that run here, lack an owner or a mirror, or have this
+    /// node for one: such a record is decoded once, and others are not.
     wanted: BTreeMap<RoomId, (Revision, Wanted)>,
+    /// Rooms to look at.
+    due: BTreeSet<RoomId>,
     /// Where the links of nodes are, or were.
     addresses: BTreeMap<NodeId, String>,
     lease: Option<LeaseId>,
@@ -47,6 +58,7 @@ impl Watch {
         Self {
             origin,
             wanted: BTreeMap::new(),
+            due: BTreeSet::new(),
             addresses: BTreeMap::new(),
             lease: session.lease().ok(),
             jobs: JoinSet::new(),
@@ -59,13 +71,13 @@ impl Watch {
         mut state: tokio::sync::watch::Receiver<SessionState>,
         shutdown: CancellationToken,
     ) {
-        let mut view = self.origin.view.clone();
-        let mut shown = view.snapshot();
+        let mut view = self.origin.view.reader();
+        let mut shown = Arc::default();
         let mut rooms = self.origin.rooms.count();
         let mut clock = self.origin.clock.clone();
         let mut listening = true;
+        let mut next = None;
         loop {
-            let next = self.look(&shown);
             let alarm = async {
                 match next {
                     Some(at) => sleep_until(self.origin.timebase.instant(at)).await,
@@ -74,7 +86,10 @@ impl Watch {
             };
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                changed = view.changed() => shown = changed,
+                (now, changed) = view.next() => {
+                    self.learn(&now, &changed);
+                    shown = now;
+                }
                 changed = state.changed(), if listening => {
                     listening = changed.is_ok();
                     self.renewed(*state.borrow_and_update());
@@ -82,32 +97,122 @@ impl Watch {
                 // A clock that is right again may claim what waits.
                 Ok(()) = clock.changed() => {}
                 // A room that has gone from here may be mirrored here next.
-                Ok(()) = rooms.changed() => {}
+                Ok(()) = rooms.changed() => self.look_at_own(),
                 Some(ended) = self.jobs.join_next() => self.ended(ended.ok()),
                 () = alarm => {}
+            }
+            next = self.look(&shown);
+        }
+    }
+
+    /// Takes in what changed.
+    fn learn(&mut self, view: &View, changed: &Changed) {
+        if !view.current {
+            return;
+        }
+        match changed {
+            Changed::All => {
+                // Of another history a record may be another one at the same revision.
+                self.due.extend(std::mem::take(&mut self.wanted).into_keys());
+                self.due.extend(view.rooms.keys().cloned());
+                self.nodes_changed(view);
+            }
+            Changed::Keys(keys) => {
+                self.due.extend(keys.rooms().into_iter().cloned());
+                if !keys.nodes.is_empty() {
+                    self.nodes_changed(view);
+                }
             }
         }
     }
 
-    /// Tells the rooms that run here and claims what is due. Returns when to look again if nothing changes.
+    fn nodes_changed(&mut self, view: &View) {
+        if self.addresses.len() + view.nodes.len() > MAX_ADDRESSES {
+            self.addresses.clear();
+        }
+        for node in view.nodes.values() {
+            if self.addresses.get(&node.id) != Some(&node.link_addr) {
+                self.addresses.insert(node.id.clone(), node.link_addr.clone());
+            }
+        }
+        self.origin.claims.lock().nodes_changed();
+        self.look_at_own();
+    }
+
+    /// What runs here, and what might, is to be looked at.
+    fn look_at_own(&mut self) {
+        let wanted = self.wanted.iter().filter(|(_, (_, wanted))| matches!(wanted, Wanted::Owner { .. }));
+        self.due.extend(wanted.map(|(room, _)| room.clone()));
+        self.due.extend(self.origin.rooms.all().iter().map(|running| running.hosted.id.clone()));
+    }
+
+    /// Looks whom a room is to have, if that is this node's affair.
+    fn see(&mut self, view: &View, id: &RoomId, runs_here: bool) {
+        let may_be_mine = |node: Option<&NodeId>| node.is_none_or(|node| *node == self.origin.me);
+        let concerns = |room: &&Arc<Room>| {
+            let [owner, mirror] = [
+                room.owner.as_ref().map(|owner| &owner.node),
+                room.mirror.as_ref().map(|mirror| &mirror.node),
+            ];
+            runs_here || may_be_mine(owner) || may_be_mine(mirror)
+        };
+        let Some(room) = view.rooms.get(id).filter(concerns) else {
+            self.wanted.remove(id);
+            return;
+        };
+        if self.wanted.get(id).is_some_and(|(revision, _)| *revision == room.revision) {
+            return;
+        }
+        let wanted = match Record::decode(&room.record) {
+            Ok(record) if record.lifecycle().has_owner() => Wanted::Owner { schema: record.schema() },
+            Ok(_) => Wanted::Nobody,
+            Err(error) => {
+                tracing::warn!(room = %id, %error, "a room's record cannot be read; this node leaves it to others");
+                Wanted::Others
+            }
+        };
+        self.wanted.insert(id.clone(), (room.revision, wanted));
+    }
+
+    /// Tells rooms that run here and claims what is due. Returns when to look again if nothing changes.
     fn look(&mut self, view: &View) -> Option<Time> {
         if !view.current {
             return None;
         }
-        self.remember(view);
-        for running in self.origin.rooms.all() {
-            self.tell(view, &running);
+        let now = self.origin.timebase.now();
+        for id in std::mem::take(&mut self.due) {
+            let running = self.origin.rooms.get(&id);
+            self.see(view, &id, running.is_some());
+            let seat = self.vacancy(view, &id).filter(|_| running.is_none());
+            self.weigh(now, &id, seat);
+            if running.is_some_and(|running| !self.tell(view, &running)) {
+                self.due.insert(id);
+            }
         }
-        let empty = self.vacancies(view);
-        let vacancies: Vec<_> = empty.iter().map(Empty::vacancy).collect();
-        let (now, nodes) = (self.origin.timebase.now(), origins(view));
-        let (due, next) = self.origin.claims.lock().due(now, &self.origin.me, &nodes, &vacancies);
+        let (due, next) = {
+            let mut claims = self.origin.claims.lock();
+            let nodes = if claims.is_empty() { Vec::new() } else { origins(view) };
+            claims.due(now, &self.origin.me, &nodes)
+        };
         for due in due {
             let known = view.rooms.get(&due.room).cloned();
             let Some(room) = known.filter(|_| self.jobs.len() < CLAIMS_AT_ONCE) else { continue };
-            self.claim(view, room, &due, now);
+            if !self.origin.rooms.contains(&due.room) {
+                self.claim(view, room, &due, now);
+            }
         }
         next
+    }
+
+    /// Notes that a room's seat is empty, and that the other one, or both, are not.
+    fn weigh(&self, now: Time, id: &RoomId, empty: Option<Empty<'_>>) {
+        let mut claims = self.origin.claims.lock();
+        for seat in [SeatKind::Owner, SeatKind::Mirror] {
+            match empty.as_ref().map(Empty::vacancy).filter(|vacancy| vacancy.seat.kind() == seat) {
+                Some(vacancy) => claims.vacant(now, &vacancy),
+                None => claims.filled(id, seat),
+            }
+        }
     }
 
     /// Claims a seat whose turn at this node has come.
@@ -140,8 +245,9 @@ impl Watch {
         });
     }
 
-    /// Tells a room that runs here whom the view shows as its origins.
-    fn tell(&self, view: &View, running: &Running) {
+    /// Tells a room that runs here whom the view shows as its origins. Whether that is as the room has it; until then it is
+    /// told again at each look, as what it does about it may fail.
+    fn tell(&self, view: &View, running: &Running) -> bool {
         let room = view.rooms.get(&running.hosted.id);
         let tell = |message| {
             // The actor is gone, and the room with it.
@@ -150,15 +256,21 @@ impl Watch {
         match (running.hosted.seat(), room.and_then(|room| room.owner.as_ref())) {
             (Held::Owner(own), Some(owner)) if owner.epoch > own.epoch() => {
                 tell(Message::Claimed(owner.clone().into()));
+                false
             }
             (Held::Owner(own), Some(owner)) if owner == own.owner() => {
                 let mirror = view.mirror(&running.hosted.id);
-                tell(Message::Mirrored(mirror.and_then(|mirror| self.origin.place_of(&mirror.node))));
+                tell(Message::Mirrored(mirror.and_then(|mirror| place_of(view, &mirror.node))));
+                true
             }
-            // No owner, or an older one: the directory lost this one's key, or went back to a state from before it. A view
-            // from before the claim shows no key either.
-            (Held::Owner(own), _) if view.is_after(own.written()) => tell(Message::Unowned),
-            (Held::Owner(_), _) => {}
+            (Held::Owner(own), _) => {
+                // No owner, or an older one: the directory lost this one's key, or went back to a state from before it. A
+                // view from before the claim shows no key either.
+                if view.is_after(own.written()) {
+                    tell(Message::Unowned);
+                }
+                false
+            }
             (Held::Mirror { key, owner }, shown) => {
                 let (replaced, gone) = match view.mirror(&running.hosted.id) {
                     Some(mirror) => (mirror.node != self.origin.me, false),
@@ -177,8 +289,9 @@ impl Watch {
                     Some(shown) if *shown != owner && shown.epoch >= owner.epoch => {
                         tell(Message::Owned(shown.clone()));
                     }
-                    _ => {}
+                    shown => return shown == Some(&owner) && view.mirror(&running.hosted.id).is_some(),
                 }
+                false
             }
         }
     }
@@ -206,62 +319,32 @@ impl Watch {
         }
     }
 
-    /// Keeps what a room's last owner was, and forgets rooms that are gone.
-    fn remember(&mut self, view: &View) {
-        self.wanted.retain(|room, _| view.rooms.contains_key(room));
-        if self.addresses.len() + view.nodes.len() > MAX_ADDRESSES {
-            self.addresses.clear();
-        }
-        for node in view.nodes.values() {
-            if self.addresses.get(&node.id) != Some(&node.link_addr) {
-                self.addresses.insert(node.id.clone(), node.link_addr.clone());
-            }
-        }
-        for (id, room) in &view.rooms {
-            let cached = self.wanted.get(id).is_some_and(|(revision, _)| *revision == room.revision);
-            if !cached {
-                let wanted = match Record::decode(&room.record) {
-                    Ok(record) if record.lifecycle().has_owner() => Wanted::Owner { schema: record.schema() },
-                    Ok(_) => Wanted::Nobody,
-                    Err(error) => {
-                        tracing::warn!(room = %id, %error, "a room's record cannot be read; this node leaves it to others");
-                        Wanted::Others
-                    }
-                };
-                self.wanted.insert(id.clone(), (room.revision, wanted));
-            }
-        }
-    }
-
-    /// Seats that are to be taken and that nobody holds, as far as this node can tell.
-    fn vacancies(&self, view: &View) -> Vec<Empty> {
-        let claiming = self.origin.claiming.lock().clone();
+    /// The seat of a room that is to be taken and that nobody holds, as far as this node can tell.
+    fn vacancy<'a>(&self, view: &'a View, id: &'a RoomId) -> Option<Empty<'a>> {
+        let Some((_, Wanted::Owner { schema })) = self.wanted.get(id) else { return None };
+        let room = view.rooms.get(id)?;
         let me = &self.origin.me;
-        let stays = |node: &NodeId| view.nodes.get(node).is_some_and(|node| !node.draining);
-        let vacant = |(id, room): (&RoomId, &Arc<Room>)| {
-            let Some((_, Wanted::Owner { schema })) = self.wanted.get(id) else { return None };
-            if claiming.contains(id) || self.origin.rooms.contains(id) {
-                return None;
+        let stays = |node: &&NodeId| view.nodes.get(*node).is_some_and(|node| !node.draining);
+        let empty = |seat, other, stale| Some(Empty { room: id, seat, other, stale, schema: *schema });
+        match (&room.owner, &room.mirror) {
+            (None, mirror) => {
+                let mirror = mirror.as_ref().map(|mirror| &mirror.node);
+                empty(SeatKind::Owner, mirror.filter(stays), None)
             }
-            let mirror = room.mirror.as_ref();
-            let empty = |seat, other: Option<&NodeId>, stale| {
-                Some(Empty { room: id.clone(), seat, other: other.cloned(), stale, schema: *schema })
-            };
-            match (&room.owner, mirror) {
-                (None, mirror) => {
-                    let mirror = mirror.map(|mirror| &mirror.node).filter(|node| stays(node));
-                    empty(SeatKind::Owner, mirror, None)
-                }
-                (Some(owner), _) if owner.node == *me => empty(SeatKind::Owner, None, Some(owner.revision)),
-                (Some(owner), None) => empty(SeatKind::Mirror, Some(&owner.node), None),
-                (Some(owner), Some(mirror)) if mirror.node == *me => {
-                    empty(SeatKind::Mirror, Some(&owner.node), Some(mirror.revision))
-                }
-                (Some(_), Some(_)) => None,
+            (Some(owner), _) if owner.node == *me => empty(SeatKind::Owner, None, Some(owner.revision)),
+            (Some(owner), None) => empty(SeatKind::Mirror, Some(&owner.node), None),
+            (Some(owner), Some(mirror)) if mirror.node == *me => {
+                empty(SeatKind::Mirror, Some(&owner.node), Some(mirror.revision))
             }
-        };
-        view.rooms.iter().filter_map(vacant).collect()
+            (Some(_), Some(_)) => None,
+        }
     }
+}
+
+/// Where a node is reached, if it lives.
+fn place_of(view: &View, node: &NodeId) -> Option<Mirror> {
+    let link_addr = view.nodes.get(node)?.link_addr.clone();
+    Some(Mirror { node: node.clone(), link_addr })
 }
 
 /// Whom a room is to have, as its record says.
@@ -279,23 +362,23 @@ enum Wanted {
 }
 
 /// An empty seat.
-struct Empty {
-    room: RoomId,
+struct Empty<'a> {
+    room: &'a RoomId,
     seat: SeatKind,
     /// Who has the room's other seat.
-    other: Option<NodeId>,
+    other: Option<&'a NodeId>,
     /// The seat's key, if it names this node.
     stale: Option<Revision>,
     /// The schema of the room's record.
     schema: u32,
 }
 
-impl Empty {
+impl Empty<'_> {
     fn vacancy(&self) -> Vacancy<'_, Revision> {
-        let seat = match (self.seat, &self.other) {
+        let seat = match (self.seat, self.other) {
             (SeatKind::Mirror, Some(owner)) => Seat::Mirror { owner },
-            (_, mirror) => Seat::Owner { mirror: mirror.as_ref() },
+            (_, mirror) => Seat::Owner { mirror },
         };
-        Vacancy { room: &self.room, seat, stale: self.stale, schema: self.schema }
+        Vacancy { room: self.room, seat, stale: self.stale, schema: self.schema }
     }
 }

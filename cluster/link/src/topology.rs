@@ -70,6 +70,6 @@ pub trait Topology: Send + Sync + 'static {
     }
     /// A room as its record tells it: for rooms nobody owns. `None` for a room that is not known here.
     fn status(&self, room: &RoomId) -> Option<v1::RoomStatus>;
-    /// A number that grows at each change of any answer.
-    fn changed(&self) -> watch::Receiver<u64>;
+    /// A number that grows at each change of what is said of this room, or of the nodes, but for how many rooms they own.
+    fn changed(&self, room: &RoomId) -> watch::Receiver<u64>;
 }

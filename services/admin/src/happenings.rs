@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
-use stentor_directory::View;
+use stentor_directory::{Changed, View};
 use stentor_ids::{Fault, NodeId, RoomId};
 use stentor_link::{clock, control};
 use stentor_pace::Backoff;
@@ -78,12 +78,17 @@ struct Watched {
 
 impl Watch {
     async fn run(mut self, first: First) {
-        let mut view = self.cluster.view();
-        drop(self.look(&view.snapshot(), Some(&first)));
+        let mut view = self.cluster.view().reader();
+        drop(self.look(&view.next().await.0, Some(&first)));
         drop(first);
         loop {
-            drop(view.changed().await);
-            for (node, there) in self.look(&view.snapshot(), None) {
+            let (now, changed) = view.next().await;
+            if matches!(&changed, Changed::Keys(keys) if keys.nodes.is_empty()) {
+                continue;
+            }
+            let changes = self.look(&now, None);
+            drop(now);
+            for (node, there) in changes {
                 // Who asks for one room hears of that alone.
                 let told = happening(&node, What::Membership(NodeChange { there }));
                 if self.room.is_none() && self.told.send(Ok(told)).await.is_err() {

@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use stentor_directory::{Directory, Error, Room, View};
+use stentor_directory::{Directory, Error, Map, Room, View};
 use stentor_ids::RoomId;
 use stentor_link::clock;
 use stentor_pace::Time;
@@ -72,7 +72,7 @@ async fn put_all_back(directory: &Directory, due: &[Arc<Room>], metrics: &NodeMe
     Ok(wrote)
 }
 
-/// Since when which rooms are known to be lost. Pure: it is told what is lost and what time it is.
+/// When which of the lost rooms are to be put back. Pure: it is told what is lost and what time it is.
 #[derive(Debug, Default)]
 struct Missing(BTreeMap<RoomId, Time>);
 
@@ -82,12 +82,12 @@ impl Missing {
     }
 
     /// Those of the lost rooms that are to be put back now.
-    fn due(&mut self, now: Time, lost: &BTreeMap<RoomId, Arc<Room>>) -> Vec<Arc<Room>> {
+    fn due(&mut self, now: Time, lost: &Map<RoomId, Arc<Room>>) -> Vec<Arc<Room>> {
         self.0.retain(|room, _| lost.contains_key(room));
         let mut due = Vec::new();
         for (id, room) in lost {
-            let since = *self.0.entry(id.clone()).or_insert(now);
-            if now.since(since) >= left_to_owner(room) {
+            let at = *self.0.entry(id.clone()).or_insert_with(|| now + left_to_owner(room));
+            if at <= now {
                 due.push(room.clone());
             }
         }
@@ -125,17 +125,19 @@ mod tests {
 
     #[test]
     fn who_has_no_owner_is_put_back_at_once_and_who_should_have_one_when_none_comes() {
-        let mut lost = BTreeMap::from([
+        let mut lost: Map<_, _> = [
             room("planned", &[]),
             room("over", &[Command::Open, Command::End]),
             room("on-air", &[Command::Open, Command::GoLive]),
             room("open", &[Command::Open]),
-        ]);
+        ]
+        .into_iter()
+        .collect();
         let (id, mut garbage) = room("garbage", &[]);
         Arc::make_mut(&mut garbage).record = "?".into();
         lost.insert(id, garbage);
         let mut missing = Missing::default();
-        let mut due = |second: u64, lost: &BTreeMap<_, _>| {
+        let mut due = |second: u64, lost: &Map<_, _>| {
             let due = missing.due(Time::from_millis(second * 1_000), lost);
             due.iter().map(|room| room.id.to_string()).collect::<Vec<_>>().join(" ")
         };
@@ -144,7 +146,7 @@ mod tests {
         lost.remove(&RoomId::new("open").unwrap());
         assert_eq!(due(129, &lost), "over", "the directory did not take it");
         assert_eq!(due(130, &lost), "garbage on-air over");
-        assert_eq!(due(131, &BTreeMap::new()), "");
+        assert_eq!(due(131, &Map::default()), "");
         assert_eq!(due(200, &lost), "over", "lost once more");
     }
 }

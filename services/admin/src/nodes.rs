@@ -1,8 +1,8 @@
 //! The members of the cluster, as the directory's view has them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use stentor_directory::{NodeRecord, NodeRole, View};
+use stentor_directory::{NodeRecord, NodeRole};
 use stentor_ids::{Code, Fault, NodeId};
 use stentor_proto::v1;
 
@@ -20,8 +20,7 @@ impl Nodes {
     /// All of them, by id.
     pub(crate) fn list(&self) -> Result<Vec<v1::Node>, Fault> {
         let view = self.cluster.listed()?;
-        let owned = owned(&view);
-        Ok(view.nodes.values().map(|node| told(node, &owned)).collect())
+        Ok(view.nodes.values().map(|node| told(node, view.owned_by(&node.id))).collect())
     }
 
     /// Tells a node to start or stop draining. The answer says how many rooms it has left, and what it waits for. A node
@@ -31,7 +30,7 @@ impl Nodes {
         let node = view.nodes.get(id).ok_or_else(|| unknown(id))?;
         let fault = match self.cluster.control.drain(&node.link_addr, draining).await {
             Ok(v1::DrainResponse { draining, rooms, waits_for, .. }) => {
-                return Ok(v1::Node { draining, rooms, waits_for, ..told(node, &BTreeMap::new()) });
+                return Ok(v1::Node { draining, rooms, waits_for, ..told(node, 0) });
             }
             Err(fault) => fault,
         };
@@ -42,7 +41,7 @@ impl Nodes {
                 // Nothing would say that it is done.
                 let unheard = || "its own word: it did not answer in time".to_owned();
                 let waits_for = draining.then(unheard).into_iter().collect();
-                Ok(v1::Node { waits_for, ..told(node, &owned(&now)) })
+                Ok(v1::Node { waits_for, ..told(node, now.owned_by(id)) })
             }
             _ => Err(fault),
         }
@@ -65,16 +64,7 @@ impl Nodes {
     }
 }
 
-/// How many rooms each node owns.
-fn owned(view: &View) -> BTreeMap<&NodeId, u32> {
-    let mut owned = BTreeMap::new();
-    for owner in view.rooms.values().filter_map(|room| room.owner.as_ref()) {
-        *owned.entry(&owner.node).or_default() += 1;
-    }
-    owned
-}
-
-fn told(node: &NodeRecord, owned: &BTreeMap<&NodeId, u32>) -> v1::Node {
+fn told(node: &NodeRecord, rooms: u32) -> v1::Node {
     v1::Node {
         id: node.id.to_string(),
         roles: node.roles.iter().map(|role| role.to_string()).collect(),
@@ -84,7 +74,7 @@ fn told(node: &NodeRecord, owned: &BTreeMap<&NodeId, u32>) -> v1::Node {
         capacity: node.capacity,
         draining: node.draining,
         build: node.build.clone(),
-        rooms: owned.get(&node.id).copied().unwrap_or_default(),
+        rooms,
         waits_for: Vec::new(),
     }
 }

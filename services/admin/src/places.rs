@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-/// Watches at the same time. Each one walks all rooms at each change, or has a stream from each node; beyond it a watch is
+/// Watches at the same time. Each one asks owners for rooms, or has a stream from each node; beyond it a watch is
 /// refused with a time to come back.
 const WATCHES: usize = 32;
 

@@ -4,7 +4,7 @@
 //! Either may change hands between the look and the call; then it is looked up and asked again. An act whose answer was
 //! lost may have been done; a repetition that finds it done counts as done.
 
-use std::{ops::Bound, time::Duration};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use stentor_directory::{Error as DirectoryError, NodeRole, Revision, Room as Stored, View};
@@ -83,8 +83,7 @@ impl Rooms {
         after: Option<RoomId>,
     ) -> Result<(Vec<v1::Room>, Option<RoomId>), Fault> {
         let view = self.cluster.listed()?;
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut names = view.rooms.range((from, Bound::Unbounded)).map(|(name, _)| name.clone());
+        let mut names = view.rooms.after(after.as_ref()).map(|(name, _)| name.clone());
         let page: Vec<RoomId> = names.by_ref().take(size).collect();
         let next = page.last().filter(|_| names.next().is_some()).cloned();
         let deadline = Instant::now() + PAGE;

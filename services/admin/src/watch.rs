@@ -1,19 +1,21 @@
 //! Rooms as they change: the state now, each change of a record or an owner, and now and then what only an owner knows.
 //! A client that is slow is told the newest state of each room and not those in between.
 //!
+//! What a change costs is what changed, however many rooms there are.
+//!
 //! Invariant: nothing is told twice in a row of one room, and what a watch asks of owners is bounded however many rooms
 //! there are.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     hash::{DefaultHasher, Hasher},
-    ops::{Bound, ControlFlow},
+    ops::ControlFlow,
     time::Duration,
 };
 
 use futures::{StreamExt, stream};
 use prost::Message as _;
-use stentor_directory::View;
+use stentor_directory::{Changed, ChangedKeys, View};
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_proto::{
     status_of,
@@ -65,8 +67,14 @@ impl Watches {
         }
         // One status waits at most: whatever else changes is told as it is when that one has been taken.
         let (told, statuses) = mpsc::channel(1);
-        let mut watch =
-            Watch { watches: self.clone(), room, told: told.clone(), known: BTreeMap::new(), sampled: None };
+        let mut watch = Watch {
+            watches: self.clone(),
+            room,
+            told: told.clone(),
+            known: BTreeMap::new(),
+            again: BTreeSet::new(),
+            sampled: None,
+        };
         tokio::spawn(place.keep(told, async move { watch.tell_all().await }));
         Ok(ReceiverStream::new(statuses))
     }
@@ -84,17 +92,19 @@ struct Watch {
     room: Option<RoomId>,
     told: mpsc::Sender<Result<Room, Status>>,
     known: BTreeMap<RoomId, Known>,
+    /// Rooms that could not be told.
+    again: BTreeSet<RoomId>,
     /// The last room whose owner had its turn.
     sampled: Option<RoomId>,
 }
 
 impl Watch {
     async fn tell_all(&mut self) {
-        let mut view = self.watches.cluster.view();
+        let mut view = self.watches.cluster.view().reader();
         let mut sample_at = Instant::now() + SAMPLE_EVERY;
+        let (mut now, mut changed) = view.next().await;
         loop {
-            let now = view.snapshot();
-            let mut due = self.changed(&now);
+            let mut due = self.changed(&now, &changed);
             if Instant::now() >= sample_at {
                 sample_at = Instant::now() + SAMPLE_EVERY;
                 due.extend(self.sample(&now));
@@ -113,28 +123,46 @@ impl Watch {
                 }
             }
             sleep(PAUSE).await;
-            let _ = timeout_at(sample_at, view.changed()).await;
+            (now, changed) = match timeout_at(sample_at, view.next()).await {
+                Ok(next) => next,
+                Err(_) => {
+                    let now = self.watches.cluster.view().snapshot();
+                    (now, Changed::Keys(ChangedKeys::default()))
+                }
+            };
         }
     }
 
     /// Rooms whose record or owner is not as it was told last.
-    fn changed(&mut self, view: &View) -> Vec<RoomId> {
-        self.known.retain(|room, _| view.rooms.contains_key(room));
-        let watched: Vec<&RoomId> = match &self.room {
-            Some(room) => vec![room],
-            None => view.rooms.keys().collect(),
-        };
-        let mut changed = Vec::new();
-        for room in watched {
-            let version = version(view, room);
-            match self.known.entry(room.clone()) {
-                Entry::Occupied(known) if known.get().version == version => continue,
-                Entry::Occupied(mut known) => known.get_mut().version = version,
-                Entry::Vacant(place) => drop(place.insert(Known { version, digest: None })),
+    fn changed(&mut self, view: &View, changed: &Changed) -> Vec<RoomId> {
+        let mut due = std::mem::take(&mut self.again);
+        match (&self.room, changed) {
+            (Some(room), _) => drop(due.insert(room.clone())),
+            // Whether a room's owner is there is a part of how the room is.
+            (None, Changed::Keys(keys)) if keys.nodes.is_empty() => {
+                due.extend(keys.rooms().into_iter().cloned())
             }
-            changed.push(room.clone());
+            (None, _) => {
+                self.known.retain(|room, _| view.rooms.contains_key(room));
+                due.extend(view.rooms.keys().cloned());
+            }
         }
-        changed
+        due.retain(|room| self.is_news(view, room));
+        due.into_iter().collect()
+    }
+
+    fn is_news(&mut self, view: &View, room: &RoomId) -> bool {
+        let version = version(view, room);
+        if version.is_none() {
+            self.known.remove(room);
+            return false;
+        }
+        match self.known.entry(room.clone()) {
+            Entry::Occupied(known) if known.get().version == version => return false,
+            Entry::Occupied(mut known) => known.get_mut().version = version,
+            Entry::Vacant(place) => drop(place.insert(Known { version, digest: None })),
+        }
+        true
     }
 
     /// Owned rooms whose turn it is, by name, round and round.
@@ -143,8 +171,8 @@ impl Watch {
         if let Some(room) = &self.room {
             return [room].into_iter().filter(owned).cloned().collect();
         }
-        let after = self.sampled.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let turn = view.rooms.range((after, Bound::Unbounded)).map(|(room, _)| room);
+        let after = self.sampled.take();
+        let turn = view.rooms.after(after.as_ref()).map(|(room, _)| room);
         let turn: Vec<RoomId> = turn.filter(owned).take(SAMPLE).cloned().collect();
         self.sampled = turn.last().filter(|_| turn.len() == SAMPLE).cloned();
         turn
@@ -160,6 +188,7 @@ impl Watch {
         let Ok(status) = status else {
             // It is asked for again at the next walk.
             self.known.remove(&room);
+            self.again.insert(room);
             return ControlFlow::Continue(());
         };
         let digest = digest(&status);

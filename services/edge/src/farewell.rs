@@ -143,7 +143,7 @@ mod tests {
         fn status(&self, _: &stentor_ids::RoomId) -> Option<v1::RoomStatus> {
             None
         }
-        fn changed(&self) -> watch::Receiver<u64> {
+        fn changed(&self, _: &stentor_ids::RoomId) -> watch::Receiver<u64> {
             watch::channel(0).1
         }
     }

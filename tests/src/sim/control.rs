@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use stentor_ids::{Epoch, NodeId, Slot};
+use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 use stentor_pace::Time;
 use stentor_placement::{Act, Answer, Candidate, Claims, Seat, SeatKind, Vacancy};
 
@@ -35,7 +35,7 @@ const CLAIMS_AT_ONCE: usize = 16;
 /// What a node does about rooms.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    claims: Claims,
+    claims: Claims<Revision>,
     /// Seats that nobody holds, as far as the view shows.
     pub(super) vacant: BTreeSet<(RoomIx, SeatKind)>,
     /// When to look at them.
@@ -169,7 +169,15 @@ impl World {
             let nodes = self.candidates(n, |node| node.roles.origin);
             let vacancies: Vec<_> =
                 node.control.vacant.iter().filter_map(|seat| self.vacancy(n, *seat)).collect();
-            claims.due(self.time(), &node.id, &nodes, &vacancies)
+            let (time, rooms) = (self.time(), &self.rooms);
+            let vacant = |room: &RoomId, seat| {
+                node.control.vacant.iter().any(|(ix, kind)| rooms[*ix] == *room && *kind == seat)
+            };
+            claims.keep(vacant);
+            vacancies.iter().for_each(|vacancy| claims.vacant(time, vacancy));
+            // What a node owns changes in a simulated view without a word.
+            claims.nodes_changed();
+            claims.due(time, &node.id, &nodes)
         };
         let control = &mut self.nodes[n].control;
         control.claims = claims;

@@ -13,12 +13,12 @@
 //! A seat whose key names this node, while this node does not hold it, is what an ambiguous time-out or a former process
 //! of this node has left; the node waits one step, as if it stood at the second place, and claims it over.
 //!
+//! A seat is ranked when it is seen empty, when the nodes have changed, and when its turn has come: what nodes own may be
+//! another by then.
+//!
 //! Invariant: what is remembered is no more than the seats that are empty now, and those shunned.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use stentor_ids::{NodeId, RoomId};
 use stentor_pace::Time;
@@ -72,6 +72,14 @@ impl Seat<'_> {
             Self::Mirror { .. } => SeatKind::Mirror,
         }
     }
+
+    /// Who has the room's other seat.
+    const fn other(&self) -> Option<&NodeId> {
+        match self {
+            Self::Owner { mirror } => *mirror,
+            Self::Mirror { owner } => Some(owner),
+        }
+    }
 }
 
 /// One of a room's two seats.
@@ -97,65 +105,124 @@ pub struct Claim<R> {
 }
 
 /// Since when which seats are empty, and which this node leaves to others.
-#[derive(Debug, Default)]
-pub struct Claims {
-    since: BTreeMap<(RoomId, SeatKind), Time>,
+#[derive(Debug)]
+pub struct Claims<R> {
+    empty: BTreeMap<(RoomId, SeatKind), Empty<R>>,
     /// Until when.
     shunned: BTreeMap<(RoomId, SeatKind), Time>,
 }
 
-impl Claims {
+/// An empty seat.
+#[derive(Debug)]
+struct Empty<R> {
+    since: Time,
+    /// Who has the room's other seat.
+    other: Option<NodeId>,
+    stale: Option<R>,
+    schema: u32,
+    /// This node's place for it, if it has one; not known before it is ranked.
+    place: Option<Option<usize>>,
+}
+
+impl<R> Default for Claims<R> {
+    fn default() -> Self {
+        Self { empty: BTreeMap::new(), shunned: BTreeMap::new() }
+    }
+}
+
+impl<R: Copy + PartialEq> Claims<R> {
     /// Leaves a seat to other nodes until `until`.
     pub fn shun(&mut self, room: RoomId, seat: SeatKind, until: Time) {
         self.shunned.insert((room, seat), until);
     }
 
-    /// A claim ended and the seat is not ours: the time of its vacancy starts anew.
+    /// A claim ended and the seat is not ours: if it is still empty, the time of its vacancy starts anew.
     pub fn restart(&mut self, room: &RoomId, seat: SeatKind, now: Time) {
-        self.since.insert((room.clone(), seat), now);
+        if let Some(empty) = self.empty.get_mut(&(room.clone(), seat)) {
+            empty.since = now;
+        }
     }
 
-    /// What to claim now, and when to ask again if nothing changes. `nodes` are the origins, this one among them; a
-    /// vacancy that is not named has been filled.
-    pub fn due<R: Copy>(
-        &mut self,
-        now: Time,
-        me: &NodeId,
-        nodes: &[Candidate<'_>],
-        vacancies: &[Vacancy<'_, R>],
-    ) -> (Vec<Claim<R>>, Option<Time>) {
-        let empty: BTreeSet<_> =
-            vacancies.iter().map(|vacancy| (vacancy.room, vacancy.seat.kind())).collect();
-        self.since.retain(|(room, seat), _| empty.contains(&(room, *seat)));
+    /// Whether no seat is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.empty.is_empty()
+    }
+
+    /// A seat is seen empty.
+    pub fn vacant(&mut self, now: Time, vacancy: &Vacancy<'_, R>) {
+        let Vacancy { stale, schema, .. } = *vacancy;
+        let other = vacancy.seat.other();
+        let key = (vacancy.room.clone(), vacancy.seat.kind());
+        let fresh = |since| Empty { since, other: other.cloned(), stale, schema, place: None };
+        let empty = self.empty.entry(key).or_insert_with(|| fresh(now));
+        if (empty.other.as_ref(), empty.stale, empty.schema) != (other, stale, schema) {
+            *empty = fresh(empty.since);
+        }
+    }
+
+    /// A seat is seen filled, or not wanted.
+    pub fn filled(&mut self, room: &RoomId, seat: SeatKind) {
+        self.empty.remove(&(room.clone(), seat));
+    }
+
+    /// All seats but those that `still` names are seen filled.
+    pub fn keep(&mut self, mut still: impl FnMut(&RoomId, SeatKind) -> bool) {
+        self.empty.retain(|(room, seat), _| still(room, *seat));
+    }
+
+    /// The nodes have changed: every seat is ranked anew.
+    pub fn nodes_changed(&mut self) {
+        self.empty.values_mut().for_each(|empty| empty.place = None);
+    }
+
+    /// What to claim now, and when to ask again if nothing changes. `nodes` are the origins, this one among them.
+    pub fn due(&mut self, now: Time, me: &NodeId, nodes: &[Candidate<'_>]) -> (Vec<Claim<R>>, Option<Time>) {
         self.shunned.retain(|_, until| *until > now);
         let (mut due, mut next) = (Vec::new(), None);
-        for vacancy in vacancies {
-            let seat = (vacancy.room.clone(), vacancy.seat.kind());
-            let since = *self.since.entry(seat.clone()).or_insert(now);
-            let Some(place) = place(vacancy, me, nodes) else { continue };
-            let shunned = self.shunned.get(&seat).copied().unwrap_or_default();
-            let at = shunned.max(since + claim_delay(place));
-            if at <= now {
-                let (room, seat) = seat;
-                due.push(Claim { room, seat, preempt: vacancy.stale, since });
-            } else {
-                next = Some(next.map_or(at, |next: Time| next.min(at)));
+        for (key, empty) in &mut self.empty {
+            let shunned = self.shunned.get(key).copied().unwrap_or_default();
+            let since = empty.since;
+            let turn = |place: Option<usize>| place.map(|place| shunned.max(since + claim_delay(place)));
+            let known = empty.place.map(turn);
+            let at = match known {
+                Some(at) if at.is_none_or(|at| at > now) => at,
+                _ => turn(*empty.place.insert(empty.place_of(key, me, nodes))),
+            };
+            match at {
+                Some(at) if at <= now => {
+                    let (room, seat) = key.clone();
+                    due.push(Claim { room, seat, preempt: empty.stale, since });
+                }
+                Some(at) => next = Some(next.map_or(at, |next: Time| next.min(at))),
+                None => {}
             }
         }
         (due, next)
     }
 }
 
-/// This node's place for the seat, counted from 0.
-fn place<R>(vacancy: &Vacancy<'_, R>, me: &NodeId, nodes: &[Candidate<'_>]) -> Option<usize> {
-    let place = ranking(vacancy, nodes).iter().position(|node| node == me)?;
-    Some(if vacancy.stale.is_some() { 1 } else { place })
+impl<R> Empty<R> {
+    /// This node's place for the seat, counted from 0.
+    fn place_of(
+        &self,
+        (room, seat): &(RoomId, SeatKind),
+        me: &NodeId,
+        nodes: &[Candidate<'_>],
+    ) -> Option<usize> {
+        let seat = match (seat, &self.other) {
+            (SeatKind::Mirror, Some(owner)) => Seat::Mirror { owner },
+            (_, mirror) => Seat::Owner { mirror: mirror.as_ref() },
+        };
+        let place = ranking(room, seat, nodes, self.schema).iter().position(|node| node == me)?;
+        Some(if self.stale.is_some() { 1 } else { place })
+    }
 }
 
 /// Who may claim the seat, first who is to.
-fn ranking<R>(vacancy: &Vacancy<'_, R>, nodes: &[Candidate<'_>]) -> Vec<NodeId> {
-    let (room, able) = (vacancy.room, readers(nodes, vacancy.schema));
-    match vacancy.seat {
+fn ranking(room: &RoomId, seat: Seat<'_>, nodes: &[Candidate<'_>], schema: u32) -> Vec<NodeId> {
+    let able = readers(nodes, schema);
+    match seat {
         Seat::Owner { mirror } => {
             let mut ranked = rank(room, &able);
             if let Some(place) = ranked.iter().position(|node| Some(node) == mirror) {

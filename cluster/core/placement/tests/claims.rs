@@ -29,10 +29,23 @@ const fn at(millis: u64) -> Time {
     Time::from_millis(millis)
 }
 
+/// What is due where these seats are empty and no others.
+fn ask(
+    claims: &mut Claims<Revision>,
+    now: Time,
+    me: &NodeId,
+    nodes: &[Candidate<'_>],
+    vacancies: &[Vacancy<'_, Revision>],
+) -> (Vec<Claim<Revision>>, Option<Time>) {
+    claims.keep(|room, seat| vacancies.iter().any(|one| one.room == room && one.seat.kind() == seat));
+    vacancies.iter().for_each(|vacancy| claims.vacant(now, vacancy));
+    claims.due(now, me, nodes)
+}
+
 /// When each of the nodes claims the seat, if nothing else happens.
 fn turns(nodes: &[Candidate<'_>], vacancy: Vacancy<'_, Revision>) -> Vec<(u64, String)> {
     let turn = |node: &Candidate<'_>| {
-        let (due, next) = Claims::default().due(at(0), node.id, nodes, &[vacancy]);
+        let (due, next) = ask(&mut Claims::default(), at(0), node.id, nodes, &[vacancy]);
         let at = if due.is_empty() { next?.as_millis() } else { 0 };
         Some((at, node.id.to_string()))
     };
@@ -49,7 +62,7 @@ fn the_node_at_each_place_claims_one_step_after_the_one_before() {
     for (place, me) in ranking.iter().enumerate() {
         let mut claims = Claims::default();
         let due = at(1_000) + claim_delay(place);
-        let mut ask = |now| claims.due(now, me, &candidates(&nodes), &[unowned(&rooms[0])]);
+        let mut ask = |now| ask(&mut claims, now, me, &candidates(&nodes), &[unowned(&rooms[0])]);
         if place > 0 {
             assert_eq!(ask(at(1_000)), (vec![], Some(due)));
             assert_eq!(ask(at(1_000 + 300 * place as u64 - 1)), (vec![], Some(due)));
@@ -117,14 +130,14 @@ fn a_seat_that_was_filled_in_the_meantime_starts_over_and_the_other_one_does_not
     let mirror = Vacancy { seat: Seat::Mirror { owner: &owner }, ..unowned(&rooms[0]) };
     let third = rank(&rooms[0], &candidates(&nodes)).remove(2);
     let mut claims = Claims::default();
-    let mut ask = |now, vacancies: &[_]| claims.due(now, &third, &candidates(&nodes), vacancies);
-    assert_eq!(ask(at(0), &[unowned(&rooms[0])]), (vec![], Some(at(600))));
-    assert_eq!(ask(at(200), &[mirror]), (vec![], Some(at(800))));
-    assert_eq!(ask(at(400), &[mirror, unowned(&rooms[0])]), (vec![], Some(at(800))));
-    let (due, next) = ask(at(800), &[mirror, unowned(&rooms[0])]);
+    let mut at_third = |now, vacancies: &[_]| ask(&mut claims, now, &third, &candidates(&nodes), vacancies);
+    assert_eq!(at_third(at(0), &[unowned(&rooms[0])]), (vec![], Some(at(600))));
+    assert_eq!(at_third(at(200), &[mirror]), (vec![], Some(at(800))));
+    assert_eq!(at_third(at(400), &[mirror, unowned(&rooms[0])]), (vec![], Some(at(800))));
+    let (due, next) = at_third(at(800), &[mirror, unowned(&rooms[0])]);
     assert_eq!((due[0].seat, due[0].since, next), (SeatKind::Mirror, at(200), Some(at(1_000))));
     claims.restart(&rooms[0], SeatKind::Mirror, at(800));
-    let again = claims.due(at(900), &third, &candidates(&nodes), &[mirror]);
+    let again = ask(&mut claims, at(900), &third, &candidates(&nodes), &[mirror]);
     assert_eq!(again, (vec![], Some(at(1_400))));
 }
 
@@ -136,9 +149,9 @@ fn a_draining_node_and_a_node_that_is_no_origin_claim_nothing() {
     let mut draining = candidates(&nodes);
     draining[0].draining = true;
     for me in [node("a"), node("edge")] {
-        assert_eq!(Claims::default().due(at(60_000), &me, &draining, &vacancies), (vec![], None));
+        assert_eq!(ask(&mut Claims::default(), at(60_000), &me, &draining, &vacancies), (vec![], None));
     }
-    assert_eq!(Claims::default().due(at(0), &node("b"), &draining, &vacancies).0.len(), 20);
+    assert_eq!(ask(&mut Claims::default(), at(0), &node("b"), &draining, &vacancies).0.len(), 20);
 }
 
 #[test]
@@ -165,7 +178,7 @@ fn a_seat_that_was_given_up_is_left_to_others_for_its_time() {
     let mut claims = Claims::default();
     claims.shun(rooms[0].clone(), SeatKind::Owner, at(60_000));
     let mirror = Vacancy { seat: Seat::Mirror { owner: &owner }, ..unowned(&rooms[0]) };
-    let mut ask = |now, vacancy| claims.due(now, &nodes[0], &candidates(&nodes), &[vacancy]);
+    let mut ask = |now, vacancy| ask(&mut claims, now, &nodes[0], &candidates(&nodes), &[vacancy]);
     assert_eq!(ask(at(0), unowned(&rooms[0])), (vec![], Some(at(60_000))));
     assert_eq!(ask(at(0), mirror).0.len(), 1, "the other seat is not shunned");
     assert_eq!(ask(at(60_000), unowned(&rooms[0])).0.len(), 1);
@@ -178,10 +191,35 @@ fn a_key_that_names_this_node_and_is_not_its_doing_is_claimed_over() {
     for seat in [Seat::Owner { mirror: None }, Seat::Mirror { owner: &owner }] {
         let stale = [Vacancy { seat, stale: Some(7), ..unowned(&rooms[0]) }];
         let mut claims = Claims::default();
-        assert_eq!(claims.due(at(0), &nodes[0], &candidates(&nodes), &stale), (vec![], Some(at(300))));
+        assert_eq!(ask(&mut claims, at(0), &nodes[0], &candidates(&nodes), &stale), (vec![], Some(at(300))));
         let claim = Claim { room: rooms[0].clone(), seat: seat.kind(), preempt: Some(7), since: at(0) };
-        assert_eq!(claims.due(at(300), &nodes[0], &candidates(&nodes), &stale).0, [claim]);
+        assert_eq!(ask(&mut claims, at(300), &nodes[0], &candidates(&nodes), &stale).0, [claim]);
     }
+}
+
+#[test]
+fn a_seat_is_ranked_anew_when_nodes_change_and_when_its_turn_has_come() {
+    let ids = ["a", "b", "c"].map(node);
+    let rooms = rooms(1);
+    let ranking = rank(&rooms[0], &candidates(&ids));
+    let nodes: Vec<_> = ranking.iter().map(Candidate::new).collect();
+    let mut claims: Claims<Revision> = Claims::default();
+    claims.vacant(at(0), &unowned(&rooms[0]));
+    assert_eq!(claims.due(at(0), &ranking[2], &nodes), (vec![], Some(at(600))));
+    claims.nodes_changed();
+    assert_eq!(claims.due(at(0), &ranking[2], &nodes[1..]), (vec![], Some(at(300))), "the first has gone");
+    let full = |id| Candidate { load: 90, ..Candidate::new(id) };
+    let loaded = [Candidate::new(&ranking[1]), full(&ranking[2])];
+    assert_eq!(claims.due(at(299), &ranking[1], &loaded).1, Some(at(300)), "as ranked before");
+    claims.nodes_changed();
+    let first = [Candidate::new(&ranking[1]), Candidate::new(&ranking[2])];
+    assert_eq!(claims.due(at(299), &ranking[1], &first).0.len(), 1);
+    let behind = [full(&ranking[1]), Candidate::new(&ranking[2])];
+    assert_eq!(claims.due(at(299), &ranking[1], &behind), (vec![], Some(at(300))), "it has taken many since");
+    claims.filled(&rooms[0], SeatKind::Mirror);
+    assert!(!claims.is_empty());
+    claims.filled(&rooms[0], SeatKind::Owner);
+    assert_eq!((claims.is_empty(), claims.due(at(900), &ranking[1], &first)), (true, (vec![], None)));
 }
 
 proptest! {
@@ -196,7 +234,7 @@ proptest! {
         let turn = at(times[0]) + claim_delay(place);
         let mut claims = Claims::default();
         for now in times.into_iter().map(at) {
-            let (due, next) = claims.due(now, me, &candidates(&nodes), &[unowned(&rooms[0])]);
+            let (due, next) = ask(&mut claims, now, me, &candidates(&nodes), &[unowned(&rooms[0])]);
             prop_assert_eq!(due.len(), usize::from(now >= turn));
             prop_assert_eq!(next, (now < turn).then_some(turn));
         }

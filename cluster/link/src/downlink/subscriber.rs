@@ -75,7 +75,7 @@ impl Subscriber {
 
     /// Runs until the room has ended, cannot be had, or nobody follows it any more.
     pub(super) async fn run(mut self) {
-        let mut topology = self.carrier.topology().changed();
+        let mut topology = self.carrier.topology().changed(self.feed.room());
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let sleep = sleep_until(clock::instant(clock::now()));

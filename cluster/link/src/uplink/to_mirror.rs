@@ -51,7 +51,7 @@ impl Link {
 
     /// Where the mirror is, once that is as it should be.
     async fn mirror_is(&self, is_so: impl Fn(&Option<String>) -> bool) -> Option<String> {
-        let (mut cluster, mut known) = (self.uplinks.topology.changed(), self.known.subscribe());
+        let (mut cluster, mut known) = (self.uplinks.topology.changed(&self.room), self.known.subscribe());
         loop {
             cluster.borrow_and_update();
             known.borrow_and_update();

@@ -83,7 +83,7 @@ impl Link {
 
     /// Waits until the owner may be elsewhere: for a while, or until the cluster changes or an origin tells of one.
     fn wait(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
-        let (mut cluster, mut known) = (self.uplinks.topology.changed(), self.known.subscribe());
+        let (mut cluster, mut known) = (self.uplinks.topology.changed(&self.room), self.known.subscribe());
         async move {
             cluster.mark_unchanged();
             let changed = async {
@@ -123,7 +123,7 @@ impl Link {
             known.owner = Some(connection.link_addr.clone());
         });
         self.mirror_named(std::mem::take(&mut connection.room.mirror));
-        let (mut cluster, mut known) = (self.uplinks.topology.changed(), self.known.subscribe());
+        let (mut cluster, mut known) = (self.uplinks.topology.changed(&self.room), self.known.subscribe());
         let (mut left, mut succeeded) = (None, None);
         loop {
             tokio::select! {

@@ -115,7 +115,7 @@ impl Topology for View {
     fn status(&self, asked: &RoomId) -> Option<v1::RoomStatus> {
         self.state.lock().unwrap().status.clone().filter(|_| *asked == room())
     }
-    fn changed(&self) -> watch::Receiver<u64> {
+    fn changed(&self, _: &RoomId) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 }
@@ -133,8 +133,8 @@ impl Topology for EdgeView {
     fn status(&self, _: &RoomId) -> Option<v1::RoomStatus> {
         None
     }
-    fn changed(&self) -> watch::Receiver<u64> {
-        self.0.changed()
+    fn changed(&self, room: &RoomId) -> watch::Receiver<u64> {
+        self.0.changed(room)
     }
 }
 

@@ -285,6 +285,10 @@ impl control::Handler for Real {
         self.0.take_over(&room, &asked).await
     }
 
+    async fn mirror(&self, room: RoomId, asked: v1::MirrorRequest) -> Result<v1::MirrorResponse, Fault> {
+        self.0.mirror(&room, &asked).await
+    }
+
     async fn probe(&self, _: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
         Ok(v1::ProbeResponse::default())
     }

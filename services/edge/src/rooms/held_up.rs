@@ -34,7 +34,7 @@ impl Topology for Alone {
     fn status(&self, _: &RoomId) -> Option<v1::RoomStatus> {
         None
     }
-    fn changed(&self) -> watch::Receiver<u64> {
+    fn changed(&self, _: &RoomId) -> watch::Receiver<u64> {
         self.0.subscribe()
     }
 }

@@ -61,7 +61,7 @@ impl Topology for View {
     fn status(&self, _: &RoomId) -> Option<v1::RoomStatus> {
         None
     }
-    fn changed(&self) -> watch::Receiver<u64> {
+    fn changed(&self, _: &RoomId) -> watch::Receiver<u64> {
         self.1.subscribe()
     }
 }
