@@ -2,7 +2,7 @@
 //!
 //! When an origin dies, the mirrors of all of its talking rooms go on in the same slot. A whole replay takes as long as some
 //! twenty slots of mixing, so those that wait share the time that is left: the room that is due first goes first, and does
-//! again as many slots as leave everyone behind it the same share before its own deadline. It does not know what a replay
+//! again as many slots as leave everyone behind it the same share before its own deadline, with half of the time to spare. It does not know what a replay
 //! is made of, nor which threads there are.
 //!
 //! Invariants: each job is given out once, the earliest deadline first; the shares of all that wait fit before their
@@ -24,6 +24,9 @@ const SLOT_COST: Duration = Duration::from_micros(320);
 const SLOT_COST_MOST: Duration = Duration::from_millis(5);
 /// Fresh codecs, before the first slot.
 const FRESH_COST: Duration = Duration::from_micros(600);
+/// What part of the time that is left is planned with: half of it. The other half is for what nobody knows beforehand: rooms
+/// that come a moment later, other origins on the same machine that replay as well, and the mixing of all that are done.
+const PLANNED: u32 = 2;
 
 /// Rooms that wait for a replay. `J` is what the driver knows one by. Each room waits once, so they are no more than a node
 /// has rooms.
@@ -88,7 +91,7 @@ impl<J> Replays<J> {
         for (ahead, (by, _)) in self.waiting.keys().enumerate() {
             // What runs is taken to be done when as many more would be.
             let turns = (ahead + self.running) / self.workers + 1;
-            let each = by.since(now) / u32::try_from(turns).unwrap_or(u32::MAX);
+            let each = by.since(now) / PLANNED / u32::try_from(turns).unwrap_or(u32::MAX);
             let fits = each.saturating_sub(FRESH_COST).as_nanos() / self.slot_cost.as_nanos();
             least = least.min(usize::try_from(fits).unwrap_or(HISTORY_SLOTS));
         }
@@ -131,14 +134,21 @@ mod tests {
 
     #[test]
     fn a_room_alone_has_its_whole_history() {
+        // As late as a mirror that has heard nothing of its owner's end.
         assert_eq!(run(2, &[20_000], SLOT_COST)[0].1, HISTORY_SLOTS);
+    }
+
+    #[test]
+    fn a_machine_that_is_half_as_fast_as_thought_is_in_time() {
+        let done = run(2, &[40_000; 20], SLOT_COST * 2);
+        assert!(done.iter().all(|(_, _, end)| *end <= at(40_000)), "{done:?}");
     }
 
     #[test]
     fn many_share_the_time_that_the_last_of_them_has() {
         let rooms = [40_000; 20];
         let done = run(2, &rooms, SLOT_COST);
-        assert!(done.iter().all(|(_, slots, end)| *slots >= 8 && *end <= at(40_000)), "{done:?}");
+        assert!(done.iter().all(|(_, slots, end)| *slots >= 4 && *end <= at(35_000)), "{done:?}");
     }
 
     #[test]
@@ -158,7 +168,7 @@ mod tests {
             slots
         };
         assert_eq!(slots_now(Some(500)), HISTORY_SLOTS);
-        assert_eq!(slots_now(None), 3);
+        assert_eq!(slots_now(None), REPLAY_LEAST_SLOTS);
         assert!((0..40).any(|_| slots_now(None) == HISTORY_SLOTS));
     }
 
