@@ -156,10 +156,11 @@ impl Cluster {
     }
 
     fn launch(&mut self, index: usize) -> Result<()> {
+        let admin_tokens = format!("tests:{}", self.admin_token);
         let env = [
             ("STENTOR_AUTH__TICKET_KEYS", &self.ticket_keys),
             ("STENTOR_AUTH__CLUSTER_KEYS", &self.cluster_keys),
-            ("STENTOR_AUTH__ADMIN_TOKENS", &self.admin_token),
+            ("STENTOR_AUTH__ADMIN_TOKENS", &admin_tokens),
             ("STENTOR_CLOCK_FILE", &self.clock_file(&self.nodes[index].name).to_string_lossy().into_owned()),
         ];
         let node = &self.nodes[index];

@@ -15,6 +15,7 @@ mod journal;
 mod locate;
 mod mirror;
 mod pool;
+mod port;
 mod security;
 mod server;
 mod skew;
@@ -28,8 +29,9 @@ pub use journal::Journal;
 pub use locate::Locator;
 pub use mirror::{FollowStream, Followed, Follower};
 pub use pool::Pool;
+pub use port::{Connection, Port};
 pub use security::{SERVER_NAME, Security};
-pub use server::{Error, LinkServer, Services};
+pub use server::{Error, LinkServer, MAX_CONNECTIONS, Services};
 pub use skew::Skew;
 pub use topology::{Mirror, Owner, Peer, Topology};
 

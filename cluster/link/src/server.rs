@@ -10,12 +10,12 @@ use stentor_proto::v1::{
     control_service_server::ControlServiceServer, downlink_service_server::DownlinkServiceServer,
     mirror_service_server::MirrorServiceServer, uplink_service_server::UplinkServiceServer,
 };
-use stentor_telemetry::NodeMetrics;
+use stentor_telemetry::{NodeMetrics, PortKind};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::transport::Server;
 
 use crate::{
-    Carrier, Carry, Journal, MAX_MESSAGE, Security,
+    Carrier, Carry, Journal, MAX_MESSAGE, Port, Security,
     control::{self, Handler},
     downlink, mirror,
     pool::{PING_EVERY, PING_WITHIN},
@@ -25,6 +25,12 @@ use crate::{
 /// Streams that one other node may have open at once: two for each room that both carry. Beyond it HTTP/2 makes the
 /// other side wait.
 const MAX_STREAMS: u32 = 16 * 1024;
+/// Connections at once, unless set: a pool reaches 1,024 nodes, each of which may have one here, one more in the place of
+/// one that it no longer trusts, and both again while it restarts. Beyond it a new one is closed.
+pub const MAX_CONNECTIONS: usize = 4096;
+/// How long a TLS handshake may take: between nodes of one cluster it takes milliseconds, and who does not finish it holds
+/// a place.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long streams that were told to end may take to do so when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
 
@@ -64,8 +70,7 @@ pub enum Error {
 
 /// A bound link port.
 pub struct LinkServer {
-    incoming: TcpIncoming,
-    local_addr: SocketAddr,
+    port: Port,
     server: Server,
 }
 
@@ -76,23 +81,28 @@ impl LinkServer {
     /// The port cannot be bound, or the security's certificates are not usable.
     pub fn bind(listen: SocketAddr, security: &Security) -> Result<Self, Error> {
         let bind = |source| Error::Bind { addr: listen, source };
-        let incoming = TcpIncoming::bind(listen).map_err(bind)?.with_nodelay(Some(true));
-        let local_addr = incoming.local_addr().map_err(bind)?;
+        let port = Port::bind(listen, MAX_CONNECTIONS).map_err(bind)?;
         let server = Server::builder()
             .http2_keepalive_interval(Some(PING_EVERY))
             .http2_keepalive_timeout(Some(PING_WITHIN))
             .max_concurrent_streams(MAX_STREAMS);
         let server = match security.server() {
-            Some(tls) => server.tls_config(tls).map_err(Error::Security)?,
+            Some(tls) => server.tls_config(tls.timeout(HANDSHAKE)).map_err(Error::Security)?,
             None => server,
         };
-        Ok(Self { incoming, local_addr, server })
+        Ok(Self { port, server })
+    }
+
+    /// Takes no more connections at once than these, instead of [`MAX_CONNECTIONS`].
+    #[must_use]
+    pub fn with_max_connections(self, max_connections: usize) -> Self {
+        Self { port: self.port.with_max_connections(max_connections), ..self }
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.port.local_addr()
     }
 
     /// Serves as node `me` until `shutdown`; then streams end, and children take other parents.
@@ -106,6 +116,7 @@ impl LinkServer {
         metrics: NodeMetrics,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
+        let incoming = self.port.connections::<()>(metrics.connections_refused(PortKind::Link).clone());
         let mirror = services.own.clone().map(|own| mirror::Server { own, stop: shutdown.clone() });
         let downlink = downlink::Server {
             me: me.clone(),
@@ -127,7 +138,7 @@ impl LinkServer {
             .add_optional_service(
                 control.map(|it| ControlServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
             );
-        let served = router.serve_with_incoming_shutdown(self.incoming, shutdown.clone().cancelled_owned());
+        let served = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
         tokio::select! {
             served = served => served.map_err(Error::Serve),
             () = stopped(&shutdown) => Ok(()),

@@ -11,5 +11,5 @@ pub mod propagation;
 pub use init::{Config, Error, Format, Guard, init};
 pub use metrics::{
     Call, Claim, Counter, Frames, Gauge, Keys, Latency, Lease, Leave, LinkKind, Metrics, NodeMetrics, Packet,
-    Protocol, Tier,
+    PortKind, Protocol, Tier,
 };

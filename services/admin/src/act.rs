@@ -74,6 +74,20 @@ impl Act {
         }
     }
 
+    /// Whom it is done to; nobody if it is done to the room.
+    pub(crate) const fn target(&self) -> Option<&ParticipantId> {
+        match self {
+            Self::Open | Self::GoLive | Self::End | Self::Update(_) => None,
+            Self::Invite { id, .. }
+            | Self::Mute { id, .. }
+            | Self::Remove { id, .. }
+            | Self::Ban { id, .. }
+            | Self::Unban { id }
+            | Self::SetRole { id, .. }
+            | Self::SetGain { id, .. } => Some(id),
+        }
+    }
+
     /// Whether a room in this state has been through the act: what a repetition after a lost answer may find.
     pub(crate) const fn is_done_in(&self, lifecycle: v1::Lifecycle) -> bool {
         match self {

@@ -1,16 +1,17 @@
-//! Which request leads to what. Each call runs in a span that carries the operator's trace on; what changes something is
-//! logged.
+//! Which request leads to what. Each call runs in a span that names the operator and carries its trace on; what changes
+//! something is logged and told as a happening, under the operator's name.
 
-use std::fmt::Display;
-
-use stentor_ids::{Fault, RoomId};
+use stentor_admission::Operator;
+use stentor_ids::{Code, Fault, ParticipantId, RoomId};
+use stentor_link::Journal;
 use stentor_proto::{
     status_of,
     v1::{
         CreateRoomRequest, DeleteRoomResponse, GainRequest, Hands, InviteRequest, ListNodesRequest,
         ListNodesResponse, ListParticipantsResponse, ListRoomsRequest, ListRoomsResponse, MoveRoomRequest,
-        MuteRequest, Node, NodeRequest, RoleRequest, Room, RoomRequest, TargetRequest, UnbanRequest,
-        UpdateRoomRequest, WatchRequest, WatchRoomsRequest, admin_service_server::AdminService,
+        MuteRequest, Node, NodeRequest, OperatorCall, RoleRequest, Room, RoomRequest, TargetRequest,
+        UnbanRequest, UpdateRoomRequest, WatchRequest, WatchRoomsRequest, admin_service_server::AdminService,
+        happening::What,
     },
 };
 use stentor_telemetry::{NodeMetrics, propagation};
@@ -35,6 +36,25 @@ pub(crate) struct Calls {
     watches: Watches,
     happenings: Happenings,
     metrics: NodeMetrics,
+    journal: Journal,
+}
+
+/// Who calls what.
+struct Caller {
+    operator: Operator,
+    call: &'static str,
+    journal: Journal,
+}
+
+impl Caller {
+    /// Tells that it is done: to this room, or to a target that is no room or in it.
+    fn done(&self, room: Option<&RoomId>, target: &str) {
+        let Self { operator, call, journal } = self;
+        let of = room.map(RoomId::as_str).unwrap_or_default();
+        info!(%operator, call, room = of, target, "an operator's call is done");
+        let (name, call, target) = (operator.to_string(), (*call).to_owned(), target.to_owned());
+        journal.tell(room, What::Operator(OperatorCall { name, call, target }));
+    }
 }
 
 impl Calls {
@@ -43,22 +63,31 @@ impl Calls {
         let places = Places::new(shutdown);
         let watches = Watches::new(cluster.clone(), rooms.clone(), places.clone());
         let happenings = Happenings::new(cluster.clone(), places);
-        Self { rooms, nodes: Nodes::new(cluster), watches, happenings, metrics }
+        let journal = cluster.journal.clone();
+        Self { rooms, nodes: Nodes::new(cluster), watches, happenings, metrics, journal }
     }
 
     async fn answer<Q, A>(
         &self,
         call: &'static str,
         request: Request<Q>,
-        answer: impl AsyncFnOnce(Q) -> Result<A, Fault>,
+        answer: impl AsyncFnOnce(Q, Caller) -> Result<A, Fault>,
     ) -> Result<Response<A>, Status> {
-        let span = info_span!("admin", call);
+        let caller = self.caller(call, &request);
+        let operator = caller.as_ref().map(|caller| caller.operator.as_str()).unwrap_or_default();
+        let span = info_span!("admin", call, operator);
         propagation::adopt(&span, request.metadata());
-        let answer = answer(request.into_inner()).instrument(span).await;
+        let answer = async { answer(request.into_inner(), caller?).await }.instrument(span).await;
         answer.map(Response::new).map_err(|fault| {
             self.metrics.refusal(fault.code);
             status_of(&fault)
         })
+    }
+
+    fn caller<Q>(&self, call: &'static str, request: &Request<Q>) -> Result<Caller, Fault> {
+        let operator = request.extensions().get::<Operator>().cloned();
+        let unguarded = || Fault::new(Code::Internal, "a call came past the guard");
+        Ok(Caller { operator: operator.ok_or_else(unguarded)?, call, journal: self.journal.clone() })
     }
 
     async fn act(
@@ -67,10 +96,10 @@ impl Calls {
         request: Request<impl Sized>,
         parsed: Result<(RoomId, Act), Fault>,
     ) -> Result<Response<Room>, Status> {
-        self.answer(call, request, async |_| {
+        self.answer(call, request, async |_, caller| {
             let (room, act) = parsed?;
             let status = self.rooms.act(&room, &act).await?;
-            done(call, &room);
+            caller.done(Some(&room), act.target().map(ParticipantId::as_str).unwrap_or_default());
             Ok(status)
         })
         .await
@@ -82,27 +111,23 @@ impl Calls {
         request: Request<NodeRequest>,
         draining: bool,
     ) -> Result<Response<Node>, Status> {
-        self.answer(call, request, async |asked| {
+        self.answer(call, request, async |asked, caller| {
             let id = door::node(&asked.node)?;
             let node = self.nodes.drain(&id, draining).await?;
-            done(call, &id);
+            caller.done(None, id.as_str());
             Ok(node)
         })
         .await
     }
 }
 
-fn done(call: &str, what: &impl Display) {
-    info!(call, %what, "an operator's call is done");
-}
-
 #[async_trait]
 impl AdminService for Calls {
     async fn create_room(&self, request: Request<CreateRoomRequest>) -> Result<Response<Room>, Status> {
-        self.answer("create_room", request, async |asked| {
+        self.answer("create_room", request, async |asked, caller| {
             let (room, spec) = (door::room(&asked.room)?, door::spec(asked.spec)?);
             let status = self.rooms.create(&room, spec, asked.open).await?;
-            done("create_room", &room);
+            caller.done(Some(&room), "");
             Ok(status)
         })
         .await
@@ -112,7 +137,7 @@ impl AdminService for Calls {
         &self,
         request: Request<ListRoomsRequest>,
     ) -> Result<Response<ListRoomsResponse>, Status> {
-        self.answer("list_rooms", request, async |asked| {
+        self.answer("list_rooms", request, async |asked, _| {
             let (size, after) = door::page(&asked)?;
             let (rooms, next) = self.rooms.list(size, after).await?;
             let next_page_token = next.map(|last| last.to_string()).unwrap_or_default();
@@ -122,7 +147,8 @@ impl AdminService for Calls {
     }
 
     async fn get_room(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
-        self.answer("get_room", request, async |asked| self.rooms.get(&door::room(&asked.room)?).await).await
+        self.answer("get_room", request, async |asked, _| self.rooms.get(&door::room(&asked.room)?).await)
+            .await
     }
 
     async fn update_room(&self, request: Request<UpdateRoomRequest>) -> Result<Response<Room>, Status> {
@@ -134,10 +160,10 @@ impl AdminService for Calls {
         &self,
         request: Request<RoomRequest>,
     ) -> Result<Response<DeleteRoomResponse>, Status> {
-        self.answer("delete_room", request, async |asked| {
+        self.answer("delete_room", request, async |asked, caller| {
             let room = door::room(&asked.room)?;
             self.rooms.delete(&room).await?;
-            done("delete_room", &room);
+            caller.done(Some(&room), "");
             Ok(DeleteRoomResponse {})
         })
         .await
@@ -146,7 +172,7 @@ impl AdminService for Calls {
     type WatchRoomsStream = Statuses;
 
     async fn watch_rooms(&self, request: Request<WatchRoomsRequest>) -> Result<Response<Statuses>, Status> {
-        self.answer("watch_rooms", request, async |asked| {
+        self.answer("watch_rooms", request, async |asked, _| {
             self.watches.watch(door::optional_room(&asked.room)?).await
         })
         .await
@@ -155,17 +181,17 @@ impl AdminService for Calls {
     type WatchHappeningsStream = Told;
 
     async fn watch_happenings(&self, request: Request<WatchRequest>) -> Result<Response<Told>, Status> {
-        self.answer("watch_happenings", request, async |asked| {
+        self.answer("watch_happenings", request, async |asked, _| {
             self.happenings.watch(door::optional_room(&asked.room)?).await
         })
         .await
     }
 
     async fn open_room(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
-        self.answer("open_room", request, async |asked| {
+        self.answer("open_room", request, async |asked, caller| {
             let room = door::room(&asked.room)?;
             let status = self.rooms.open(&room).await?;
-            done("open_room", &room);
+            caller.done(Some(&room), "");
             Ok(status)
         })
         .await
@@ -185,7 +211,7 @@ impl AdminService for Calls {
         &self,
         request: Request<RoomRequest>,
     ) -> Result<Response<ListParticipantsResponse>, Status> {
-        self.answer("list_participants", request, async |asked| {
+        self.answer("list_participants", request, async |asked, _| {
             let room = door::room(&asked.room)?;
             let told = self.rooms.get(&room).await?;
             let hands = match told.hands {
@@ -205,7 +231,8 @@ impl AdminService for Calls {
 
     async fn mute_participant(&self, request: Request<MuteRequest>) -> Result<Response<Room>, Status> {
         let parsed = door::mute(request.get_ref());
-        self.act("mute_participant", request, parsed).await
+        let call = if request.get_ref().muted { "mute_participant" } else { "unmute_participant" };
+        self.act(call, request, parsed).await
     }
 
     async fn remove_participant(&self, request: Request<TargetRequest>) -> Result<Response<Room>, Status> {
@@ -234,13 +261,13 @@ impl AdminService for Calls {
     }
 
     async fn move_room(&self, request: Request<MoveRoomRequest>) -> Result<Response<Room>, Status> {
-        self.answer("move_room", request, async |asked| {
+        self.answer("move_room", request, async |asked, caller| {
             let (room, to) = (door::room(&asked.room)?, door::optional_node(&asked.to)?);
             if let Some(to) = &to {
                 self.nodes.require_origin(to)?;
             }
             let status = self.rooms.hand_over(&room, to.as_ref()).await?;
-            done("move_room", &room);
+            caller.done(Some(&room), &asked.to);
             Ok(status)
         })
         .await
@@ -250,7 +277,7 @@ impl AdminService for Calls {
         &self,
         request: Request<ListNodesRequest>,
     ) -> Result<Response<ListNodesResponse>, Status> {
-        self.answer("list_nodes", request, async |_| Ok(ListNodesResponse { nodes: self.nodes.list()? }))
+        self.answer("list_nodes", request, async |_, _| Ok(ListNodesResponse { nodes: self.nodes.list()? }))
             .await
     }
 

@@ -4,12 +4,13 @@
 //! what concerns a running room goes to its owner. The crate runs no room and keeps nothing: what it knows of the cluster
 //! is the directory's view, which remembers what the directory forgets.
 //!
-//! Every call of `AdminService` carries an admin token as `authorization: Bearer …`; health and reflection need none.
+//! Every call of `AdminService` carries an admin token as `authorization: Bearer …`; health and reflection need none. Whose
+//! token it is stands in the call's span, and for what changes something in the log and among the happenings.
 //!
 //! | module       | knows                                                                  |
 //! |--------------|------------------------------------------------------------------------|
 //! | `serve`      | the port, TLS, limits                                                  |
-//! | `auth`       | the token                                                              |
+//! | `auth`       | whose token it is; how fast wrong ones are answered                     |
 //! | `calls`      | which request leads to what                                            |
 //! | `door`       | requests as they come, refused by field or turned into domain values   |
 //! | `act`        | what an operator does to a room, in the room's and in the wire's words |
@@ -38,7 +39,7 @@ use std::sync::Arc;
 
 use stentor_directory::{Directory, Revision, View, ViewHandle};
 use stentor_ids::{Code, Fault};
-use stentor_link::{Topology, control};
+use stentor_link::{Journal, Topology, control};
 
 pub use serve::{Admin, Config, Error, Tls};
 
@@ -51,6 +52,8 @@ pub struct Cluster {
     pub topology: Arc<dyn Topology>,
     /// Calls to other nodes.
     pub control: control::Client,
+    /// Where it is told what operators change.
+    pub journal: Journal,
 }
 
 impl Cluster {

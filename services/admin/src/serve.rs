@@ -5,31 +5,36 @@
 use std::{fmt, net::SocketAddr, time::Duration};
 
 use stentor_admission::AdminTokens;
-use stentor_proto::{
-    status_of,
-    v1::{
-        DESCRIPTOR,
-        admin_service_server::{AdminServiceServer, SERVICE_NAME},
-    },
+use stentor_link::Port;
+use stentor_proto::v1::{
+    DESCRIPTOR,
+    admin_service_server::{AdminServiceServer, SERVICE_NAME},
 };
-use stentor_telemetry::NodeMetrics;
+use stentor_telemetry::{NodeMetrics, PortKind};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Request,
-    service::interceptor::InterceptedService,
-    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
-};
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic_health::{ServingStatus, pb::health_server::SERVICE_NAME as HEALTH};
 use tonic_reflection::pb::{
     v1::server_reflection_server as reflection_v1, v1alpha::server_reflection_server as reflection_v1alpha,
 };
 
-use crate::{Cluster, auth, calls::Calls, lost};
+use crate::{
+    Cluster,
+    auth::{Attempts, Guarded},
+    calls::Calls,
+    lost,
+};
 
 /// Longest request: the longest title and reason are far below.
 const MAX_REQUEST: usize = 64 * 1024;
 /// Calls of one connection at the same time; more wait.
 const CALLS_PER_CONNECTION: usize = 32;
+/// Connections at once, unless set: operators and automations have one each, a page that watches one a tab. Few enough
+/// that a port full of guessers, each of whom has [`CALLS_PER_CONNECTION`] under way, tries no more than some thousand
+/// tokens a second.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a TLS handshake may take. Who does not finish it holds a place.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// An operator's connection that hangs is closed after these.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// How long calls under way may take to end at shutdown.
@@ -44,12 +49,15 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The operator's word that tokens in plain text off loopback are meant.
     pub insecure: bool,
+    /// Connections at once; one more is closed as it comes.
+    pub max_connections: usize,
 }
 
 impl Default for Config {
-    /// Plain text on 127.0.0.1:7070.
+    /// Plain text on 127.0.0.1:7070, 256 connections.
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7070)), tls: None, insecure: false }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 7070));
+        Self { listen, tls: None, insecure: false, max_connections: MAX_CONNECTIONS }
     }
 }
 
@@ -111,8 +119,7 @@ pub enum Error {
 
 /// The operators' port, bound and not served yet.
 pub struct Admin {
-    incoming: TcpIncoming,
-    local_addr: SocketAddr,
+    port: Port,
     server: Server,
     tokens: AdminTokens,
     cluster: Cluster,
@@ -132,23 +139,22 @@ impl Admin {
     ) -> Result<Self, Error> {
         config.validate()?;
         let bind = |source| Error::Bind { listen: config.listen, source };
-        let incoming = TcpIncoming::bind(config.listen).map_err(bind)?.with_nodelay(Some(true));
-        let local_addr = incoming.local_addr().map_err(bind)?;
+        let port = Port::bind(config.listen, config.max_connections).map_err(bind)?;
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .concurrency_limit_per_connection(CALLS_PER_CONNECTION);
         if let Some(tls) = config.tls {
             let identity = Identity::from_pem(tls.cert_pem, tls.key_pem);
-            server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+            server = server.tls_config(ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE))?;
         }
-        Ok(Self { incoming, local_addr, server, tokens, cluster, metrics })
+        Ok(Self { port, server, tokens, cluster, metrics })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.port.local_addr()
     }
 
     /// Serves until `shutdown`, and puts back what the directory loses meanwhile; then calls under way have two seconds to end.
@@ -156,17 +162,11 @@ impl Admin {
     /// # Errors
     /// [`Error::Transport`] if serving fails.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Self { incoming, mut server, tokens, cluster, metrics, .. } = self;
+        let Self { port, mut server, tokens, cluster, metrics } = self;
         let put_back = lost::put_back(cluster.directory.clone(), metrics.clone());
+        let incoming = port.connections::<Attempts>(metrics.connections_refused(PortKind::Admin).clone());
         let calls = AdminServiceServer::new(Calls::new(cluster, metrics.clone(), shutdown.clone()));
-        let door = move |request: Request<()>| match auth::check(&tokens, request.metadata()) {
-            Ok(()) => Ok(request),
-            Err(fault) => {
-                metrics.refusal(fault.code);
-                Err(status_of(&fault))
-            }
-        };
-        let calls = InterceptedService::new(calls.max_decoding_message_size(MAX_REQUEST), door);
+        let calls = Guarded::new(calls.max_decoding_message_size(MAX_REQUEST), tokens, metrics);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<AdminServiceServer<Calls>>().await;
         let reflection = || {

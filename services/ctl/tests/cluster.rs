@@ -69,9 +69,10 @@ impl Cluster {
             topology: Arc::new(Topology::new(directory.view(), NodeRole::Admin.into())),
             control: control::Client::new(pool),
             directory,
+            journal: Journal::new(admin.clone()),
         };
         let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
-        let tokens = AdminTokens::new([TOKEN]).unwrap();
+        let tokens = AdminTokens::parse(&format!("ann:{TOKEN}")).unwrap();
         let served = Admin::new(config, tokens, cluster, metrics.for_node(&admin)).unwrap();
         let url = format!("http://{}", served.local_addr());
         tokio::spawn(served.run(stop.clone()));

@@ -14,7 +14,7 @@ use stentor_programs::Program;
 const KEYS: [(&str, &str); 3] = [
     ("STENTOR_AUTH__TICKET_KEYS", "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"),
     ("STENTOR_AUTH__CLUSTER_KEYS", "test:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA"),
-    ("STENTOR_AUTH__ADMIN_TOKENS", "0123456789abcdef0123456789abcdef"),
+    ("STENTOR_AUTH__ADMIN_TOKENS", "ann:0123456789abcdef0123456789abcdef"),
 ];
 
 /// A node whose ports are all free ones, with `args` over them.
@@ -88,6 +88,13 @@ fn a_role_without_its_keys_is_refused() {
         let said = refusal(node(&["--roles", role]).env_remove(variable));
         assert!(said.contains(variable) && said.contains(role), "{said}");
     }
+}
+
+#[test]
+fn an_admin_token_without_a_name_is_refused_with_the_form_that_is_taken() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let said = refusal(node(&["--roles", "admin"]).env("STENTOR_AUTH__ADMIN_TOKENS", token));
+    assert!(said.contains("admin token 1 has no name; write name:token") && !said.contains(token), "{said}");
 }
 
 #[test]

@@ -12,8 +12,9 @@ mod paces;
 mod refusal;
 mod resume;
 mod ticket;
+mod wrong;
 
-pub use admin::{AdminTokens, InvalidAdminTokens};
+pub use admin::{AdminTokens, InvalidAdminTokens, Operator};
 pub use claims::{Claims, InvalidClaims};
 pub use class::Class;
 pub use keys::{
@@ -23,3 +24,4 @@ pub use paces::{Paces, RATE, TooMuch};
 pub use refusal::Refusal;
 pub use resume::{MAX_RESUME_BYTES, Resume};
 pub use ticket::{MAX_TOKEN_BYTES, SignError, bearer};
+pub use wrong::WrongTokens;

@@ -64,7 +64,9 @@ pub enum Refusal {
     #[error("the resume token is refused: {0}; connect without it")]
     Resume(String),
     /// It is none of the admin tokens.
-    #[error("the admin token is not one of this cluster's; check the token file given to stentorctl")]
+    #[error(
+        "the admin token is not one of this cluster's; check the token that stentorctl is given: what stands behind the name"
+    )]
     AdminToken,
 }
 

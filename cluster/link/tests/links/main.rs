@@ -15,6 +15,7 @@ mod ending;
 mod epochs;
 mod failing_parents;
 mod following;
+mod full_port;
 mod lagging_child;
 mod leaving;
 mod lingering;

@@ -169,3 +169,13 @@ label! {
         Rooms = "rooms",
     }
 }
+
+label! {
+    /// A port with a bound on its connections that is not people's.
+    PortKind {
+        /// Where nodes connect.
+        Link = "link",
+        /// Where operators connect.
+        Admin = "admin",
+    }
+}

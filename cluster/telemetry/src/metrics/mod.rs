@@ -27,6 +27,7 @@
 //! | `stentor_draining` | gauge | | 1 while the node is leaving |
 //! | `stentor_http_requests_total` | counter | `code` | answers of the edge over HTTP, by status |
 //! | `stentor_refusals_total` | counter | `code` | refusals to clients, by error code |
+//! | `stentor_connections_refused_total` | counter | `port` | connections closed as they came, since the port had all it may have |
 //! | `stentor_invariant_violations_total` | counter | `invariant` | invariants found broken; any is a bug |
 //! | `stentor_mouth_to_ear_seconds` | histogram | | from a packet's stamp at the ingest edge to playout at this edge |
 //! | `stentor_playout_margin_seconds` | histogram | | time left until its deadline when a slot came |
@@ -52,7 +53,7 @@ use prometheus_client::{
 };
 use stentor_ids::NodeId;
 
-pub use labels::{Call, Claim, Frames, Keys, Lease, Leave, LinkKind, Packet, Protocol, Tier};
+pub use labels::{Call, Claim, Frames, Keys, Lease, Leave, LinkKind, Packet, PortKind, Protocol, Tier};
 pub use node::{Latency, NodeMetrics};
 pub use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
@@ -98,6 +99,7 @@ struct Families {
     draining: Family<Labels, Gauge>,
     http_requests: Family<Labels, Counter>,
     refusals: Family<Labels, Counter>,
+    connections_refused: Family<Labels, Counter>,
     violations: Family<Labels, Counter>,
     mouth_to_ear: Histograms,
     playout_margin: Histograms,
@@ -139,6 +141,8 @@ impl Families {
             draining: to.gauge("draining", "1 while the node is leaving"),
             http_requests: to.counter("http_requests", "Answers over HTTP, by status"),
             refusals: to.counter("refusals", "Refusals to clients, by error code"),
+            connections_refused: to
+                .counter("connections_refused", "Connections closed as they came: the port was full"),
             violations: to.counter("invariant_violations", "Invariants found broken"),
             mouth_to_ear: to
                 .histogram("mouth_to_ear", "From the stamp at ingest to playout", || spread(&LONG)),

@@ -8,7 +8,7 @@ use stentor_pace::{Invariant, Violation};
 
 use super::{
     Families, Labels, Offset,
-    labels::{Call, Claim, Frames, Keys, Label, Lease, Leave, LinkKind, Packet, Protocol, Tier},
+    labels::{Call, Claim, Frames, Keys, Label, Lease, Leave, LinkKind, Packet, PortKind, Protocol, Tier},
 };
 
 /// A histogram of durations, in seconds.
@@ -53,6 +53,7 @@ struct Handles {
     draining: Gauge,
     http_requests: Family<Labels, Counter>,
     refusals: Family<Labels, Counter>,
+    connections_refused: Vec<Counter>,
     violations: Vec<Counter>,
     mouth_to_ear: Latency,
     playout_margin: Latency,
@@ -126,6 +127,7 @@ impl NodeMetrics {
             draining: of.one(&families.draining),
             http_requests: families.http_requests.clone(),
             refusals: families.refusals.clone(),
+            connections_refused: of.row::<PortKind, _>(&families.connections_refused, "port"),
             violations: Invariant::ALL.iter().map(invariant).collect(),
             mouth_to_ear: of.latency(&families.mouth_to_ear),
             playout_margin: of.latency(&families.playout_margin),
@@ -284,6 +286,12 @@ impl NodeMetrics {
     /// Counts a refusal to a client. Looks the code up, as [`NodeMetrics::http_request`] does.
     pub fn refusal(&self, code: Code) {
         self.coded(&self.0.refusals, code.to_string()).inc();
+    }
+
+    /// Connections closed as they came, since the port had all it may have.
+    #[must_use]
+    pub fn connections_refused(&self, port: PortKind) -> &Counter {
+        &self.0.connections_refused[port.index()]
     }
 
     fn coded(&self, family: &Family<Labels, Counter>, code: String) -> Counter {

@@ -3,11 +3,10 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use stentor_admin::{Admin, Config, Error, Tls};
-use stentor_admission::AdminTokens;
 use stentor_directory::Roles;
 use stentor_host::Topology;
 use stentor_ids::{Code, NodeId};
-use stentor_link::{Pool, Security, control};
+use stentor_link::{Journal, Pool, Security, control};
 use stentor_proto::{
     fault_of,
     v1::{self, admin_service_client::AdminServiceClient},
@@ -25,7 +24,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::support::{Cluster, TOKEN, asked, new, refused};
+use crate::support::{Cluster, TOKEN, asked, new, refused, tokens};
 
 /// Where a second port of the cluster would listen.
 fn bound(cluster: &Cluster, config: Config) -> Result<SocketAddr, Error> {
@@ -34,8 +33,9 @@ fn bound(cluster: &Cluster, config: Config) -> Result<SocketAddr, Error> {
         directory: cluster.directory.clone(),
         topology: Arc::new(Topology::new(cluster.directory.view(), Roles::all())),
         control: control::Client::new(Pool::new(Security::Insecure, None, &metrics).unwrap()),
+        journal: Journal::new(NodeId::new("admin-2").unwrap()),
     };
-    Admin::new(config, AdminTokens::new([TOKEN]).unwrap(), ways, metrics).map(|admin| admin.local_addr())
+    Admin::new(config, tokens(), ways, metrics).map(|admin| admin.local_addr())
 }
 
 #[tokio::test]
@@ -47,6 +47,9 @@ async fn no_call_gets_in_without_an_admin_token() {
     assert_eq!(refused(nobody.list_nodes(v1::ListNodesRequest {}).await).code, Code::Unauthenticated);
     let watch = nobody.watch_rooms(v1::WatchRoomsRequest::default()).await;
     assert_eq!(fault_of(&watch.unwrap_err()).code, Code::Unauthenticated);
+    // Over another connection: one that shows too many wrong ones is answered slowly.
+    let again = Channel::from_shared(format!("http://{}", cluster.addr)).unwrap().connect().await.unwrap();
+    let mut nobody = AdminServiceClient::new(again);
     for wrong in [format!("Bearer {TOKEN}x"), "Bearer".into(), format!("Basic {TOKEN}"), TOKEN.into()] {
         let mut request = Request::new(asked("talk"));
         request.metadata_mut().insert("authorization", wrong.parse().unwrap());
@@ -92,7 +95,7 @@ async fn health_and_reflection_need_no_token() {
 async fn a_port_that_cannot_be_is_refused_with_its_address() {
     let cluster = Cluster::start().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let bind = |listen, insecure| bound(&cluster, Config { listen, tls: None, insecure });
+    let bind = |listen, insecure| bound(&cluster, Config { listen, insecure, ..Config::default() });
     let addr = taken.local_addr().unwrap();
     let error = bind(addr, false).unwrap_err();
     assert!(matches!(error, Error::Bind { .. }) && error.to_string().contains(&addr.to_string()), "{error}");
@@ -119,7 +122,7 @@ async fn operators_are_served_over_tls_and_plain_text_is_not() {
 async fn a_certificate_that_is_none_is_refused_and_no_key_is_shown() {
     let tls = Tls { cert_pem: "no certificate".into(), key_pem: "a secret".into() };
     assert_eq!(format!("{tls:?}"), "Tls");
-    let config = Config { listen: "127.0.0.1:0".parse().unwrap(), tls: Some(tls), insecure: false };
+    let config = Config { listen: "127.0.0.1:0".parse().unwrap(), tls: Some(tls), ..Config::default() };
     let error = bound(&Cluster::start().await, config).unwrap_err();
     assert!(matches!(error, Error::Transport(_)) && !error.to_string().contains("secret"), "{error}");
 }

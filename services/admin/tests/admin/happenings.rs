@@ -174,7 +174,8 @@ async fn what_a_real_origin_does_is_told() {
     operator.take_room_live(crate::support::asked("talk")).await.unwrap();
     loop {
         let told = next(&mut stream).await;
-        assert_eq!((told.node.as_str(), told.room.as_str()), ("o-1", "talk"));
+        let from = if matches!(told.what, Some(What::Operator(_))) { "admin-1" } else { "o-1" };
+        assert_eq!((told.node.as_str(), told.room.as_str()), (from, "talk"));
         if let Some(What::Lineage(change)) = told.what {
             assert_eq!((change.leader.as_str(), change.slot), ("o-1", 0));
             break;

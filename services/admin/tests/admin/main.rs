@@ -7,6 +7,7 @@ mod changing;
 mod door;
 mod happenings;
 mod nodes;
+mod operators;
 mod owned;
 mod races;
 mod support;

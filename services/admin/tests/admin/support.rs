@@ -23,6 +23,7 @@ use tonic::{
     transport::Channel,
 };
 
+pub const BEN: &str = "fedcba9876543210fedcba9876543210";
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// How long anything may take that a test waits for.
 pub const SOON: Duration = Duration::from_secs(15);
@@ -31,6 +32,11 @@ const TTL: Duration = Duration::from_secs(1);
 
 type Bearer = fn(Request<()>) -> Result<Request<()>, Status>;
 pub type Operator = AdminServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Two operators' tokens: the one that the tests call with, and another.
+pub fn tokens() -> AdminTokens {
+    AdminTokens::parse(&format!("ann:{TOKEN}\nben:{BEN}")).unwrap()
+}
 
 pub struct Cluster {
     pub directory: Directory,
@@ -50,21 +56,29 @@ impl Cluster {
 
     /// The same, over TLS where there is a certificate.
     pub async fn start_with(tls: Option<Tls>) -> Self {
+        Self::start_as(Config { tls, ..Config::default() }).await
+    }
+
+    /// The same, at a free port.
+    pub async fn start_as(config: Config) -> Self {
         let (directory, metrics) = (Directory::embedded(), Metrics::new());
+        let shutdown = CancellationToken::new();
         let id = NodeId::new("admin-1").unwrap();
-        let record = NodeRecord { build: "9.9".into(), ..NodeRecord::new(id.clone(), NodeRole::Admin) };
+        let journal = Journal::new(id.clone());
+        let link_addr = serve_journal(&id, &journal, &metrics, shutdown.clone());
+        let record =
+            NodeRecord { build: "9.9".into(), link_addr, ..NodeRecord::new(id.clone(), NodeRole::Admin) };
         let session = directory.register(record, TTL).await.unwrap();
         let cluster = stentor_admin::Cluster {
             directory: directory.clone(),
             topology: Arc::new(Topology::new(directory.view(), NodeRole::Admin.into())),
             control: control::Client::new(pool(&metrics, &id)),
+            journal,
         };
-        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), tls, ..Config::default() };
-        let tokens = AdminTokens::new([TOKEN]).unwrap();
-        let admin = Admin::new(config, tokens, cluster, metrics.for_node(&id)).unwrap();
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..config };
+        let admin = Admin::new(config, tokens(), cluster, metrics.for_node(&id)).unwrap();
         let addr = admin.local_addr();
         let channel = Channel::from_shared(format!("http://{addr}")).unwrap().connect_lazy();
-        let shutdown = CancellationToken::new();
         tokio::spawn(admin.run(shutdown.clone()));
         let stop = shutdown.clone().drop_guard();
         let mut view = directory.view();
@@ -173,6 +187,16 @@ impl Cluster {
     pub async fn sees(&self, holds: impl FnMut(&View) -> bool + Send) {
         timeout(SOON, self.directory.view().wait_for(holds)).await.expect("the view shows it in time");
     }
+}
+
+/// Links that tell what happens at an admin node; gives where.
+fn serve_journal(id: &NodeId, journal: &Journal, metrics: &Metrics, stop: CancellationToken) -> String {
+    let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap();
+    let addr = server.local_addr().to_string();
+    let said = Arc::new(Script { says: Box::new(|_, _| not_asked()), heard: Mutex::default() });
+    let services = Services { control: Some(said), journal: Some(journal.clone()), ..Services::default() };
+    tokio::spawn(server.run(id.clone(), services, metrics.for_node(id), stop));
+    addr
 }
 
 pub struct Origin {

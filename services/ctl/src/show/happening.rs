@@ -74,6 +74,11 @@ pub(crate) enum What {
         off: bool,
         barred: bool,
     },
+    Operator {
+        name: String,
+        call: String,
+        target: String,
+    },
     /// Told by a newer cluster.
     Unknown,
 }
@@ -99,6 +104,9 @@ impl From<v1::Happening> for Happening {
             Some(Wire::Reach(v1::ReachChange { reached, why })) => What::Reach { reached, why },
             Some(Wire::Clock(v1::ClockChange { ahead, off, barred })) => {
                 What::Clock { ahead_ms: signed_micros_of(ahead) / 1000, off, barred }
+            }
+            Some(Wire::Operator(v1::OperatorCall { name, call, target })) => {
+                What::Operator { name, call, target }
             }
             None => What::Unknown,
         };
@@ -156,6 +164,12 @@ impl What {
                 let claims = if *barred { "; it claims no rooms" } else { "" };
                 format!("its clock is {by} {side}{claims}")
             }
+            Self::Operator { name, call, target } if target.is_empty() => {
+                format!("operator {name}: {}", call.replace('_', " "))
+            }
+            Self::Operator { name, call, target } => {
+                format!("operator {name}: {} ({target})", call.replace('_', " "))
+            }
             Self::Unknown => "something that this stentorctl is too old to know".to_owned(),
         }
     }
@@ -201,6 +215,10 @@ mod tests {
             let ahead = Some(stentor_proto::signed_span(ahead));
             Some(Wire::Clock(v1::ClockChange { ahead, off: true, barred }))
         };
+        let operator = |call: &str, target: &str| {
+            let (name, call, target) = ("ann".into(), call.into(), target.into());
+            Some(Wire::Operator(v1::OperatorCall { name, call, target }))
+        };
         let node = |there| Some(Wire::Membership(v1::NodeChange { there }));
         vec![
             at("origin-a", "town-hall", lineage(0, 131_072, a(), 0)),
@@ -226,6 +244,9 @@ mod tests {
             at("origin-b", "", clock(660_000_000, true)),
             at("relay-1", "", clock(-700_000, false)),
             at("relay-1", "", Some(Wire::Clock(v1::ClockChange::default()))),
+            at("admin-1", "town-hall", operator("mute_participant", "ben")),
+            at("admin-1", "town-hall", operator("end_room", "")),
+            at("admin-1", "", operator("drain_node", "origin-a")),
             at("relay-1", "", Some(Wire::Missed(17))),
             at("relay-1", "", None),
         ]

@@ -22,7 +22,7 @@ pub(crate) struct Auth {
     /// The same for the keys of the cluster, which seal what edges hand out.
     pub(crate) cluster_keys: Secret,
     pub(crate) cluster_keys_file: Option<PathBuf>,
-    /// Valid tokens of 32 characters or more.
+    /// `name:token` for each valid token of an operator, of 32 characters or more.
     pub(crate) admin_tokens: Secret,
     pub(crate) admin_tokens_file: Option<PathBuf>,
 }

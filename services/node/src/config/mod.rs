@@ -19,6 +19,9 @@ pub(crate) use auth::Auth;
 pub(crate) use directory::{Directory, Place};
 pub(crate) use secret::Secret;
 
+/// Most connections that a port of nodes or operators can be given: about as many file descriptors as a process may have.
+const MAX_CONNECTIONS: usize = 1_000_000;
+
 /// Every setting of a node. `deploy/local/node.toml` documents each with its default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -62,6 +65,7 @@ pub(crate) struct Link {
     pub(crate) advertise: String,
     /// Speak plain text off loopback too.
     pub(crate) insecure: bool,
+    pub(crate) max_connections: usize,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
@@ -73,6 +77,7 @@ impl Default for Link {
             listen: loopback(7200),
             advertise: String::new(),
             insecure: false,
+            max_connections: stentor_link::MAX_CONNECTIONS,
             ca: None,
             cert: None,
             key: None,
@@ -145,13 +150,15 @@ impl Edge {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
+    pub(crate) max_connections: usize,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: loopback(7070), cert: None, key: None }
+        let stentor_admin::Config { listen, max_connections, .. } = stentor_admin::Config::default();
+        Self { listen, max_connections, cert: None, key: None }
     }
 }
 
@@ -193,6 +200,15 @@ impl Config {
             "directory.lease_ttl_s is {}; give 1 to 60",
             self.directory.lease_ttl_s
         );
+        for (name, connections) in [
+            ("link.max_connections", self.link.max_connections),
+            ("admin.max_connections", self.admin.max_connections),
+        ] {
+            ensure!(
+                (1..=MAX_CONNECTIONS).contains(&connections),
+                "{name} is {connections}; give 1 to {MAX_CONNECTIONS}"
+            );
+        }
         self.edge.settings(None).validate().map_err(|refusal| anyhow!("edge.{refusal}"))?;
         self.directory.place()?;
         self.rooms.validate()?;
@@ -267,7 +283,7 @@ mod tests {
 
     fn refused(change: impl FnOnce(&mut Config)) -> String {
         let mut config = Config::default();
-        config.auth.admin_tokens = Secret::from("0123456789abcdef0123456789abcdef");
+        config.auth.admin_tokens = Secret::from("ann:0123456789abcdef0123456789abcdef");
         config.auth.ticket_keys = Secret::from(key_line("main", &[7; 32]).unwrap().as_str());
         config.auth.cluster_keys = Secret::from(key_line("main", &[8; 32]).unwrap().as_str());
         assert!(config.validate().is_ok());
@@ -297,6 +313,14 @@ mod tests {
                 refused(|config| config.auth.ticket_keys_file = Some("keys".into())),
                 "auth.ticket_keys_file are both",
             ),
+            (
+                refused(|config| {
+                    config.auth.admin_tokens = Secret::from("0123456789abcdef0123456789abcdef");
+                }),
+                "admin token 1 has no name; write name:token",
+            ),
+            (refused(|config| config.link.max_connections = 0), "link.max_connections is 0"),
+            (refused(|config| config.admin.max_connections = 0), "admin.max_connections is 0"),
             (refused(|config| config.log.filter = "x=loud".into()), "x=loud"),
         ] {
             assert!(error.contains(named), "{error}");

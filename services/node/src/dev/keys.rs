@@ -42,7 +42,8 @@ impl Keys {
 
     /// What the nodes are told.
     pub(super) fn auth(&self) -> Auth {
-        let (cluster_keys, admin_tokens) = (self.cluster_line.as_str().into(), self.token.as_str().into());
+        let cluster_keys = self.cluster_line.as_str().into();
+        let admin_tokens = format!("dev:{}", self.token).as_str().into();
         Auth { ticket_jwks: self.jwks.clone(), cluster_keys, admin_tokens, ..Auth::default() }
     }
 

@@ -103,11 +103,13 @@ impl Ways {
             directory: directory.clone(),
             topology: self.topology.clone(),
             control: self.control.clone(),
+            journal: self.journal.clone(),
         };
         let settings = stentor_admin::Config {
             listen: config.admin.listen,
             tls: ports::admin_tls(&config.admin)?,
             insecure: config.link.insecure,
+            max_connections: config.admin.max_connections,
         };
         let admin = Admin::new(settings, config.auth.tokens()?, cluster, self.metrics.clone());
         admin.map(Some).context("admin.listen (--admin-listen), admin.cert and admin.key")

@@ -45,7 +45,9 @@ fn read(setting: &str, path: &Path) -> Result<String> {
 
 /// Binds the port for other nodes.
 pub(super) fn bind_link(link: &config::Link, security: &Security) -> Result<LinkServer> {
-    LinkServer::bind(link.listen, security).context("give another address with --link-listen")
+    let server =
+        LinkServer::bind(link.listen, security).context("give another address with --link-listen")?;
+    Ok(server.with_max_connections(link.max_connections))
 }
 
 /// The address that links to other nodes leave from: the one they listen at, so that who sees them can tell the nodes of one
