@@ -23,8 +23,13 @@ use crate::{
 #[async_trait]
 impl Ingest for HostHandle {
     async fn open(&self, opening: Opening) -> Result<Opened, Fault> {
-        let Opening { room, edge, epoch, mirror, edge_side } = opening;
+        let Opening { room, edge, epoch, incarnation, mirror, edge_side } = opening;
         let hosted = if mirror { self.origin.hosted(&room)? } else { self.running(&room)?.hosted };
+        let this = hosted.kept().record.incarnation();
+        if this != 0 && incarnation != 0 && this != incarnation {
+            let detail = format!("the room {room} that {edge} knows has ended; this one was made anew");
+            return Err(Fault::new(Code::RoomEnded, detail));
+        }
         let own = hosted.epoch();
         if own < epoch && !mirror {
             let detail = format!("{edge} has seen epoch {epoch} of room {room}; this owner's is {own}");

@@ -27,6 +27,7 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
         owner: owner.map(|owner| owner.node.to_string()).unwrap_or_default(),
         epoch: owner.map(|owner| owner.epoch.0).unwrap_or_default(),
         stage_version: record.stage_version(),
+        incarnation: record.incarnation(),
         stage: record.stage().iter().map(|seat| participant(seat, None)).collect(),
         ..v1::RoomStatus::default()
     }

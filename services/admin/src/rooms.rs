@@ -58,6 +58,8 @@ impl Rooms {
     pub(crate) async fn create(&self, room: &RoomId, spec: Spec, open: bool) -> Result<v1::Room, Fault> {
         let record =
             Record::new(spec).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
+        // Nodes that still know of a former room of this name tell the two apart by it.
+        let record = record.incarnated(rand::random_range(1..=u64::MAX));
         let record = if open { applied(room, record, Command::Open)? } else { record };
         let revision = self.cluster.directory.create(room, record.encode()).await?;
         self.seen(revision).await;

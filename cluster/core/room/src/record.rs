@@ -29,6 +29,8 @@ pub struct Record {
     /// What a build must be able to read to run the room.
     #[serde(default = "first_schema")]
     schema: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    incarnation: u64,
     pub(crate) spec: Spec,
     pub(crate) lifecycle: Lifecycle,
     #[serde(default)]
@@ -141,6 +143,7 @@ impl Record {
         spec.validate()?;
         Ok(Self {
             schema: Self::SCHEMA,
+            incarnation: 0,
             spec,
             lifecycle: Lifecycle::Scheduled,
             stage_version: 0,
@@ -149,6 +152,19 @@ impl Record {
             bans: Bans::default(),
             unknown: Unknown::default(),
         })
+    }
+
+    /// The record of a room that tells itself apart from others of its name by this number, which is to be random.
+    #[must_use]
+    pub const fn incarnated(mut self, incarnation: u64) -> Self {
+        self.incarnation = incarnation;
+        self
+    }
+
+    /// Which of the rooms of its name this is; 0 of one that an older build made.
+    #[must_use]
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// The record as it is stored, without its bans.
@@ -349,9 +365,22 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_room_keeps_its_incarnation_in_its_record() {
+        let record = Record::new(Spec::default()).unwrap().incarnated(u64::MAX - 1);
+        assert_eq!(Record::decode(&record.encode()).unwrap().incarnation(), u64::MAX - 1);
+        let old = r#"{"spec":{},"lifecycle":{"state":"open"}}"#;
+        assert_eq!(Record::decode(old.as_bytes()).unwrap().incarnation(), 0);
+    }
 
     #[test]
     fn a_record_of_another_build_is_read() {
@@ -395,6 +424,7 @@ mod tests {
         let ruling = Ruling { role: Some(Role::Speaker.into()), muted: true, ..Ruling::default() };
         let record = Record {
             schema: Record::SCHEMA,
+            incarnation: u64::MAX,
             unknown: Unknown::default(),
             bans: Bans::default(),
             spec: Spec { title: "\u{1F399}".repeat(200), stage_limit: 100, ..Spec::default() },

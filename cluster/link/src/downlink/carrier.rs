@@ -1,7 +1,11 @@
 //! The rooms that a relay or an edge carries. A room is taken when it is first asked for, and let go [`LINGER`] after its
 //! last follower went.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -23,6 +27,9 @@ pub(super) const LINGER: Duration = Duration::from_secs(30);
 /// Rooms that a node carries at once. Beyond it a new room is refused with `Overloaded`: the rooms that are carried go
 /// first.
 const MAX_CARRIED: usize = 4096;
+/// Incarnations that are remembered as over: parents trail behind each other by some moments, in which few rooms are made
+/// anew. Beyond it the oldest is forgotten.
+const PAST: usize = 256;
 /// How long a room may take until its state is known: two hops to connect, each within a second.
 const FIRST_WITHIN: Duration = Duration::from_secs(2);
 /// When to ask again for a room that did not come.
@@ -49,6 +56,8 @@ struct Inner {
     metrics: NodeMetrics,
     journal: Journal,
     rooms: Mutex<HashMap<RoomId, Carried>>,
+    /// Incarnations of rooms that were made anew since, the newest last.
+    past: Mutex<VecDeque<u64>>,
     leaving: watch::Sender<bool>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -79,6 +88,7 @@ impl Carrier {
             metrics,
             journal,
             rooms: Mutex::default(),
+            past: Mutex::default(),
             leaving: watch::Sender::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -105,6 +115,17 @@ impl Carrier {
     pub fn report_filled(&self, room: &RoomId, slots: u64) {
         if let Some(carried) = self.0.rooms.lock().get(room) {
             carried.feed.set_own_filled(slots);
+        }
+    }
+
+    /// The room of this name is this one: what is carried of another one is over, and is begun anew when it is asked for next.
+    pub fn meet(&self, room: &RoomId, incarnation: u64) {
+        let mut rooms = self.0.rooms.lock();
+        let other = rooms.get(room).filter(|carried| carried.feed.is_other(incarnation)).cloned();
+        if let Some(Carried { feed, .. }) = other {
+            rooms.remove(room);
+            drop(rooms);
+            self.end_of(&feed);
         }
     }
 
@@ -136,6 +157,23 @@ impl Carrier {
     #[must_use]
     pub fn rooms(&self) -> usize {
         self.0.rooms.lock().len()
+    }
+
+    /// A feed's room has been made anew: it is over, and does not come back.
+    pub(super) fn end_of(&self, feed: &Feed) {
+        tracing::info!(room = %feed.room(), "the room was made anew; what is known of the former one is let go");
+        let mut past = self.0.past.lock();
+        if past.len() == PAST {
+            past.pop_front();
+        }
+        past.push_back(feed.incarnation());
+        drop(past);
+        feed.close(Closed::Ended);
+    }
+
+    /// Whether a room of this incarnation has been made anew since.
+    pub(super) fn is_past(&self, incarnation: u64) -> bool {
+        self.0.past.lock().contains(&incarnation)
     }
 
     /// Whether this node leaves the tree, and when that changes.
@@ -239,7 +277,11 @@ impl Carry for Carrier {
         if self.0.config.tier != Tier::Edge {
             // A relay sees every room's record, so a name that is none costs nothing, and a child of a room whose owner is
             // being replaced need not wait: it is told the room's state when there is one.
-            let known = self.0.topology.status(room).is_some() || self.0.topology.owner(room).is_some();
+            let recorded = self.0.topology.status(room);
+            if let Some(record) = &recorded {
+                self.meet(room, record.incarnation);
+            }
+            let known = recorded.is_some() || self.0.topology.owner(room).is_some();
             return if known { self.carried(room) } else { Err(unknown(room)) };
         }
         let feed = self.carried(room)?;

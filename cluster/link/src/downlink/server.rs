@@ -64,6 +64,7 @@ impl Server {
         let hello = hello(&mut inbound).await?;
         Span::current().record("room", hello.room.as_str()).record("child", hello.node.as_str());
         let (feed, tier, leaving) = self.feed(&hello).await?;
+        let hello = if feed.is_other(hello.incarnation) { hello.anew() } else { hello };
         believe(&hello, &feed).inspect_err(|_| {
             self.metrics.reports_refused().inc();
         })?;

@@ -21,7 +21,7 @@ use super::{
     upstream::{Reports, Told, Upstream, subscribe},
     wire::{Hello, by_clock, frame_of},
 };
-use crate::{Closed, Counted, Feed, Owner, Peer, clock, tree::Place};
+use crate::{Closed, Counted, Feed, Owner, Peer, clock, feed::differ, tree::Place};
 
 /// How often counts go up, and it is looked whether anyone still follows.
 const BEAT: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ pub(super) struct Subscriber {
     parents: Parents<Arc<Place>>,
     streams: StreamMap<Arc<Place>, Upstream>,
     links: HashMap<Arc<Place>, Link>,
+    /// Parents that tell another room of this name; nothing else of theirs is taken.
+    foreign: Vec<Arc<Place>>,
     /// What the room was first asked for by; later connections belong to no trace.
     cause: Span,
     /// The nodes that the parents were ranked by.
@@ -65,6 +67,7 @@ impl Subscriber {
             parents: Parents::default(),
             streams: StreamMap::new(),
             links: HashMap::new(),
+            foreign: Vec::new(),
             cause,
             peers: Arc::default(),
             owner: None,
@@ -152,6 +155,7 @@ impl Subscriber {
 
     fn forget(&mut self, parent: &Arc<Place>, why: &str) {
         self.streams.remove(parent);
+        self.foreign.retain(|other| other != parent);
         if self.links.remove(parent).is_some_and(|link| link.opened) {
             self.tell(parent, false, why);
         }
@@ -180,9 +184,16 @@ impl Subscriber {
     }
 
     fn on_message(&mut self, parent: &Arc<Place>, message: Message) {
+        if !self.foreign.is_empty() && !matches!(message, Message::Room(_)) && self.foreign.contains(parent) {
+            return;
+        }
         match message {
             Message::Frame(frame) => self.on_frame(parent, frame),
-            Message::Room(status) => self.on_status(status),
+            Message::Room(status) => {
+                if self.is_of_this_room(parent, status.incarnation) {
+                    self.on_status(status);
+                }
+            }
             Message::Levels(levels) => self.feed.set_levels(levels),
             Message::Bans(bans) => self.feed.take_bans(bans),
             Message::Event(event) => self.feed.event(event),
@@ -224,6 +235,26 @@ impl Subscriber {
             Inserted::Fenced | Inserted::OldLineage => self.count(Frames::Fenced, 1),
             Inserted::TooOld => self.count(Frames::Late, 1),
         }
+    }
+
+    /// Whether a parent tells this room, and not another one of its name. If it is the newer one, this one is over here.
+    fn is_of_this_room(&mut self, parent: &Arc<Place>, told: u64) -> bool {
+        self.foreign.retain(|other| other != parent);
+        if told == 0 || told == self.feed.incarnation() {
+            return true;
+        }
+        let record = self.carrier.topology().status(self.feed.room()).map_or(0, |record| record.incarnation);
+        if !self.feed.is_other(told) && !differ(record, told) && !self.carrier.is_past(told) {
+            return true;
+        }
+        // Where the record is known it says which one is there; an edge knows which ones are not any more.
+        let newer = if record == 0 { !self.carrier.is_past(told) } else { record == told };
+        if newer {
+            self.carrier.end_of(&self.feed);
+        } else {
+            self.foreign.push(parent.clone());
+        }
+        false
     }
 
     /// Takes a parent's word on the room, unless another one said something newer.
@@ -285,6 +316,11 @@ impl Subscriber {
     /// Ranks the parents anew. A relay also learns of claims, and of a room that nobody owns.
     fn look_at_topology(&mut self, changed: &mut watch::Receiver<u64>) {
         changed.borrow_and_update();
+        if let Some(record) = self.carrier.topology().status(self.feed.room())
+            && self.feed.is_other(record.incarnation)
+        {
+            return self.carrier.end_of(&self.feed);
+        }
         let edge = self.carrier.config().tier == Tier::Edge;
         let peers = self.carrier.topology().peers();
         // An edge's parents follow from the nodes alone, and most changes are of rooms.

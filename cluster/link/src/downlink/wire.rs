@@ -17,6 +17,8 @@ pub(super) struct Hello {
     /// The first slot that the child lacks; `None` for "from now on".
     pub(super) from: Option<Slot>,
     pub(super) serial: u64,
+    /// Which of the rooms of this name the child has seen; 0 if it has seen none.
+    pub(super) incarnation: u64,
 }
 
 impl Hello {
@@ -31,7 +33,13 @@ impl Hello {
             seen: Reported { slot: highest.unwrap_or_default(), epoch, lineage },
             from: highest.map(Slot::next),
             serial: feed.serial(),
+            incarnation: feed.incarnation(),
         }
+    }
+
+    /// The same of a room of which nothing was seen: what was seen of another one of its name says nothing of this one.
+    pub(super) fn anew(self) -> Self {
+        Self { seen: Reported::default(), from: None, serial: 0, incarnation: 0, ..self }
     }
 }
 
@@ -56,6 +64,7 @@ impl TryFrom<v1::SubscribeRequest> for Hello {
             },
             from: Some(Slot(hello.from_slot)).filter(|slot| *slot > Slot(0)),
             serial: hello.event_serial,
+            incarnation: hello.incarnation,
         })
     }
 }
@@ -71,6 +80,7 @@ impl From<Hello> for v1::SubscribeRequest {
             edge: hello.edge,
             highest_lineage: hello.seen.lineage.0,
             event_serial: hello.serial,
+            incarnation: hello.incarnation,
         };
         Self { message: Some(Up::Hello(hello)) }
     }

@@ -140,6 +140,17 @@ impl Feed {
         self.0.state.lock().status.1.clone()
     }
 
+    /// Which of the rooms of its name it is, as last told; 0 while that is not known.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.0.state.lock().status.1.as_ref().map_or(0, |status| status.incarnation)
+    }
+
+    /// Whether it is known to be another room than this one of its name.
+    pub(crate) fn is_other(&self, incarnation: u64) -> bool {
+        differ(self.incarnation(), incarnation)
+    }
+
     /// The room as it is now: as last told, with the newest count and levels. For people; it is a copy.
     #[must_use]
     pub fn current(&self) -> Option<v1::RoomStatus> {
@@ -329,6 +340,11 @@ impl State {
         let held = self.events.first(|event| event.serial == serial) != self.events.end();
         held || (full && oldest == self.events.end() - EVENTS as u64)
     }
+}
+
+/// Whether two rooms of one name are known to be two.
+pub(crate) const fn differ(one: u64, other: u64) -> bool {
+    one != 0 && other != 0 && one != other
 }
 
 pub(crate) fn count_to_wire(count: Count) -> v1::ListenerCount {

@@ -34,6 +34,8 @@ pub(super) struct Known {
     pub(super) room: bool,
     /// Highest epoch seen: an owner under a lower one is none.
     pub(super) epoch: Epoch,
+    /// Which of the rooms of its name it is; 0 while that is not known.
+    pub(super) incarnation: u64,
     /// Where the owner is that an origin told of, until it has been tried there.
     pub(super) moved: Option<String>,
     /// Where the owner is that has welcomed us, for as long as it is connected.
@@ -92,6 +94,7 @@ impl Link {
             room: self.room.to_string(),
             node: self.uplinks.me.to_string(),
             epoch: self.known.borrow().epoch.0,
+            incarnation: self.known.borrow().incarnation,
             mirror,
         }
     }

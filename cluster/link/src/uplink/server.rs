@@ -59,6 +59,8 @@ pub struct Opening {
     pub edge: NodeId,
     /// Highest epoch that the edge has seen for the room.
     pub epoch: Epoch,
+    /// Which of the rooms of this name the edge has seen; 0 if none.
+    pub incarnation: u64,
     /// Whether it brings packets to the mirror: an origin that mirrors the room, or owns it by now, takes them.
     pub mirror: bool,
     /// The way back to the edge, for as long as the stream lasts.
@@ -208,6 +210,7 @@ async fn opening(inbound: &mut Streaming<v1::UplinkRequest>, edge_side: ToEdge) 
         room: RoomId::new(&hello.room).map_err(bad_name)?,
         edge: NodeId::new(&hello.node).map_err(bad_name)?,
         epoch: Epoch(hello.epoch),
+        incarnation: hello.incarnation,
         mirror: hello.mirror,
         edge_side,
     })

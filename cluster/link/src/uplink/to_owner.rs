@@ -119,6 +119,7 @@ impl Link {
         self.known.send_modify(|known| {
             known.room = true;
             known.epoch = known.epoch.max(connection.epoch);
+            known.incarnation = connection.room.incarnation;
             known.moved = known.moved.take().filter(|addr| *addr != connection.link_addr);
             known.owner = Some(connection.link_addr.clone());
         });

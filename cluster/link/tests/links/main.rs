@@ -19,6 +19,7 @@ mod full_port;
 mod lagging_child;
 mod leaving;
 mod lingering;
+mod made_anew;
 mod origins_as_parents;
 mod refusals;
 mod security;

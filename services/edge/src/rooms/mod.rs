@@ -111,12 +111,20 @@ impl Rooms {
     /// # Errors
     /// As [`Rooms::look`]; `NotLiveYet`, `RoomEnded`, `NoOwner`, `Banned`.
     pub(crate) async fn check(&self, room: &RoomId, caller: Caller<'_>) -> Result<Option<Claims>, Fault> {
+        self.checked(room, caller).await.map(|(_, claims)| claims)
+    }
+
+    async fn checked(
+        &self,
+        room: &RoomId,
+        caller: Caller<'_>,
+    ) -> Result<(Arc<v1::RoomStatus>, Option<Claims>), Fault> {
         let (status, claims) = self.enter(room, caller).await?;
         on_the_air(&status, clock::wall())?;
         if let Some(claims) = &claims {
             self.check_banned(room, &claims.participant)?;
         }
-        Ok(claims)
+        Ok((status, claims))
     }
 
     /// Whether a participant may come in, as far as this edge knows without asking anyone.
@@ -139,10 +147,12 @@ impl Rooms {
         part: Part,
     ) -> Result<Audience, Fault> {
         self.0.door.check_open()?;
-        let claims = self.check(room, caller).await?;
+        let (status, claims) = self.checked(room, caller).await?;
         if let Some(on_air) = self.0.playing.lock().get(room) {
             return Ok(on_air.admit(claims, part));
         }
+        // What is carried may be a former room of this name that has ended.
+        self.0.carrier.meet(room, status.incarnation);
         let feed = self.0.carrier.feed(room).await?;
         if let Some(claims) = &claims {
             // Who is banned comes with the feed, before its state.
