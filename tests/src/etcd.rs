@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use stentor_programs::Program;
 use tempfile::TempDir;
 
-use crate::process::{Process, eventually, free_port};
+use crate::process::{Process, Usage, eventually, free_port};
 
 /// The servers. Dropping them kills them and removes their data.
 #[derive(Debug)]
@@ -43,6 +43,15 @@ impl Etcd {
     #[must_use]
     pub fn members(&self) -> Vec<SocketAddr> {
         self.members.iter().map(|member| (Ipv4Addr::LOCALHOST, member.client).into()).collect()
+    }
+
+    /// What a member uses.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn usage(&self, index: usize) -> Result<Usage> {
+        let process = self.members.get(index).and_then(|member| member.process.as_ref());
+        Ok(process.context("the member does not run")?.usage())
     }
 
     /// Kills all members (SIGKILL); their data stay.

@@ -13,6 +13,7 @@ mod latency;
 mod names;
 mod room;
 mod seam;
+mod view;
 
 use anyhow::{Result, bail};
 use stentor_tests::process::Usage;
@@ -26,7 +27,8 @@ usage: measure latency [SECONDS]            mouth to ear through three tiers, by
        measure room [ROOMS]                 CPU of talking rooms on their origin
        measure edge [ROOMS]                 CPU of talking rooms at an edge, by how many listen there
        measure seam [SECONDS] [PROCESSES]   a fixed and an adaptive seam buffer beside processes that unpack packages
-       measure names [A_SECOND] [SECONDS]   who asks for real rooms while somebody makes names up";
+       measure names [A_SECOND] [SECONDS]   who asks for real rooms while somebody makes names up
+       measure view [ROOMS] [NODES] [A_SECOND] [BYTES]   CPU of an edge, a relay and an origin that watch rooms commit";
 
 fn number(text: Option<&String>, default: usize) -> Result<usize> {
     text.map_or(Ok(default), |text| text.parse().map_err(|_| anyhow::anyhow!("{text:?} is not a number")))
@@ -56,6 +58,10 @@ async fn main() -> Result<()> {
         Some("seam") => seam::measure(number(args.get(1), 600)?, number(args.get(2), 4)?).await,
         Some("unpack") if args.len() == 3 => seam::unpack_for(args[1].parse()?, args[2].as_ref()),
         Some("names") => names::measure(number(args.get(1), 20_000)?, number(args.get(2), 60)?).await,
+        Some("view") => {
+            let (rooms, nodes) = (number(args.get(1), 10_000)?, number(args.get(2), 500)?);
+            view::measure(rooms, nodes, number(args.get(3), 1000)?, number(args.get(4), 20_000)?).await
+        }
         _ => bail!("{USAGE}"),
     }
 }
