@@ -49,7 +49,8 @@ pub struct Session {
     node: NodeId,
     member: Arc<Member>,
     state: watch::Receiver<SessionState>,
-    keeper: AbortOnDropHandle<()>,
+    /// None once the session is closed.
+    keeper: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl Session {
@@ -64,7 +65,7 @@ impl Session {
         let (key, ttl, record) = (keys::node(&node), whole_seconds(ttl), Mutex::new(record));
         let member = Arc::new(Member { store, key, ttl, state: sender, record, metrics });
         let held = member.register().await?;
-        let keeper = AbortOnDropHandle::new(tokio::spawn(keep(member.clone(), held)));
+        let keeper = Mutex::new(Some(AbortOnDropHandle::new(tokio::spawn(keep(member.clone(), held)))));
         Ok(Self { node, member, state, keeper })
     }
 
@@ -102,17 +103,21 @@ impl Session {
         self.member.store.transact(Vec::new(), vec![put]).await.map(drop)
     }
 
-    /// Leaves the membership now, with all that hangs on the lease.
+    /// Leaves the membership now, with all that hangs on the lease, whoever still holds the session: for them the lease is
+    /// gone. Closing again does nothing.
     ///
     /// # Errors
     /// What the directory answers; then the lease runs out by itself.
-    pub async fn close(self) -> Result<(), Error> {
-        let Self { member, state, keeper, .. } = self;
-        drop(keeper);
-        let held = *state.borrow();
-        member.set(SessionState::Lost);
+    pub async fn close(&self) -> Result<(), Error> {
+        let mut keeper = self.keeper.lock().await;
+        let Some(keeper) = keeper.take() else { return Ok(()) };
+        // Not before it has ended: it may be about to register under another lease.
+        keeper.abort();
+        let _ = keeper.await;
+        let held = *self.state.borrow();
+        self.member.set(SessionState::Lost);
         match held {
-            SessionState::Held(lease) => member.store.revoke(lease).await,
+            SessionState::Held(lease) => self.member.store.revoke(lease).await,
             SessionState::Lost => Ok(()),
         }
     }

@@ -61,6 +61,7 @@ macro_rules! conformance {
 conformance! {
     membership:
         a_registered_node_is_seen_and_a_closed_one_is_gone
+        a_node_that_is_closed_goes_although_its_session_is_held_elsewhere
         a_node_stays_past_its_ttl_and_goes_after_its_process_does
         a_second_node_with_the_same_id_is_refused_by_name
         a_restarted_node_waits_for_the_lease_of_its_former_process

@@ -1,6 +1,6 @@
 //! Nodes come, stay as long as they renew, and go.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use stentor_directory::{Error, NodeRecord, SessionState};
 use stentor_telemetry::{Call, Lease, Metrics};
@@ -20,6 +20,24 @@ pub async fn a_registered_node_is_seen_and_a_closed_one_is_gone(backend: &impl B
     session.close().await.unwrap();
     until(&there, "the node to go", |view| view.nodes.is_empty()).await;
     assert!(closing.elapsed() < TTL, "it went with its lease, not with the time");
+}
+
+pub async fn a_node_that_is_closed_goes_although_its_session_is_held_elsewhere(backend: &impl Backend) {
+    let (here, there) = (backend.directory().await, backend.directory().await);
+    // Of the longest time: nobody waits for its end.
+    let session = Arc::new(here.register(node("a"), Duration::from_secs(3600)).await.unwrap());
+    let held = session.clone();
+    until(&there, "the node", |view| view.nodes.len() == 1).await;
+    session.close().await.unwrap();
+    drop(session);
+    until(&there, "the node to go", |view| view.nodes.is_empty()).await;
+    assert_eq!(*held.state().borrow(), SessionState::Lost);
+    assert!(matches!(held.lease(), Err(Error::LeaseGone)));
+    assert!(matches!(held.update(node("a")).await, Err(Error::LeaseGone)));
+    held.close().await.unwrap();
+    // Its name is free, and nobody puts the former one back.
+    let reborn = soon("the name to be free", there.register(node("a"), TTL)).await.unwrap();
+    reborn.close().await.unwrap();
 }
 
 pub async fn a_node_stays_past_its_ttl_and_goes_after_its_process_does(backend: &impl Backend) {

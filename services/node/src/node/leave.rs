@@ -142,9 +142,9 @@ impl Leave {
         }
     }
 
-    /// Leaves the membership now instead of when the lease runs out.
+    /// Leaves the membership now instead of when the lease runs out, whoever still holds the session.
     pub(super) async fn deregister(&self, deadline: Instant) {
-        let Some(session) = self.session.lock().await.take().and_then(Arc::into_inner) else { return };
+        let Some(session) = self.session.lock().await.take() else { return };
         match timeout_at(deadline, session.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -233,5 +233,30 @@ impl Leave {
             connections: self.here.connections(),
             waits_for: if draining { self.here.waits_for() } else { Vec::new() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stentor_directory::{Directory, NodeRole};
+    use stentor_ids::NodeId;
+    use stentor_telemetry::Metrics;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_whose_session_is_still_held_deregisters_all_the_same() {
+        let (directory, id) = (Directory::embedded(), NodeId::new("n").unwrap());
+        let record = NodeRecord::new(id.clone(), NodeRole::Relay);
+        let held = directory.register(record.clone(), Duration::from_secs(3600)).await.unwrap();
+        let held = Arc::new(held);
+        let here = Here { host: None, carrier: None, edge: None };
+        let (journal, metrics) = (Journal::new(id.clone()), Metrics::new().for_node(&id));
+        let leave = Leave::new(held.clone(), record, here, journal, metrics);
+        leave.deregister(Instant::now() + Duration::from_secs(10)).await;
+        let mut view = directory.view();
+        let gone = view.wait_for(|view| view.current && view.nodes.is_empty());
+        timeout(Duration::from_secs(10), gone).await.expect("the node has gone before its lease");
+        assert!(held.lease().is_err());
     }
 }
