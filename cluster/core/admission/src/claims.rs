@@ -17,7 +17,7 @@ pub struct Claims {
     pub participant: ParticipantId,
     /// The name to show: 1 to 64 printable characters.
     pub name: String,
-    /// The role it gives, unless a moderator decides otherwise.
+    /// The role it gives, unless a moderator decides otherwise. One that this build does not know is a listener's.
     pub role: Role,
     /// From when on it is worth nothing: `exp`.
     pub expires_at: WallTime,

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use jwt_compact::{Claims as Times, Header, UntrustedToken, ValidationError};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 
@@ -40,7 +40,14 @@ struct Body {
     room: RoomId,
     sub: ParticipantId,
     name: String,
+    #[serde(deserialize_with = "role")]
     role: Role,
+}
+
+/// A role that only a newer build knows may do what everyone may: hear.
+fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error> {
+    let name = String::deserialize(from)?;
+    Ok(name.parse().unwrap_or(Role::Listener))
 }
 
 /// What the header may hold beside the well-known fields.

@@ -153,9 +153,19 @@ fn a_malformed_ticket_is_refused_and_never_told_back() {
 }
 
 #[test]
+fn a_role_that_only_a_newer_build_knows_is_a_listener_s() {
+    for name in ["king", "", "Host", "host ", "speaker\u{0}"] {
+        let claims = CLAIMS.replace("\"speaker\"", &serde_json::json!(name).to_string());
+        let told = keys().verify(&token(HEADER, &claims), NOW).unwrap();
+        assert_eq!((told.role, told.name.as_str()), (Role::Listener, "Ann"), "{name:?}");
+    }
+}
+
+#[test]
 fn claims_that_are_missing_or_wrong_are_named() {
     for (claim, wrong, told) in [
-        (r#""role":"speaker""#, r#""role":"king""#, "king"),
+        (r#""role":"speaker""#, r#""role":7"#, "malformed"),
+        (r#","role":"speaker""#, "", "role"),
         (r#""room":"demo""#, r#""room":"de/mo""#, "de/mo"),
         (r#""room":"demo","#, "", "room"),
         (r#","exp":1900000000"#, "", "never expires"),
