@@ -62,7 +62,7 @@ pub(crate) async fn claim(origin: &Origin, target: Target) -> Claimed {
     let Ok(record) = Record::decode(&room.record) else { return Claimed::NotYet(PATIENCE) };
     if target.vacant < PATIENCE
         && let Some((node, link_addr)) = &target.former
-        && still_runs(origin, link_addr, &room.id).await
+        && still_runs(origin, node, link_addr, &room.id).await
     {
         tracing::info!(room = %room.id, %node, "the room has lost its owner key, but its owner still runs it");
         return Claimed::NotYet(ASK_AGAIN);
@@ -130,7 +130,7 @@ pub(crate) async fn mirror_for(
     request: &v1::MirrorRequest,
 ) -> Result<v1::MirrorResponse, Fault> {
     check_place(origin)?;
-    let answer = v1::MirrorResponse { node: origin.me.to_string() };
+    let answer = v1::MirrorResponse {};
     match origin.rooms.get(room) {
         Some(running) if running.hosted.is_owned() => {
             let detail = format!("{} owns room {room} and cannot mirror it too", origin.me);
@@ -270,10 +270,10 @@ fn revision(field: &str, value: i64) -> Result<Option<Revision>, Fault> {
     Ok((revision > 0).then_some(Revision(revision)))
 }
 
-/// Whether the former owner answers that it runs the room.
-pub(crate) async fn still_runs(origin: &Origin, link_addr: &str, room: &RoomId) -> bool {
+/// Whether the former owner answers, and not another node at its address, that it runs the room.
+pub(crate) async fn still_runs(origin: &Origin, node: &NodeId, link_addr: &str, room: &RoomId) -> bool {
     let answer = timeout(ASK, origin.control.probe(link_addr, Some(room))).await;
-    matches!(answer, Ok(Ok(answer)) if answer.owns)
+    matches!(answer, Ok(Ok(answer)) if answer.owns && answer.node == node.as_str())
 }
 
 /// Why a claim came to nothing.

@@ -104,7 +104,7 @@ async fn ask(origin: &Origin, hosted: &Hosted) -> Answer {
     let at = |node: &NodeId| origin.place_of(node).map(|place| place.link_addr);
     let runs = async {
         match at(&owner) {
-            Some(link_addr) => claim::still_runs(origin, &link_addr, &hosted.id).await,
+            Some(link_addr) => claim::still_runs(origin, &owner, &link_addr, &hosted.id).await,
             None => false,
         }
     };

@@ -134,7 +134,9 @@ impl LinkServer {
             .add_optional_service(
                 uplink.map(|it| UplinkServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
             )
-            .add_optional_service(mirror.map(MirrorServiceServer::new))
+            .add_optional_service(
+                mirror.map(|it| MirrorServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
+            )
             .add_optional_service(
                 control.map(|it| ControlServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
             );

@@ -337,10 +337,8 @@ impl Loop {
         self.say_at = now + SAY_EVERY;
         let duty = self.duty.as_ref();
         self.said = v1::OriginState {
-            epoch: self.steer.reign.epoch.0,
             leads: duty.is_some_and(|duty| duty.leads().is_some()),
             lineage: duty.map_or(0, |duty| duty.lineage().0),
-            slot: self.hosted.newest().unwrap_or_default().0,
             ready: self.studio.is_ready(),
         };
         self.write(|| Mixed::Origin(self.said));

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use stentor_ids::{Epoch, Slot};
+use stentor_ids::{Epoch, Lineage, Slot};
 use stentor_link::Followed;
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message as Told};
@@ -108,6 +108,14 @@ impl Loop {
     }
 
     fn state(&mut self, state: v1::OriginState) {
+        let lineage = Lineage(state.lineage);
+        if !can_be_lineage(self.steer.reign.epoch, lineage) {
+            return self.refuse();
+        }
+        // What it has led, and this one may not have heard, is not begun here a second time.
+        if let Some(duty) = self.duty.as_mut().filter(|duty| duty.leads().is_none()) {
+            duty.saw(lineage);
+        }
         let ready = |known: &crate::peer::Known| known.state.map(|state| (state.ready, state.leads));
         let mut changed = false;
         self.hosted.peer.learn(|known| {

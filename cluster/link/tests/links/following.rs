@@ -38,7 +38,7 @@ impl Origin {
     }
 
     fn tell(&self, slot: u64) {
-        let origin = v1::OriginState { slot, ..Default::default() };
+        let origin = v1::OriginState { lineage: slot, ..Default::default() };
         let _ = self.told.send(v1::FollowResponse { message: Some(Message::Origin(origin)) });
     }
 
@@ -83,7 +83,7 @@ async fn next(follower: &mut Follower) -> Followed {
 
 fn slot(followed: &Followed) -> u64 {
     let Followed::Told(Message::Origin(state)) = followed else { panic!("{followed:?}") };
-    state.slot
+    state.lineage
 }
 
 #[tokio::test]

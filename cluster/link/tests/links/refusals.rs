@@ -7,7 +7,7 @@ use stentor_ids::Fault;
 use stentor_link::Carry;
 use stentor_proto::{
     fault_of,
-    v1::{self, downlink_service_client::DownlinkServiceClient},
+    v1::{self, downlink_service_client::DownlinkServiceClient, mirror_service_client::MirrorServiceClient},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -66,6 +66,10 @@ async fn a_hello_that_cannot_be_is_refused_by_what_is_wrong_with_it() {
     let long = v1::SubscribeHello { room: "r".repeat(1024 * 1024), ..hello("n") };
     let fault = refused(&cluster, &origin, saying(long)).await;
     assert_eq!(fault.code, Code::InvalidArgument, "{fault}");
+    assert!(fault.detail.contains("too large"), "{fault}");
+    let long = v1::FollowRequest { room: "r".repeat(1024 * 1024), ..v1::FollowRequest::default() };
+    let mut client = MirrorServiceClient::new(cluster.pool.channel(&origin.link_addr()).unwrap());
+    let fault = fault_of(&timeout(SOON, client.follow(long)).await.unwrap().unwrap_err());
     assert!(fault.detail.contains("too large"), "{fault}");
 }
 

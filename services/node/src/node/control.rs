@@ -53,15 +53,9 @@ impl Handler for NodeControl {
     async fn probe(&self, room: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
         let host = self.here.host.as_ref();
         let owned = host.zip(room.as_ref()).and_then(|(host, room)| host.owns(room));
-        let mirrors = host.zip(room.as_ref()).is_some_and(|(host, room)| host.mirrors(room));
         Ok(v1::ProbeResponse {
             node: self.id.to_string(),
-            build: env!("CARGO_PKG_VERSION").into(),
-            draining: self.leave.is_draining(),
             owns: owned.is_some(),
-            mirrors,
-            epoch: owned.map_or(0, |(epoch, _)| epoch.0),
-            slot: owned.map_or(0, |(_, slot)| slot.0),
             heard_ms_ago: None,
             // The link tells it.
             now_us: 0,
