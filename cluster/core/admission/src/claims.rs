@@ -1,5 +1,7 @@
 //! What a ticket says about its holder.
 
+use std::time::Duration;
+
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 
@@ -7,6 +9,9 @@ use crate::Refusal;
 
 /// Longest name in characters. It stands in every list of participants.
 const MAX_NAME_CHARS: usize = 64;
+
+/// By how much the clocks of an issuer and a node may differ before a fresh ticket counts as not yet valid.
+const CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// The claims of a ticket. Times are kept in whole seconds on the wire (RFC 7519, section 2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +60,20 @@ impl Claims {
             return Err(InvalidClaims::UnprintableName(bad));
         }
         if self.name.trim().is_empty() { Err(InvalidClaims::NoName) } else { Ok(()) }
+    }
+
+    /// Checks that the ticket is good at this time.
+    ///
+    /// # Errors
+    /// Its time is over, or has not come.
+    pub fn check_time(&self, now: WallTime) -> Result<(), Refusal> {
+        if now >= self.expires_at {
+            return Err(Refusal::Expired { at: self.expires_at, now });
+        }
+        match self.not_before {
+            Some(from) if now + CLOCK_SKEW < from => Err(Refusal::NotYetValid { from, now }),
+            _ => Ok(()),
+        }
     }
 
     /// Checks that the ticket is for this room.

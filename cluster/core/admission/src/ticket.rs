@@ -14,9 +14,6 @@ use crate::{Claims, InvalidClaims, Refusal, SigningKeys, TicketKeys, resume};
 /// Longest token looked at: twice the ticket with the longest names, for claims of others that we ignore.
 pub const MAX_TOKEN_BYTES: usize = 2048;
 
-/// By how much the clocks of an issuer and a node may differ before a fresh ticket counts as not yet valid.
-const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(30);
-
 /// Longest part of a stranger's header that is told back.
 const MAX_ECHO_CHARS: usize = 32;
 
@@ -98,13 +95,8 @@ impl TicketKeys {
             return Err(malformed("it is a resume token"));
         }
         let claims = read(times)?;
-        if now >= claims.expires_at {
-            return Err(Refusal::Expired { at: claims.expires_at, now });
-        }
-        match claims.not_before {
-            Some(from) if now + CLOCK_SKEW < from => Err(Refusal::NotYetValid { from, now }),
-            _ => Ok(claims),
-        }
+        claims.check_time(now)?;
+        Ok(claims)
     }
 }
 

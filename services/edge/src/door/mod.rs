@@ -1,17 +1,22 @@
 //! Who comes in: the ticket that a caller shows, checked against the room it asks for; the resume token of a speaker that
 //! comes back. Without any call to anyone.
 //!
-//! It does not know how the caller came, by HTTP or gRPC, and never keeps or logs a ticket or a token.
+//! It does not know how the caller came, by HTTP or gRPC, and never logs a ticket or a token.
+
+mod verified;
 
 use std::time::Duration;
 
-use stentor_admission::{Claims, ClusterKeys, TicketKeys, bearer};
+use parking_lot::Mutex;
+
+use stentor_admission::{Claims, ClusterKeys, Refusal, TicketKeys, bearer};
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
 use tokio::sync::watch;
 use tonic::metadata::MetadataMap;
 
+use self::verified::Verified;
 use crate::farewell::Leaving;
 
 /// When to try elsewhere after an edge that leaves: at once, but not all in the same moment.
@@ -27,16 +32,18 @@ pub struct Keys {
 }
 
 /// The door of an edge.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Door {
     keys: Keys,
+    /// With these keys, which stay as they are.
+    verified: Mutex<Verified>,
     leaving: watch::Receiver<Option<Leaving>>,
 }
 
 impl Door {
     /// `leaving` turns when the edge leaves; newcomers are refused from then on.
-    pub(crate) const fn new(keys: Keys, leaving: watch::Receiver<Option<Leaving>>) -> Self {
-        Self { keys, leaving }
+    pub(crate) fn new(keys: Keys, leaving: watch::Receiver<Option<Leaving>>) -> Self {
+        Self { keys, verified: Mutex::default(), leaving }
     }
 
     /// Whether newcomers are taken at all.
@@ -61,8 +68,20 @@ impl Door {
         now: WallTime,
     ) -> Result<Claims, Fault> {
         let ticket = required(ticket)?;
-        let claims = self.keys.tickets.verify(ticket, now)?;
+        let claims = self.verify(ticket, now)?;
         claims.check_room(room)?;
+        Ok(claims)
+    }
+
+    fn verify(&self, ticket: &str, now: WallTime) -> Result<Claims, Refusal> {
+        let known = self.verified.lock().get(ticket);
+        if let Some(claims) = known {
+            claims.check_time(now)?;
+            return Ok(claims);
+        }
+        // Without the lock: it takes a while.
+        let claims = self.keys.tickets.verify(ticket, now)?;
+        self.verified.lock().put(ticket, claims.clone());
         Ok(claims)
     }
 
@@ -176,6 +195,26 @@ mod tests {
         assert_eq!(enter("else", NOW), Err(Code::WrongRoom));
         assert_eq!(enter("talk", NOW + Duration::from_secs(61)), Err(Code::TicketExpired));
         assert_eq!(door.participant(None, &room("talk"), NOW).unwrap_err().code, Code::Unauthenticated);
+    }
+
+    #[test]
+    fn a_ticket_that_was_verified_once_is_no_better_later_and_one_that_was_not_is_not_remembered() {
+        let (door, ticket) = door_and_ticket();
+        let enter = |ticket: &str, name, now| {
+            door.participant(Some(ticket), &room(name), now).map(|_| ()).map_err(|fault| fault.code)
+        };
+        for _ in 0..3 {
+            assert_eq!(enter(&ticket, "talk", NOW), Ok(()));
+            assert_eq!(enter(&ticket, "else", NOW), Err(Code::WrongRoom));
+            assert_eq!(enter(&ticket, "talk", NOW + Duration::from_secs(60)), Err(Code::TicketExpired));
+            // Another signature under what a right ticket says.
+            let (claims, signature) = ticket.rsplit_once('.').unwrap();
+            let other: String = signature.chars().rev().collect();
+            for forged in [format!("{claims}.{other}"), format!("{claims}."), format!("x{ticket}")] {
+                assert_eq!(enter(&forged, "talk", NOW), Err(Code::InvalidTicket), "{forged}");
+            }
+        }
+        assert_eq!(format!("{:?}", door.verified.lock()), "Verified(1)");
     }
 
     #[test]
