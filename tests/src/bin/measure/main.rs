@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "figures go to the terminal")]
 
+mod churn;
 mod edge;
 mod fanout;
 mod handoff;
@@ -28,6 +29,7 @@ usage: measure latency [SECONDS]            mouth to ear through three tiers, by
        measure edge [ROOMS]                 CPU of talking rooms at an edge, by how many listen there
        measure seam [SECONDS] [PROCESSES]   a fixed and an adaptive seam buffer beside processes that unpack packages
        measure names [A_SECOND] [SECONDS]   who asks for real rooms while somebody makes names up
+       measure churn [JOINS]                what stays in an edge's memory of listeners that have gone
        measure view [ROOMS] [NODES] [A_SECOND] [BYTES]   CPU of an edge, a relay and an origin that watch rooms commit";
 
 fn number(text: Option<&String>, default: usize) -> Result<usize> {
@@ -58,6 +60,7 @@ async fn main() -> Result<()> {
         Some("seam") => seam::measure(number(args.get(1), 600)?, number(args.get(2), 4)?).await,
         Some("unpack") if args.len() == 3 => seam::unpack_for(args[1].parse()?, args[2].as_ref()),
         Some("names") => names::measure(number(args.get(1), 20_000)?, number(args.get(2), 60)?).await,
+        Some("churn") => churn::measure(number(args.get(1), 10_000)?).await,
         Some("view") => {
             let (rooms, nodes) = (number(args.get(1), 10_000)?, number(args.get(2), 500)?);
             view::measure(rooms, nodes, number(args.get(3), 1000)?, number(args.get(4), 20_000)?).await
