@@ -93,5 +93,6 @@ conformance! {
         the_view_follows_a_room_through_its_life
         revisions_of_the_view_only_rise_and_it_ends_like_a_listing
         a_view_that_begins_late_is_the_same_as_one_that_began_early
-        an_edge_is_given_nothing_of_rooms_and_other_roles_are;
+        an_edge_is_given_nothing_of_rooms_and_other_roles_are
+        a_reader_is_told_which_keys_changed_and_no_others;
 }

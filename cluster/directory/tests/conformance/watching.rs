@@ -1,6 +1,6 @@
 //! The view that a node keeps of the directory.
 
-use stentor_directory::{NodeRole, Revision, Roles};
+use stentor_directory::{Changed, ChangedKeys, NodeRole, Reader, Revision, Roles, View};
 use stentor_ids::{Epoch, Slot};
 use stentor_telemetry::{Keys, Metrics};
 
@@ -120,4 +120,54 @@ pub async fn an_edge_is_given_nothing_of_rooms_and_other_roles_are(backend: &imp
     assert!(nodes.get() > 0 && rooms.get() > 20 * 20_000, "{} {}", nodes.get(), rooms.get());
     session.close().await.unwrap();
     until(&edge, "the node to go", |view| view.nodes.len() == 1).await;
+}
+
+pub async fn a_reader_is_told_which_keys_changed_and_no_others(backend: &impl Backend) {
+    let (here, there) = (backend.directory().await, backend.directory().await);
+    let ids = ["a", "b", "c"].map(room);
+    for id in &ids {
+        here.create(id, &b"1"[..]).await.unwrap();
+    }
+    until(&there, "a listing", |view| view.current && view.rooms.len() == 3).await;
+    let mut reader = there.view().reader();
+    assert_eq!(reader.next().await.1, Changed::All, "at first it is to look at everything");
+
+    let session = here.register(node("n"), TTL).await.unwrap();
+    let told = told_until(&mut reader, "the node", |view| view.nodes.len() == 1).await;
+    assert_eq!(told, ChangedKeys { nodes: [session.node().clone()].into(), ..ChangedKeys::default() });
+    let ownership = here.claim(&session, &ids[1], Epoch(0), None, Slot(0)).await.unwrap();
+    let one = || [ids[1].clone()].into();
+    let told = told_until(&mut reader, "the claim", |view| view.owner(&ids[1]).is_some()).await;
+    assert_eq!(told, ChangedKeys { records: one(), seats: one(), ..ChangedKeys::default() });
+    here.commit(&ownership, &b"2"[..]).await.unwrap();
+    let told = told_until(&mut reader, "the commit", |view| view.rooms[&ids[1]].record == "2").await;
+    assert_eq!(told, ChangedKeys { records: one(), ..ChangedKeys::default() });
+
+    let mut late = reader.clone();
+    let first = here.get(&ids[0]).await.unwrap().unwrap().revision;
+    here.delete(&ids[0], first).await.unwrap();
+    here.release(ownership).await.unwrap();
+    let both = ChangedKeys { records: [ids[0].clone()].into(), seats: one(), ..ChangedKeys::default() };
+    for reader in [&mut reader, &mut late] {
+        let over = |view: &View| view.rooms.len() == 2 && view.owner(&ids[1]).is_none();
+        assert_eq!(told_until(reader, "the end", over).await, both);
+    }
+    assert!(there.view().snapshot().current);
+}
+
+/// All that a reader is told until the view holds what is asked for.
+async fn told_until(reader: &mut Reader, what: &str, holds: impl Fn(&View) -> bool) -> ChangedKeys {
+    let mut told = Changed::Keys(ChangedKeys::default());
+    soon(what, async {
+        loop {
+            let (view, changed) = reader.next().await;
+            told.and(changed);
+            if holds(&view) {
+                break;
+            }
+        }
+    })
+    .await;
+    let Changed::Keys(keys) = told else { panic!("nothing was interrupted") };
+    keys
 }
