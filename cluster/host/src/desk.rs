@@ -95,6 +95,7 @@ impl State {
     /// Does what the ledger says, in its order.
     pub(crate) fn carry_out(&mut self, steps: Vec<Step<Reply>>) {
         let (mut told, mut urgent, mut ended) = (false, false, false);
+        let mut answers = Vec::new();
         for step in steps {
             match step {
                 Step::Commit(record) => self.commit(record),
@@ -103,13 +104,17 @@ impl State {
                     urgent |= effects.iter().any(is_urgent);
                     ended |= self.tell(effects);
                 }
-                Step::Answer(to, outcome) => self.answer(to, outcome),
+                Step::Answer(to, outcome) => answers.push((to, outcome)),
             }
         }
         if urgent {
             self.tell_status();
         } else if told {
             self.status_changed();
+        }
+        // Whoever has an answer finds it told.
+        for (to, outcome) in answers {
+            self.answer(to, outcome);
         }
         if ended {
             self.end();
