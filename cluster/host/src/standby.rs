@@ -80,6 +80,8 @@ impl State {
         if let Some(media) = &self.media {
             media.follow(self.mirror.clone());
         }
+        // Before the edges that are there are told, and not when a status is due: one that comes meanwhile reads the status.
+        self.tell_status();
         let node = self.mirror.as_ref().map(|mirror| mirror.node.clone());
         self.hosted.edges.mirror_changed(&node);
         self.peer_changed();

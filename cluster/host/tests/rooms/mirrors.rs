@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use stentor_ids::{Code, RoomId};
-use stentor_proto::v1::{Empty, MuteRequest, TakeOverRequest, command_request::Command};
+use futures::StreamExt;
+use stentor_ids::{Code, NodeId, RoomId};
+use stentor_link::{Carry, Pool, Security};
+use stentor_proto::v1::{
+    self, Empty, MuteRequest, TakeOverRequest, command_request::Command,
+    uplink_service_client::UplinkServiceClient,
+};
 
 use crate::{
-    cluster::{Cluster, Origin, speak, until, who},
+    cluster::{Cluster, Origin, SOON, speak, until, who},
     speech::{talk, voice},
 };
 
@@ -118,4 +123,49 @@ async fn an_epoch_that_cannot_be_is_not_taken_over_under() {
     }
     assert_eq!(cluster.metrics.for_node(&mirror.id).reports_refused().get(), 2);
     assert_eq!(owner.handle.owns(&room).unwrap().0.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_comes_when_the_mirror_has_changed_is_told_of_the_new_one() {
+    let cluster = Cluster::new();
+    let owner = cluster.origin("origin-1").await;
+    let room = cluster.create("demo", true).await;
+    cluster.owner(&room, 1).await;
+    until("it runs", || owner.handle.owns(&room).is_some()).await;
+    // Hands go up all the time, so that a status is always told later.
+    let hands = tokio::spawn({
+        let (handle, room) = (owner.handle.clone(), room.clone());
+        async move {
+            for n in 0_u32.. {
+                let by = v1::Actor {
+                    participant: format!("eve-{n}"),
+                    name: String::new(),
+                    role: v1::Role::Listener.into(),
+                };
+                let command = Some(Command::RaiseHand(Empty {}));
+                let request = v1::CommandRequest { room: room.to_string(), by: Some(by), command };
+                drop(handle.command(&room, request).await);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    });
+    let metrics = cluster.metrics.for_node(&NodeId::new("edge-1").unwrap());
+    let channel = Pool::new(Security::Insecure, None, &metrics).unwrap().channel(&owner.link_addr()).unwrap();
+    let hello =
+        v1::UplinkHello { room: room.to_string(), node: "edge-1".into(), epoch: 1, ..Default::default() };
+    let hello = v1::UplinkRequest { message: Some(v1::uplink_request::Message::Hello(hello)) };
+    let outbound = futures::stream::iter([hello]).chain(futures::stream::pending());
+    let mut said = UplinkServiceClient::new(channel).uplink(outbound).await.unwrap().into_inner();
+    let feed = owner.handle.feed(&room).await.unwrap();
+    let mirror = cluster.origin("origin-2").await;
+    loop {
+        let next = tokio::time::timeout(SOON, said.message()).await.unwrap().unwrap().unwrap();
+        if let Some(v1::uplink_response::Message::Mirror(change)) = next.message {
+            // What an edge that comes now begins with.
+            assert_eq!(feed.status().unwrap().mirror, change.node);
+            assert_eq!(change.node, mirror.id.as_str());
+            break;
+        }
+    }
+    hands.abort();
 }
