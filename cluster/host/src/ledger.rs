@@ -11,13 +11,18 @@
 //! refused is undone in the directory too, should the write have arrived all the same. How many commands wait is bounded
 //! by who lets them in: each brings one of a bounded number of tokens to answer to.
 
+mod stored;
+
 use std::collections::VecDeque;
 
 use stentor_ids::Fault;
 use stentor_pace::WallTime;
-use stentor_room::{Actor, BanPart, Bans, Command, Effect, Record, Room};
+use stentor_room::{Actor, Command, Effect, Room};
 
 use crate::command::acts_at_once;
+
+use stored::Stored;
+pub(crate) use stored::Written;
 
 /// What the actor is to do, in this order. `T` is whom to answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,15 +33,6 @@ pub(crate) enum Step<T> {
     Tell(Vec<Effect>),
     /// Answer a command.
     Answer(T, Result<(), Fault>),
-}
-
-/// What a commit writes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// The record.
-    pub(crate) record: Vec<u8>,
-    /// Parts of the bans that the directory may not have as they are, by number.
-    pub(crate) bans: Vec<(usize, Vec<u8>)>,
 }
 
 /// How a commit ended.
@@ -54,47 +50,6 @@ enum Attempt<T> {
     Command { next: Box<Room>, effects: Vec<Effect>, to: T },
     /// Of what acted at once.
     Save { to: Vec<T> },
-}
-
-/// What of a room's bans the directory has for certain. A part whose write was never answered is in doubt, and is written again
-/// with the next commit, whatever it says by then.
-#[derive(Debug)]
-struct Stored {
-    parts: Vec<Option<BanPart>>,
-    /// What the commit under way writes.
-    written: Vec<(usize, BanPart)>,
-}
-
-impl Stored {
-    fn new(bans: &Bans) -> Self {
-        Self { parts: bans.parts().iter().cloned().map(Some).collect(), written: Vec::new() }
-    }
-
-    /// What to write so that the directory has the record and its bans.
-    fn write(&mut self, record: &Record) -> Written {
-        self.written.clear();
-        for (number, part) in record.bans().parts().iter().enumerate() {
-            if self.parts[number].as_ref() != Some(part) {
-                self.parts[number] = None;
-                self.written.push((number, part.clone()));
-            }
-        }
-        let bans = self.written.iter().map(|(number, part)| (*number, part.encode())).collect();
-        Written { record: record.encode(), bans }
-    }
-
-    /// The directory has what was written.
-    fn committed(&mut self) {
-        for (number, part) in self.written.drain(..) {
-            self.parts[number] = Some(part);
-        }
-    }
-
-    /// The directory may have nothing, or what was written long ago.
-    fn doubt(&mut self) {
-        self.written.clear();
-        self.parts.fill(None);
-    }
 }
 
 /// A room with its unfinished business.
@@ -334,7 +289,7 @@ fn take_commit(effects: &mut Vec<Effect>) -> bool {
 #[cfg(test)]
 mod tests {
     use stentor_ids::{Code, ParticipantId, Role};
-    use stentor_room::{Record, Spec};
+    use stentor_room::{Bans, Record, Spec};
 
     use super::*;
 
