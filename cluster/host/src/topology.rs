@@ -53,10 +53,7 @@ impl stentor_link::Topology for Topology {
         if !self.knows_rooms {
             return None;
         }
-        let view = self.view.snapshot();
-        let node = view.rooms.get(room)?.mirror.as_ref()?.node.clone();
-        let link_addr = view.nodes.get(&node)?.link_addr.clone();
-        Some(Mirror { node, link_addr })
+        mirror(&self.view.snapshot(), room)
     }
 
     fn status(&self, room: &RoomId) -> Option<v1::RoomStatus> {
@@ -91,6 +88,13 @@ pub(crate) fn owner(view: &View, room: &RoomId) -> Option<Owner> {
     let owner = view.rooms.get(room)?.owner.as_ref()?;
     let link_addr = view.nodes.get(&owner.node)?.link_addr.clone();
     Some(Owner { node: owner.node.clone(), link_addr, epoch: owner.epoch, from_slot: owner.from_slot })
+}
+
+/// Who mirrors a room, if its mirror lives.
+pub(crate) fn mirror(view: &View, room: &RoomId) -> Option<Mirror> {
+    let node = view.mirror(room)?.node.clone();
+    let link_addr = view.nodes.get(&node)?.link_addr.clone();
+    Some(Mirror { node, link_addr })
 }
 
 async fn follow(mut view: Reader, knows_rooms: bool, known: Arc<Mutex<Arc<Vec<Peer>>>>, news: Arc<News>) {

@@ -16,7 +16,6 @@ use std::{
 
 use stentor_directory::{Changed, LeaseId, Revision, Room, Session, SessionState, View};
 use stentor_ids::{NodeId, RoomId};
-use stentor_link::Mirror;
 use stentor_pace::Time;
 use stentor_placement::{Claim, Seat, SeatKind, Vacancy};
 use stentor_room::Record;
@@ -29,6 +28,7 @@ use crate::{
     hosted::Seat as Held,
     origin::{Claiming, Origin, origins},
     rooms::Running,
+    topology,
 };
 
 /// Claims of this node under way at once. When an origin with many rooms dies, its rooms are claimed in as many turns; each
@@ -259,8 +259,7 @@ impl Watch {
                 false
             }
             (Held::Owner(own), Some(owner)) if owner == own.owner() => {
-                let mirror = view.mirror(&running.hosted.id);
-                tell(Message::Mirrored(mirror.and_then(|mirror| place_of(view, &mirror.node))));
+                tell(Message::Mirrored(topology::mirror(view, &running.hosted.id)));
                 true
             }
             (Held::Owner(own), _) => {
@@ -339,12 +338,6 @@ impl Watch {
             (Some(_), Some(_)) => None,
         }
     }
-}
-
-/// Where a node is reached, if it lives.
-fn place_of(view: &View, node: &NodeId) -> Option<Mirror> {
-    let link_addr = view.nodes.get(node)?.link_addr.clone();
-    Some(Mirror { node: node.clone(), link_addr })
 }
 
 /// Whom a room is to have, as its record says.

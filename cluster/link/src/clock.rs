@@ -8,7 +8,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use stentor_ids::Slot;
 use stentor_pace::{Time, WallTime};
+use stentor_proto::v1;
 use tokio::time::Instant;
 
 /// The moment that monotonic time counts from.
@@ -34,6 +36,15 @@ pub fn now() -> Time {
 pub fn wall() -> WallTime {
     let system = WallTime::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime::from_micros(system.as_micros().saturating_add_signed(MOVED.load(Relaxed)))
+}
+
+/// The slot that is under way in a room of this state by the wall clock; `None` where that tells nothing, as it stands before
+/// the go-live.
+#[must_use]
+pub fn slot(status: Option<&v1::RoomStatus>) -> Option<Slot> {
+    let since = u64::try_from(status?.live_since_us).ok().filter(|since| *since > 0)?;
+    let (since, now) = (WallTime::from_micros(since), wall());
+    (now >= since).then(|| Slot::at(now.since(since)))
 }
 
 /// The moment at which the monotonic time is `at`, to sleep until.

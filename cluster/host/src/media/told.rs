@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use stentor_ids::{Epoch, Lineage, Slot};
-use stentor_link::Followed;
+use stentor_link::{Followed, clock};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message as Told};
 use stentor_relay::{Heard, Inserted, can_be_epoch, can_be_lineage};
@@ -16,7 +16,6 @@ use crate::{
     actor::Message,
     mirror::{entry_of, frame_of, stage_of},
     tenure::Successor,
-    timebase::wall,
 };
 
 impl Loop {
@@ -100,11 +99,7 @@ impl Loop {
     /// Whether a slot can be true.
     fn believes(&mut self, slot: Slot) -> bool {
         let (now, hosted) = (self.now(), &self.hosted);
-        self.ceiling.admits(now, slot, || {
-            let status = hosted.feed.status()?;
-            let since = u64::try_from(status.live_since_us).ok().filter(|since| *since > 0)?;
-            Some(Slot::at(wall().since(WallTime::from_micros(since))))
-        })
+        self.ceiling.admits(now, slot, || clock::slot(hosted.feed.status().as_deref()))
     }
 
     fn state(&mut self, state: v1::OriginState) {

@@ -18,7 +18,7 @@ use super::{
     carrier::{Carrier, LINGER},
     heard::Heard,
     upstream::{Reports, Told, Upstream, subscribe},
-    wire::{Hello, by_clock, frame_of},
+    wire::{Hello, frame_of},
 };
 use crate::{Closed, Counted, Feed, Owner, Peer, clock, feed::differ, tree::Place};
 
@@ -216,7 +216,7 @@ impl Subscriber {
         let (frame, now) = (frame_of(frame), clock::now());
         let (slot, epoch) = (frame.slot, frame.epoch);
         let can_be = can_be_epoch(self.epoch, epoch) && can_be_lineage(self.epoch.max(epoch), frame.lineage);
-        if !can_be || !self.ceiling.admits(now, slot, || by_clock(self.feed.status().as_deref())) {
+        if !can_be || !self.ceiling.admits(now, slot, || clock::slot(self.feed.status().as_deref())) {
             return self.count(Frames::Fenced, 1);
         }
         if epoch > self.epoch {

@@ -144,17 +144,10 @@ pub(super) fn frame_of(frame: v1::Frame) -> Frame {
     }
 }
 
-/// The slot that is under way by this node's clock; `None` where that tells nothing, as it stands before the go-live.
-pub(super) fn by_clock(status: Option<&v1::RoomStatus>) -> Option<Slot> {
-    let since = u64::try_from(status?.live_since_us).ok().filter(|since| *since > 0)?;
-    let (since, now) = (WallTime::from_micros(since), clock::wall());
-    (now >= since).then(|| Slot::at(now.since(since)))
-}
-
 /// The highest slot that a child can have seen of a room that has come to `highest` here: where owners change, each counts
 /// by its own clock.
 fn furthest(highest: Option<Slot>, status: Option<&v1::RoomStatus>) -> Slot {
-    by_clock(status).map_or(MOST, |clock| clock.max(highest.unwrap_or_default()).plus(CLOCKS))
+    clock::slot(status).map_or(MOST, |clock| clock.max(highest.unwrap_or_default()).plus(CLOCKS))
 }
 
 #[cfg(test)]
