@@ -1,4 +1,4 @@
-//! The audio of one watched room at its origins, slot by slot: who mixes (`relay::Duty`), what a mirror keeps
+//! The audio of one watched room at its origins, slot by slot: who mixes (`relay::Leadership`), what a mirror keeps
 //! (`mix::History`), who may speak (`room::Room`). It follows `cluster/host/src/{media,standby}`; a slot's packet is empty, the
 //! log of it is real.
 
@@ -13,7 +13,7 @@ use stentor_mix::{
     HISTORY_SLOTS, History, LogEntry, Packet, PacketRef, Seat, SpeakerPacket, Stage, Step, VoiceLog,
 };
 use stentor_pace::{Time, WallTime, check::EpochFence};
-use stentor_relay::{Counts, Duty, Frame, Grid, Ring, Side};
+use stentor_relay::{Counts, Frame, Grid, Leadership, Ring, Side};
 use stentor_room::{Actor, Command, Record, Room, Spec};
 
 use super::{
@@ -50,7 +50,7 @@ pub(super) struct Audio {
 /// A watched room at one of its origins.
 #[derive(Debug)]
 pub(super) struct Origin {
-    pub(super) duty: Duty,
+    pub(super) leadership: Leadership,
     /// Epochs by rising number, with their first slots.
     claims: Vec<(Epoch, Slot)>,
     pub(super) ring: Ring,
@@ -154,7 +154,7 @@ impl Audio {
 
     /// The slot that an origin mixes or awaits next.
     pub(super) fn next_slot(&self, n: NodeIx) -> Option<Slot> {
-        self.origins.get(&n)?.duty.next()
+        self.origins.get(&n)?.leadership.next()
     }
 }
 
@@ -162,21 +162,21 @@ impl Origin {
     /// One that keeps what the owner mixes.
     pub(super) fn mirror(now: Time, epoch: Epoch, from: Slot) -> Self {
         let live = now.since(Time::from_millis(START));
-        Self::new(Duty::keeping(Side::Mirror, now, live), epoch, from)
+        Self::new(Leadership::keeping(Side::Mirror, now, live), epoch, from)
     }
 
     /// One that begins to mix.
     pub(super) fn owner(owner: &Owner) -> Self {
         let grid = Grid::resumed(owner.from, due(owner.from));
-        Self::new(Duty::leading(Side::Owner, Lineage::of(owner.epoch), grid), owner.epoch, owner.from)
+        Self::new(Leadership::leading(Side::Owner, Lineage::of(owner.epoch), grid), owner.epoch, owner.from)
     }
 
-    fn new(duty: Duty, epoch: Epoch, from: Slot) -> Self {
+    fn new(leadership: Leadership, epoch: Epoch, from: Slot) -> Self {
         let (mut ring, mut fence) = (Ring::new(), EpochFence::default());
         ring.fence(epoch, from);
         fence.claimed(epoch, from);
         Self {
-            duty,
+            leadership,
             claims: vec![(epoch, from)],
             ring,
             fence,
@@ -207,13 +207,13 @@ impl Origin {
         self.ring.fence(epoch, from);
         self.fence.claimed(epoch, from);
         if own {
-            self.duty.become_side(Side::Owner);
-            self.duty.lead_from(from, Lineage::of(epoch));
+            self.leadership.become_side(Side::Owner);
+            self.leadership.lead_from(from, Lineage::of(epoch));
         } else {
-            self.duty.become_side(Side::Mirror);
-            self.duty.saw(Lineage::of(epoch));
-            if self.duty.leads().is_some() {
-                self.duty.yield_at(from);
+            self.leadership.become_side(Side::Mirror);
+            self.leadership.saw(Lineage::of(epoch));
+            if self.leadership.leads().is_some() {
+                self.leadership.yield_at(from);
             }
         }
         true
@@ -223,10 +223,10 @@ impl Origin {
     /// the two; a few slots are what their grids differ by.
     pub(super) fn reported(&mut self, next: Slot, lineage: Lineage) {
         if lineage.epoch() > self.claim().0 {
-            self.duty.lift(Slot(0), lineage);
+            self.leadership.lift(Slot(0), lineage);
         }
-        if next.since(self.duty.next().unwrap_or_default()) > GRIDS_DIFFER {
-            self.duty.lift(next, Lineage::default());
+        if next.since(self.leadership.next().unwrap_or_default()) > GRIDS_DIFFER {
+            self.leadership.lift(next, Lineage::default());
         }
     }
 
@@ -260,13 +260,15 @@ impl Origin {
 
     /// Whether an old owner has come to its successor's first slot, mixed here or by the other.
     pub(super) fn is_over(&self, now: u64) -> bool {
-        let come = |from| self.duty.leads().is_none() && self.duty.next().is_none_or(|next| next >= from);
+        let come = |from| {
+            self.leadership.leads().is_none() && self.leadership.next().is_none_or(|next| next >= from)
+        };
         self.retires.is_some_and(|(from, at)| come(from) || at <= now)
     }
 
     /// Whether it could go on at once.
     pub(super) fn is_ready(&self) -> bool {
-        self.duty.leads().is_some() || self.history.ready(HISTORY_SLOTS).is_ok()
+        self.leadership.leads().is_some() || self.history.ready(HISTORY_SLOTS).is_ok()
     }
 
     /// The packets of all speakers of this number.
@@ -275,7 +277,7 @@ impl Origin {
         if self.packets.len() > PACKETS {
             self.packets.pop_first();
         }
-        if self.duty.leads().is_none() {
+        if self.leadership.leads().is_none() {
             (0..SPEAKERS).for_each(|n| self.history.push_packet(now, &speaker(n), packet(seq)));
         }
     }

@@ -74,7 +74,7 @@ impl World {
         let retires = Some((successor.from, self.now + RETIRE_MS));
         let Some(origin) = self.origin(n, room) else { return };
         origin.claimed(successor.epoch, successor.from, false);
-        origin.duty.yield_at(successor.from);
+        origin.leadership.yield_at(successor.from);
         (origin.room, origin.peer, origin.retires) = (None, Some(successor.node), retires);
     }
 
@@ -174,11 +174,11 @@ impl World {
         let stood = Time::from_millis(self.nodes[n].paused_until);
         loop {
             let Some(origin) = self.origin(n, room).filter(|origin| origin.busy <= now) else { return };
-            origin.duty.stood_still(stood);
+            origin.leadership.stood_still(stood);
             if origin.is_over(now) {
                 break;
             }
-            match origin.duty.poll(time) {
+            match origin.leadership.poll(time) {
                 None => break,
                 Some(Act::TakeOver { slot, .. }) => self.lead(n, room, slot),
                 Some(Act::Emit { due, lineage }) => self.emit(n, room, due, lineage),
@@ -248,7 +248,7 @@ impl World {
         self.beaten(n, room, from);
         let Some(origin) = self.origin(n, room) else { return };
         origin.claimed(frame.epoch, frame.slot, false);
-        let heard = origin.duty.heard(time, frame.slot, frame.lineage);
+        let heard = origin.leadership.heard(time, frame.slot, frame.lineage);
         match heard {
             Heard::Behind => return,
             Heard::StepDown => origin.keep_anew(),

@@ -236,7 +236,7 @@ impl World {
             self.unsubscribe(n, room, peer.0);
             if let Some(origin) = self.audio[room].origins.get_mut(&n).filter(|one| one.peer == Some(peer.0))
             {
-                origin.duty.lost();
+                origin.leadership.lost();
             }
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `run` | the loop: what wakes it, and what the duty says to do |
+//! | `run` | the loop: what wakes it, and what `relay::Leadership` says to do |
 //! | `replays` | what many rooms that begin to mix at once do beside the runtime |
 //! | `told` | what the other origin says |
 //! | `studio` | the mixer while this origin leads, the history from which it can begin to |

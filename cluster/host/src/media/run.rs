@@ -1,4 +1,4 @@
-//! The loop of one room's audio: it waits for what is due or told, and does what the duty says.
+//! The loop of one room's audio: it waits for what is due or told, and does what `relay::Leadership` says.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use stentor_link::{Follower, Mirror};
 use stentor_mix::Config;
 use stentor_pace::{Time, WallTime, check::SlotOnce};
 use stentor_proto::v1::{self, happening::What};
-use stentor_relay::{Act, Ceiling, Due, Duty, Frame, Grid, Inserted, Side};
+use stentor_relay::{Act, Ceiling, Due, Frame, Grid, Inserted, Leadership, Side};
 use stentor_telemetry::{Frames, Tier};
 use tokio::{sync::watch, time::sleep_until};
 
@@ -39,7 +39,7 @@ pub(super) struct Loop {
     /// Slots below the reign's first one are of this epoch's.
     before: Reign,
     /// `None` until the room is live, as far as is known here.
-    pub(super) duty: Option<Duty>,
+    pub(super) leadership: Option<Leadership>,
     pub(super) studio: Studio,
     pub(super) follower: Follower,
     /// Whom the follower follows, and under which epoch.
@@ -69,7 +69,7 @@ impl Loop {
             actor,
             steered,
             before: steer.reign,
-            duty: None,
+            leadership: None,
             studio,
             follower,
             followed: None,
@@ -105,7 +105,8 @@ impl Loop {
             }
             self.follow();
             self.say();
-            let due = self.duty.as_ref().and_then(Duty::deadline).map_or(self.say_at, |due| due.at);
+            let due =
+                self.leadership.as_ref().and_then(Leadership::deadline).map_or(self.say_at, |due| due.at);
             sleep.as_mut().reset(self.origin.timebase.instant(due.min(self.say_at)));
             tokio::select! {
                 biased;
@@ -125,11 +126,13 @@ impl Loop {
     async fn read_up(&mut self) {
         for again in [true, false] {
             let now = self.now();
-            let Some(duty) = &mut self.duty else { return };
+            let Some(leadership) = &mut self.leadership else { return };
             if let Some(stood) = self.origin.pulse.stood(now) {
-                duty.stood_still(stood);
+                leadership.stood_still(stood);
             }
-            if duty.leads().is_some() || duty.deadline().is_none_or(|deadline| !deadline.is_due(now)) {
+            if leadership.leads().is_some()
+                || leadership.deadline().is_none_or(|deadline| !deadline.is_due(now))
+            {
                 return;
             }
             for _ in 0..READ_AT_ONCE {
@@ -142,11 +145,11 @@ impl Loop {
         }
     }
 
-    /// Does what the duty says is to be done now. Returns whether the end has come.
+    /// Does what is to be done now. Returns whether the end has come.
     async fn act(&mut self) -> Result<bool, Failure> {
         loop {
             let now = self.now();
-            let Some(act) = self.duty.as_mut().and_then(|duty| duty.poll(now)) else {
+            let Some(act) = self.leadership.as_mut().and_then(|leadership| leadership.poll(now)) else {
                 return Ok(self.is_over());
             };
             match act {
@@ -164,9 +167,9 @@ impl Loop {
     /// Whether the end that the actor set has come, led here or by the other origin.
     fn is_over(&self) -> bool {
         let Some(end) = self.steer.end else { return false };
-        self.duty
-            .as_ref()
-            .is_none_or(|duty| duty.leads().is_none() && duty.next().is_none_or(|next| next >= end))
+        self.leadership.as_ref().is_none_or(|leadership| {
+            leadership.leads().is_none() && leadership.next().is_none_or(|next| next >= end)
+        })
     }
 
     /// Obeys the actor.
@@ -183,16 +186,16 @@ impl Loop {
         if let Some(begin) = self.steer.begin.filter(|begin| old.begin != Some(*begin)) {
             self.begin(begin);
         }
-        if let (Some(end), Some(duty)) = (self.steer.end, &mut self.duty) {
-            duty.yield_at(end);
+        if let (Some(end), Some(leadership)) = (self.steer.end, &mut self.leadership) {
+            leadership.yield_at(end);
         }
     }
 
     /// Follows the other origin. One that is to lead later hears the former owner up to then.
     fn follow(&mut self) {
         let waits = self.steer.begin.is_some_and(|begin| {
-            let duty = self.duty.as_ref().filter(|duty| duty.leads().is_none());
-            duty.and_then(Duty::next).is_some_and(|next| next < begin.slot)
+            let leadership = self.leadership.as_ref().filter(|leadership| leadership.leads().is_none());
+            leadership.and_then(Leadership::next).is_some_and(|next| next < begin.slot)
         });
         let wanted = self.steer.peer.clone().map(|peer| (peer, self.steer.reign.epoch));
         if waits || wanted == self.followed {
@@ -218,12 +221,12 @@ impl Loop {
     fn begin(&mut self, begin: Begin) {
         let Begin { slot, lineage, since, line } = begin;
         let now = self.now();
-        match &mut self.duty {
-            Some(duty) if duty.next().is_some() => duty.lead_from(slot, lineage),
+        match &mut self.leadership {
+            Some(leadership) if leadership.next().is_some() => leadership.lead_from(slot, lineage),
             _ => {
                 let by_clock = || Grid::new(slot, since, wall(), now);
                 let grid = line.map_or_else(by_clock, |line| Grid::going_on(slot, line));
-                self.duty = Some(Duty::leading(self.steer.reign.side, lineage, grid));
+                self.leadership = Some(Leadership::leading(self.steer.reign.side, lineage, grid));
             }
         }
     }
@@ -241,15 +244,18 @@ impl Loop {
     fn lift(&mut self) {
         let Some(seen) = self.hosted.feed.reported() else { return };
         let epoch = self.steer.reign.epoch;
-        let Some(duty) = self.duty.as_mut().filter(|duty| duty.leads().is_some()) else { return };
-        if seen.lineage.epoch() > epoch && seen.lineage > duty.lineage() {
-            duty.lift(Slot(0), seen.lineage);
+        let Some(leadership) = self.leadership.as_mut().filter(|leadership| leadership.leads().is_some())
+        else {
+            return;
+        };
+        if seen.lineage.epoch() > epoch && seen.lineage > leadership.lineage() {
+            leadership.lift(Slot(0), seen.lineage);
         }
-        let next = duty.next().unwrap_or_default();
+        let next = leadership.next().unwrap_or_default();
         let ahead = seen.slot.next().since(next);
         let least = if self.fresh { 0 } else { CLOCKS_DIFFER };
         if ahead > least && ahead <= FURTHEST_LIFT {
-            duty.lift(seen.slot.next(), Lineage::default());
+            leadership.lift(seen.slot.next(), Lineage::default());
             tracing::info!(room = %self.hosted.id, ahead, "a child has seen later slots; going on above them");
         }
     }
@@ -335,10 +341,10 @@ impl Loop {
             return;
         }
         self.say_at = now + SAY_EVERY;
-        let duty = self.duty.as_ref();
+        let leadership = self.leadership.as_ref();
         self.said = v1::OriginState {
-            leads: duty.is_some_and(|duty| duty.leads().is_some()),
-            lineage: duty.map_or(0, |duty| duty.lineage().0),
+            leads: leadership.is_some_and(|leadership| leadership.leads().is_some()),
+            lineage: leadership.map_or(0, |leadership| leadership.lineage().0),
             ready: self.studio.is_ready(),
         };
         self.write(|| Mixed::Origin(self.said));
@@ -361,10 +367,10 @@ impl Loop {
     /// The reign is another one than before.
     fn reign_after(&mut self, before: Reign) {
         self.before = before;
-        if let Some(duty) = &mut self.duty {
-            duty.become_side(self.steer.reign.side);
+        if let Some(leadership) = &mut self.leadership {
+            leadership.become_side(self.steer.reign.side);
             // What is begun from now on is above all of the epoch before.
-            duty.saw(Lineage::of(self.steer.reign.epoch));
+            leadership.saw(Lineage::of(self.steer.reign.epoch));
         }
     }
 
@@ -381,9 +387,9 @@ impl Loop {
 
     /// The room is live since then: slots are due.
     pub(super) fn become_live(&mut self, since: WallTime) {
-        if self.duty.is_none() {
+        if self.leadership.is_none() {
             let live = wall().since(since);
-            self.duty = Some(Duty::keeping(self.steer.reign.side, self.now(), live));
+            self.leadership = Some(Leadership::keeping(self.steer.reign.side, self.now(), live));
         }
     }
 }

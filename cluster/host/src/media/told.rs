@@ -35,8 +35,8 @@ impl Loop {
                 } else {
                     tracing::debug!(room = %self.hosted.id, %fault, "the other origin is not heard");
                 }
-                if let Some(duty) = &mut self.duty {
-                    duty.lost();
+                if let Some(leadership) = &mut self.leadership {
+                    leadership.lost();
                 }
             }
             Followed::Told(message) => {
@@ -88,8 +88,8 @@ impl Loop {
         // A frame of a higher epoch is a claim by itself.
         self.fence(frame.epoch, slot);
         let now = self.now();
-        let Some(duty) = &mut self.duty else { return };
-        if duty.heard(now, slot, lineage) == Heard::StepDown {
+        let Some(leadership) = &mut self.leadership else { return };
+        if leadership.heard(now, slot, lineage) == Heard::StepDown {
             tracing::info!(room = %self.hosted.id, %slot, %lineage, "the other origin leads; this one keeps");
             self.keep();
             self.say_now();
@@ -108,8 +108,8 @@ impl Loop {
             return self.refuse();
         }
         // What it has led, and this one may not have heard, is not begun here a second time.
-        if let Some(duty) = self.duty.as_mut().filter(|duty| duty.leads().is_none()) {
-            duty.saw(lineage);
+        if let Some(leadership) = self.leadership.as_mut().filter(|leadership| leadership.leads().is_none()) {
+            leadership.saw(lineage);
         }
         let ready = |known: &crate::peer::Known| known.state.map(|state| (state.ready, state.leads));
         let mut changed = false;

@@ -1,5 +1,5 @@
 //! The world in which the two origins stand: what the links do, and the driver of each origin. The driver is what a host has
-//! to be: it knows the claims, tells its duty of them, and passes on what it follows.
+//! to be: it knows the claims, tells its `Leadership` of them, and passes on what it follows.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +10,9 @@ use stentor_pace::{
     Pulse, Time, WallTime,
     check::{self, EpochFence, SlotOnce},
 };
-use stentor_relay::{Act, Duty, Frame, Grid, Heard, Inserted, Output, PENDING_FRAMES, Playout, Ring, Side};
+use stentor_relay::{
+    Act, Frame, Grid, Heard, Inserted, Leadership, Output, PENDING_FRAMES, Playout, Ring, Side,
+};
 
 /// Origins are 0 and 1, relays 2 and 3, the edge 4.
 const EDGE: usize = 4;
@@ -60,7 +62,7 @@ enum Message {
 }
 
 struct Origin {
-    duty: Duty,
+    leadership: Leadership,
     side: Side,
     /// Epochs by rising number, with their first slots.
     claims: Vec<(Epoch, Slot)>,
@@ -74,8 +76,8 @@ struct Origin {
 }
 
 impl Origin {
-    fn new(side: Side, duty: Duty, epoch: Epoch, life: u32) -> Self {
-        Self { duty, side, claims: vec![(epoch, Slot(0))], life, busy: 0, still: None, dead: None }
+    fn new(side: Side, leadership: Leadership, epoch: Epoch, life: u32) -> Self {
+        Self { leadership, side, claims: vec![(epoch, Slot(0))], life, busy: 0, still: None, dead: None }
     }
 
     fn epoch_at(&self, slot: Slot) -> Epoch {
@@ -94,12 +96,12 @@ impl Origin {
         }
         self.claims.push((epoch, from));
         self.side = if own { Side::Owner } else { Side::Mirror };
-        self.duty.become_side(self.side);
+        self.leadership.become_side(self.side);
         if own {
-            self.duty.lead_from(from, Lineage::of(epoch));
+            self.leadership.lead_from(from, Lineage::of(epoch));
         } else {
-            self.duty.saw(Lineage::of(epoch));
-            self.duty.yield_at(from);
+            self.leadership.saw(Lineage::of(epoch));
+            self.leadership.yield_at(from);
         }
     }
 }
@@ -131,8 +133,8 @@ impl World {
     pub(crate) fn new(random: u64) -> Self {
         let now = Time::from_millis(START);
         let first = Lineage::of(Epoch(1));
-        let leading = Duty::leading(Side::Owner, first, Grid::resumed(Slot(0), now));
-        let keeping = Duty::keeping(Side::Mirror, now, Duration::ZERO);
+        let leading = Leadership::leading(Side::Owner, first, Grid::resumed(Slot(0), now));
+        let keeping = Leadership::keeping(Side::Mirror, now, Duration::ZERO);
         Self {
             now: START,
             random: random | 1,
@@ -206,7 +208,7 @@ impl World {
     /// Who is not the owner claims the room from so many slots ahead on; the owner learns of it `told` milliseconds later.
     fn claim(&mut self, ahead: u64, told: u64) {
         let heir = 1 - self.owner.0;
-        let (alive, next) = (self.origins[heir].dead.is_none(), self.origins[heir].duty.next());
+        let (alive, next) = (self.origins[heir].dead.is_none(), self.origins[heir].leadership.next());
         let Some(next) = next.filter(|_| alive && self.origins[heir].busy <= self.now) else { return };
         let (epoch, from) = (self.owner.1.next(), next.plus(ahead));
         self.owner = (heir, epoch);
@@ -229,15 +231,16 @@ impl World {
             self.owner.1 = epoch;
             let first = Slot::at(live).max(seen.1.unwrap_or_default()).plus(5);
             let wait = Duration::from_millis(first.0 * 20) - live;
-            let mut duty = Duty::leading(Side::Owner, Lineage::of(epoch), Grid::resumed(first, now + wait));
-            duty.lift(seen.1.unwrap_or_default().next(), seen.0);
-            self.begun.insert(duty.lineage(), (who, life));
-            self.origins[who] = Origin::new(Side::Owner, duty, epoch, life);
+            let mut leadership =
+                Leadership::leading(Side::Owner, Lineage::of(epoch), Grid::resumed(first, now + wait));
+            leadership.lift(seen.1.unwrap_or_default().next(), seen.0);
+            self.begun.insert(leadership.lineage(), (who, life));
+            self.origins[who] = Origin::new(Side::Owner, leadership, epoch, life);
             self.wire(50, 1 - who, Message::Claim { epoch, from: first, owner: who });
         } else {
-            let mut duty = Duty::keeping(Side::Mirror, now, live);
-            duty.saw(seen.0);
-            self.origins[who] = Origin::new(Side::Mirror, duty, self.owner.1, life);
+            let mut leadership = Leadership::keeping(Side::Mirror, now, live);
+            leadership.saw(seen.0);
+            self.origins[who] = Origin::new(Side::Mirror, leadership, self.owner.1, life);
         }
     }
 
@@ -253,7 +256,7 @@ impl World {
         }
         for origin in &mut self.origins {
             if let Some(still) = origin.still.take_if(|until| *until <= self.now) {
-                origin.duty.stood_still(Time::from_millis(still));
+                origin.leadership.stood_still(Time::from_millis(still));
             }
         }
         while let Some(entry) = self.wires.first_entry().filter(|entry| entry.key().0 <= self.now) {
@@ -263,13 +266,14 @@ impl World {
         for who in 0..2 {
             while self.origins[who].dead.is_none() && self.origins[who].busy <= self.now {
                 let now = Time::from_millis(self.now);
-                let Some(act) = self.origins[who].duty.poll(now) else { break };
+                let Some(act) = self.origins[who].leadership.poll(now) else { break };
                 self.act(who, act)?;
             }
             if self.now % 500 == 250 && self.origins[who].dead.is_none() && self.origins[who].busy <= self.now
             {
-                let duty = &self.origins[who].duty;
-                let state = Message::State { leads: duty.leads().is_some(), lineage: duty.lineage() };
+                let leadership = &self.origins[who].leadership;
+                let state =
+                    Message::State { leads: leadership.leads().is_some(), lineage: leadership.lineage() };
                 self.send(who, 1 - who, state);
             }
         }
@@ -351,17 +355,17 @@ impl World {
         match message {
             Message::Frame(frame) => {
                 origin.claimed(frame.epoch, frame.slot, false);
-                if origin.duty.heard(now, frame.slot, frame.lineage) != Heard::Behind {
+                if origin.leadership.heard(now, frame.slot, frame.lineage) != Heard::Behind {
                     self.feed(who, frame);
                 }
             }
             Message::State { leads, lineage } => {
-                if !leads && origin.duty.leads().is_some() {
-                    origin.duty.lift(Slot(0), lineage);
+                if !leads && origin.leadership.leads().is_some() {
+                    origin.leadership.lift(Slot(0), lineage);
                 }
             }
             Message::Claim { epoch, from, owner } => origin.claimed(epoch, from, owner == who),
-            Message::Gone => origin.duty.lost(),
+            Message::Gone => origin.leadership.lost(),
         }
     }
 
@@ -386,6 +390,6 @@ impl World {
     }
 
     pub(crate) fn leaders(&self) -> usize {
-        self.origins.iter().filter(|origin| origin.duty.leads().is_some()).count()
+        self.origins.iter().filter(|origin| origin.leadership.leads().is_some()).count()
     }
 }

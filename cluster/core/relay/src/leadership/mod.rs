@@ -93,7 +93,7 @@ pub enum Heard {
     Behind,
 }
 
-/// Why [`Duty::poll`] is to be called.
+/// Why [`Leadership::poll`] is to be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wake {
     /// A slot is to be mixed.
@@ -104,9 +104,9 @@ pub enum Wake {
     Begin,
 }
 
-/// The duty of one of a room's two origins.
+/// Which of a room's two origins leads, as one of the two knows it.
 #[derive(Debug)]
-pub struct Duty {
+pub struct Leadership {
     side: Side,
     role: Role,
     /// The highest lineage led or heard.
@@ -130,7 +130,7 @@ enum Role {
     Keep(Keep),
 }
 
-impl Duty {
+impl Leadership {
     /// One that keeps. It leads only after it has heard the other, or when it is told to. `now` is the moment at which the
     /// room is `live` for so long.
     #[must_use]
