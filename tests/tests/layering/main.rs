@@ -1,0 +1,3 @@
+//! Holds the directions in which code depends on code: between crates.
+
+mod crates;
