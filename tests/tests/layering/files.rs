@@ -1,0 +1,156 @@
+//! Holds that the files of a crate import each other in one direction, so that each can be read, tested and moved with only
+//! what is below it in mind. What counts as an import stands in `program`.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use cargo_metadata::MetadataCommand;
+
+use super::{
+    circle::{Knot, knots},
+    program::{Graph, graph},
+};
+
+/// Knots of files that are still there. No file may join one, none may be added, and what is untied is taken out.
+const KNOTS: &[&[&str]] = &[
+    &[
+        "cluster/core/room/src/bans.rs",
+        "cluster/core/room/src/change.rs",
+        "cluster/core/room/src/command.rs",
+        "cluster/core/room/src/record.rs",
+        "cluster/core/room/src/room.rs",
+    ],
+    &[
+        "cluster/core/admission/src/claims.rs",
+        "cluster/core/admission/src/refusal.rs",
+        "cluster/core/admission/src/resume.rs",
+        "cluster/core/admission/src/ticket.rs",
+    ],
+    &[
+        "cluster/core/admission/src/keys/jwk.rs",
+        "cluster/core/admission/src/keys/signing.rs",
+        "cluster/core/admission/src/keys/verifying.rs",
+    ],
+    &["cluster/telemetry/src/metrics/mod.rs", "cluster/telemetry/src/metrics/node.rs"],
+    &["cluster/directory/src/error.rs", "cluster/directory/src/room.rs", "cluster/directory/src/store.rs"],
+    &["cluster/directory/src/etcd/watch.rs", "cluster/directory/src/etcd.rs"],
+    &["cluster/link/src/downlink/carrier.rs", "cluster/link/src/downlink/subscriber.rs"],
+    &["cluster/link/src/feed/children.rs", "cluster/link/src/feed/cursor.rs", "cluster/link/src/feed/mod.rs"],
+    &["cluster/link/src/uplink/client.rs", "cluster/link/src/uplink/link.rs"],
+    &["cluster/link/src/uplink/lane.rs", "cluster/link/src/uplink/seat.rs"],
+    &[
+        "cluster/host/src/actor.rs",
+        "cluster/host/src/claim.rs",
+        "cluster/host/src/desk.rs",
+        "cluster/host/src/heir.rs",
+        "cluster/host/src/media/mod.rs",
+        "cluster/host/src/media/run.rs",
+        "cluster/host/src/origin.rs",
+        "cluster/host/src/rooms.rs",
+        "cluster/host/src/standby.rs",
+        "cluster/host/src/supervisor.rs",
+        "cluster/host/src/telling.rs",
+        "cluster/host/src/tenure.rs",
+        "cluster/host/src/vigil.rs",
+    ],
+    &[
+        "cluster/host/src/hosted.rs",
+        "cluster/host/src/mirror/mod.rs",
+        "cluster/host/src/mirror/wire.rs",
+        "cluster/host/src/status.rs",
+    ],
+    &["services/edge/src/fanout/group.rs", "services/edge/src/fanout/session.rs"],
+    &[
+        "services/edge/src/fanout/inbox.rs",
+        "services/edge/src/fanout/mod.rs",
+        "services/edge/src/fanout/shard.rs",
+        "services/edge/src/fanout/track.rs",
+    ],
+    &["services/edge/src/port/connection.rs", "services/edge/src/port/mod.rs"],
+    &["services/edge/src/rooms/lookup/answers.rs", "services/edge/src/rooms/lookup/mod.rs"],
+    &["services/edge/src/rooms/mod.rs", "services/edge/src/rooms/player.rs"],
+    &[
+        "services/probe/src/source/mod.rs",
+        "services/probe/src/source/ogg.rs",
+        "services/probe/src/source/wav.rs",
+    ],
+    &["services/node/src/config/directory.rs", "services/node/src/config/mod.rs"],
+    &[
+        "services/ctl/src/admin.rs",
+        "services/ctl/src/changes.rs",
+        "services/ctl/src/cli.rs",
+        "services/ctl/src/drain.rs",
+        "services/ctl/src/failure.rs",
+        "services/ctl/src/listen.rs",
+        "services/ctl/src/node.rs",
+        "services/ctl/src/participant.rs",
+        "services/ctl/src/room.rs",
+        "services/ctl/src/settings.rs",
+        "services/ctl/src/show/mod.rs",
+        "services/ctl/src/show/node.rs",
+        "services/ctl/src/show/view.rs",
+        "services/ctl/src/speak.rs",
+        "services/ctl/src/ticket/keygen.rs",
+        "services/ctl/src/ticket.rs",
+        "services/ctl/src/watch.rs",
+    ],
+    &["tests/src/chaos/talks.rs", "tests/src/chaos/world.rs"],
+    &[
+        "tests/src/sim/audio.rs",
+        "tests/src/sim/control.rs",
+        "tests/src/sim/fault.rs",
+        "tests/src/sim/message.rs",
+        "tests/src/sim/plan.rs",
+        "tests/src/sim/stats.rs",
+        "tests/src/sim/tenure.rs",
+        "tests/src/sim/tree.rs",
+        "tests/src/sim/world.rs",
+    ],
+];
+
+#[test]
+fn no_files_of_a_crate_import_each_other_in_a_circle() {
+    let found = found();
+    let known = |knot: &&Knot| KNOTS.iter().any(|known| knot.files.iter().all(|file| contains(known, file)));
+    let wrong: Vec<String> = found.iter().filter(|knot| !known(knot)).map(told).collect();
+    assert!(wrong.is_empty(), "files that import each other in a circle:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_untied_is_no_longer_listed() {
+    let found: BTreeSet<PathBuf> = found().into_iter().flat_map(|knot| knot.files).collect();
+    let free: Vec<_> =
+        KNOTS.iter().copied().flatten().filter(|file| !found.contains(Path::new(file))).collect();
+    assert!(free.is_empty(), "in no circle any more, take them out of KNOTS: {free:#?}");
+}
+
+fn contains(known: &[&str], file: &Path) -> bool {
+    known.iter().any(|name| Path::new(name) == file)
+}
+
+/// The knots of all crates, with names as the workspace has them.
+fn found() -> Vec<Knot> {
+    let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata reads this workspace");
+    let top = metadata.workspace_root.as_std_path();
+    let packages = metadata.workspace_packages();
+    let programs = packages.iter().flat_map(|package| &package.targets);
+    let read = |file: &Path| std::fs::read_to_string(file).ok();
+    let graphs = programs.map(|target| graph(target.src_path.as_std_path(), &read));
+    graphs.flat_map(|graph| knots(&below(top, &graph))).collect()
+}
+
+/// The graph with names as the workspace has them.
+fn below(top: &Path, graph: &Graph) -> Graph {
+    let short = |file: &PathBuf| file.strip_prefix(top).unwrap_or(file).to_owned();
+    graph.iter().map(|(file, imports)| (short(file), imports.iter().map(short).collect())).collect()
+}
+
+fn told(knot: &Knot) -> String {
+    let files = |files: &mut dyn Iterator<Item = &PathBuf>, between: &str| {
+        files.map(|file| file.display().to_string()).collect::<Vec<_>>().join(between)
+    };
+    let circle = files(&mut knot.circle.iter().chain(knot.circle.first()), " -> ");
+    format!("{circle} (in a knot of {}: {})", knot.files.len(), files(&mut knot.files.iter(), ", "))
+}
