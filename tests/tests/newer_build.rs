@@ -74,7 +74,7 @@ async fn what_only_a_newer_build_knows_is_kept_over_commands_a_take_over_and_a_r
     assert_eq!(record["chapters"], json!([{"at": 1, "title": "Opening"}]), "{record}");
     assert_eq!(record["spec"]["colour"], json!({"hue": 7}), "{record}");
     assert_eq!(record["spec"]["title"], "Upgraded");
-    let ivy = record["stage"].as_array().unwrap().iter().find(|seat| seat["id"] == "ivy").unwrap();
+    let ivy = record["stage"].as_array().unwrap().iter().find(|one| one["id"] == "ivy").unwrap();
     assert_eq!((&ivy["role"], &ivy["language"]), (&json!("interpreter"), &json!("de")), "{record}");
     let ruled = json!({"role": "interpreter", "until": 1_790_000_000_000_000_u64});
     assert_eq!(record["rulings"]["ivy"], ruled);

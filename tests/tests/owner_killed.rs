@@ -21,7 +21,7 @@ async fn a_room_goes_on_at_another_origin_when_its_owner_is_killed() {
     let second = cluster.owner("talk", Duration::from_secs(5)).await.unwrap();
     assert_ne!(first, second);
 
-    // Speech, and not only the new owner's silence, is there again: both voices have a seat and a connection.
+    // Speech, and not only the new owner's silence, is there again: both voices are on the stage and connected.
     cluster.connected("talk", 2, GONE_ON).await.unwrap();
     listener.frames(50, Duration::from_secs(10)).await.unwrap();
     let report = listener.stop().await.unwrap();

@@ -1,4 +1,4 @@
-//! A speaker's edge dies: the speaker goes on at another edge, on the seat that it had.
+//! A speaker's edge dies: the speaker goes on at another edge, on the stage as it was.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_speaker_whose_edge_is_killed_goes_on_at_another_on_the_same_seat() {
+async fn a_speaker_whose_edge_is_killed_goes_on_at_another_without_leaving_the_stage() {
     let mut cluster = Cluster::start(Shape::default()).await.unwrap();
     cluster.live_room("talk").await.unwrap();
     let target = Target {
@@ -36,9 +36,9 @@ async fn a_speaker_whose_edge_is_killed_goes_on_at_another_on_the_same_seat() {
     timeout(Duration::from_secs(10), goes_on).await.unwrap().unwrap();
 
     let stage = cluster.ctl_json_at(1, &["participant", "list", "talk"]).await.unwrap();
-    let seats = stage["stage"].as_array().unwrap();
-    assert_eq!((seats.len(), &seats[0]["id"]), (1, &"ann".into()), "{stage}");
-    assert_eq!(seats[0]["connected"], true, "{stage}");
+    let there = stage["stage"].as_array().unwrap();
+    assert_eq!((there.len(), &there[0]["id"]), (1, &"ann".into()), "{stage}");
+    assert_eq!(there[0]["connected"], true, "{stage}");
     let heard = listener.stop().await.unwrap();
     assert_eq!((heard.missed, heard.repeated), (0, 0), "{heard:?}");
     stop.cancel();

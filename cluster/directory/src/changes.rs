@@ -33,30 +33,30 @@ pub enum Changed {
 pub struct ChangedKeys {
     /// Nodes that changed.
     pub nodes: BTreeSet<NodeId>,
-    /// Rooms whose record changed. A room that came or went came or went with its seats.
+    /// Rooms whose record changed. A room that came or went came or went with its offices.
     pub records: BTreeSet<RoomId>,
     /// Rooms whose owner or mirror changed.
-    pub seats: BTreeSet<RoomId>,
+    pub offices: BTreeSet<RoomId>,
 }
 
 impl ChangedKeys {
     /// Whether nothing that the view knows of changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.records.is_empty() && self.seats.is_empty()
+        self.nodes.is_empty() && self.records.is_empty() && self.offices.is_empty()
     }
 
     /// Rooms of which anything changed.
     #[must_use]
     pub fn rooms(&self) -> BTreeSet<&RoomId> {
-        self.records.union(&self.seats).collect()
+        self.records.union(&self.offices).collect()
     }
 
     fn add(&mut self, key: Key) {
         match key {
             Key::Node(node) => drop(self.nodes.insert(node)),
             Key::Record(room) => drop(self.records.insert(room)),
-            Key::Owner(room) | Key::Mirror(room) => drop(self.seats.insert(room)),
+            Key::Owner(room) | Key::Mirror(room) => drop(self.offices.insert(room)),
         }
     }
 }
@@ -70,7 +70,7 @@ impl Changed {
             (Self::Keys(keys), Self::Keys(later)) => {
                 keys.nodes.extend(later.nodes);
                 keys.records.extend(later.records);
-                keys.seats.extend(later.seats);
+                keys.offices.extend(later.offices);
             }
         }
     }

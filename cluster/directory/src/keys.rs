@@ -59,7 +59,7 @@ fn after(prefix: &str) -> String {
 pub(crate) enum Scope {
     /// Who is in the cluster: all that an edge needs.
     Nodes,
-    /// The rooms too, and who holds their seats.
+    /// The rooms too, and who holds their offices.
     Rooms,
 }
 

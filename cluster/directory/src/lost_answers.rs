@@ -91,8 +91,8 @@ async fn life_of_a_room(loses: Loses) -> (Vec<Revision>, Room) {
 
     let mirror = NodeRecord { instance: 8, ..NodeRecord::new(NodeId::new("m").unwrap(), NodeRole::Origin) };
     let mirror = directory.register(mirror, Duration::from_secs(60)).await.unwrap();
-    let seat = directory.mirror(&mirror, &id, None).await.unwrap();
-    directory.release_mirror(seat.clone()).await.unwrap();
+    let office = directory.mirror(&mirror, &id, None).await.unwrap();
+    directory.release_mirror(office.clone()).await.unwrap();
     let next = directory.mirror(&mirror, &id, None).await.unwrap();
     let over = directory.mirror(&mirror, &id, Some(next.mirror().revision)).await.unwrap();
     let preempt = Some(third.owner().revision);
@@ -104,7 +104,7 @@ async fn life_of_a_room(loses: Loses) -> (Vec<Revision>, Room) {
     let end = directory.read(&Scope::Rooms.range()).await.unwrap().revision;
     let mut revisions = vec![created, updated, committed, again, doomed, end];
     revisions.extend([first, second, third, fourth].map(|ownership| ownership.owner().revision));
-    revisions.extend([seat, next, over].map(|seat| seat.mirror().revision));
+    revisions.extend([office, next, over].map(|office| office.mirror().revision));
     (revisions, last)
 }
 

@@ -1,4 +1,4 @@
-//! Mirroring a room: who holds its second seat.
+//! Mirroring a room: who holds its second office.
 //!
 //! The mirror's key is apart from the owner's, so that another mirror touches no epoch and fences nobody; it hangs on the
 //! mirror's own lease. Holding it gives no right to write.
@@ -18,8 +18,8 @@ use crate::{
 impl Directory {
     /// Makes the session's node the mirror of a room that has none, or whose mirror key is still at the revision `preempt`.
     ///
-    /// When this fails with [`Error::Unavailable`], the key may still be written; then the view shows the node itself as
-    /// the mirror, and the node claims the seat again, naming that revision.
+    /// When this fails with [`Error::Unavailable`], the key may still be written; then the view shows the node itself
+    /// as the mirror, and the node claims the office again, naming that revision.
     ///
     /// # Errors
     /// [`Error::Mirrored`] naming the mirror if there is one, [`Error::OwnMirror`] if the node owns the room,
@@ -50,14 +50,14 @@ impl Directory {
                 }
             }
             let then = vec![Op::put_leased(keys::mirror(room), value.clone(), lease)];
-            Ok(Step::Try(Transaction { checks: seat_stays(room, found), then }, ()))
+            Ok(Step::Try(Transaction { checks: office_stays(room, found), then }, ()))
         };
         let (revision, ()) = self.settle(room, None, decide).await?;
         let mirror = Mirror { node: session.node().clone(), revision };
         Ok(MirrorKey { room: room.clone(), mirror, history })
     }
 
-    /// Gives the seat up: nobody mirrors the room then. No error if the seat was lost already.
+    /// Gives the office up: nobody mirrors the room then. No error if the office was lost already.
     ///
     /// # Errors
     /// What the directory answers.
@@ -74,9 +74,9 @@ impl Directory {
     }
 }
 
-/// The checks that the room stays, and who holds its seats. A record with an owner is written by that owner and not
+/// The checks that the room stays, and who holds its offices. A record with an owner is written by that owner and not
 /// deleted; its commits are not in the way.
-fn seat_stays(room: &RoomId, found: &Stored) -> Vec<Check> {
+fn office_stays(room: &RoomId, found: &Stored) -> Vec<Check> {
     let mut checks = vec![found.owner_stays(room), found.mirror_stays(room)];
     if found.owner.is_none() {
         checks.push(found.record_stays(room));

@@ -72,11 +72,11 @@ pub struct Owner {
 pub struct Mirror {
     /// The node.
     pub node: NodeId,
-    /// When the mirror key was last written: what a claim of the seat that means to pre-empt this mirror names.
+    /// When the mirror key was last written: what a claim of the office that means to pre-empt this mirror names.
     pub revision: Revision,
 }
 
-/// The seat of a room's mirror, for as long as the mirror key stays as this claim wrote it.
+/// The office of a room's mirror, for as long as the mirror key stays as this claim wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorKey {
     pub(crate) room: RoomId,
@@ -224,7 +224,7 @@ pub(crate) fn decode_mirror(entry: &Entry) -> Result<Mirror, String> {
     Ok(Mirror { node: value.node, revision: entry.revision })
 }
 
-/// A room from the entry of its record and who holds its seats.
+/// A room from the entry of its record and who holds its offices.
 pub(crate) fn decode_room(
     id: RoomId,
     record: &Entry,

@@ -41,7 +41,7 @@ impl Stored {
         self.owner.as_ref().map(|(owner, _)| owner.clone())
     }
 
-    /// Who mirrors the room. A key that cannot be read counts as absent: a mirror's seat may be claimed over it.
+    /// Who mirrors the room. A key that cannot be read counts as absent: a mirror's office may be claimed over it.
     pub(crate) fn mirror(&self) -> Option<Mirror> {
         self.mirror.as_ref().and_then(|entry| decode_mirror(entry).ok())
     }

@@ -45,8 +45,8 @@ pub struct View {
     pub unreadable: u64,
     /// How often the view has changed: grows with each change that readers are told of.
     pub(crate) number: u64,
-    /// Who holds the seats of rooms whose record is not there or not readable.
-    orphans: Map<RoomId, Seats>,
+    /// Who holds the offices of rooms whose record is not there or not readable.
+    orphans: Map<RoomId, Offices>,
     /// How many rooms each node owns.
     owned: Map<NodeId, u32>,
     seen: Seen,
@@ -55,7 +55,7 @@ pub struct View {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Seats {
+struct Offices {
     owner: Option<Owner>,
     mirror: Option<Mirror>,
 }
@@ -171,10 +171,10 @@ impl View {
             }
             Some(Key::Owner(id)) => decode_owner(entry).map(|owner| {
                 self.seen.owned(&id, &owner);
-                self.seat(&id, |seats| seats.owner = Some(owner));
+                self.office(&id, |offices| offices.owner = Some(owner));
             }),
             Some(Key::Mirror(id)) => {
-                decode_mirror(entry).map(|mirror| self.seat(&id, |seats| seats.mirror = Some(mirror)))
+                decode_mirror(entry).map(|mirror| self.office(&id, |offices| offices.mirror = Some(mirror)))
             }
             None => Ok(()),
         };
@@ -199,7 +199,7 @@ impl View {
     }
 
     fn put_record(&mut self, id: RoomId, entry: &Entry) -> Result<(), String> {
-        let Seats { owner, mirror } = self.seats(&id);
+        let Offices { owner, mirror } = self.offices(&id);
         let room = decode_room(id.clone(), entry, owner, mirror)?;
         if room.epoch > self.seen.epoch(&id) {
             self.seen.record(&id, room.epoch);
@@ -213,35 +213,35 @@ impl View {
         match keys::parse(key) {
             Some(Key::Node(id)) => drop(self.nodes.remove(&id)),
             Some(Key::Record(id)) => {
-                let seats = self.seats(&id);
+                let offices = self.offices(&id);
                 self.put_room(id.clone(), None);
-                self.seat(&id, |empty| *empty = seats);
+                self.office(&id, |empty| *empty = offices);
             }
-            Some(Key::Owner(id)) => self.seat(&id, |seats| seats.owner = None),
-            Some(Key::Mirror(id)) => self.seat(&id, |seats| seats.mirror = None),
+            Some(Key::Owner(id)) => self.office(&id, |offices| offices.owner = None),
+            Some(Key::Mirror(id)) => self.office(&id, |offices| offices.mirror = None),
             None => {}
         }
     }
 
-    fn seats(&self, id: &RoomId) -> Seats {
+    fn offices(&self, id: &RoomId) -> Offices {
         match self.rooms.get(id) {
-            Some(room) => Seats { owner: room.owner.clone(), mirror: room.mirror.clone() },
+            Some(room) => Offices { owner: room.owner.clone(), mirror: room.mirror.clone() },
             None => self.orphans.get(id).cloned().unwrap_or_default(),
         }
     }
 
-    /// Changes who holds the seats of a room, which may not be there.
-    fn seat(&mut self, id: &RoomId, change: impl FnOnce(&mut Seats)) {
-        let mut seats = self.seats(id);
-        change(&mut seats);
+    /// Changes who holds the offices of a room, which may not be there.
+    fn office(&mut self, id: &RoomId, change: impl FnOnce(&mut Offices)) {
+        let mut offices = self.offices(id);
+        change(&mut offices);
         if let Some(room) = self.rooms.get(id) {
-            let Seats { owner, mirror } = seats;
+            let Offices { owner, mirror } = offices;
             let room = Room { owner, mirror, ..Room::clone(room) };
             self.put_room(id.clone(), Some(Arc::new(room)));
-        } else if seats == Seats::default() {
+        } else if offices == Offices::default() {
             self.orphans.remove(id);
         } else {
-            self.orphans.insert(id.clone(), seats);
+            self.orphans.insert(id.clone(), offices);
         }
     }
 

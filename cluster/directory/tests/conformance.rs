@@ -83,7 +83,7 @@ conformance! {
         an_owner_reasserts_at_its_own_epoch_until_another_has_claimed
         commits_take_effect_in_the_order_in_which_they_were_asked_for;
     mirrors:
-        a_room_has_one_mirror_which_is_seen_until_it_gives_the_seat_up
+        a_room_has_one_mirror_which_is_seen_until_it_gives_the_office_up
         of_racing_mirrors_exactly_one_wins_and_a_former_one_gives_up_nothing
         a_mirror_fences_nobody_and_does_not_outlive_its_lease
         a_mirror_that_takes_the_room_over_is_its_mirror_no_longer

@@ -85,15 +85,15 @@ impl Origin {
 }
 
 /// Who owns each room, at which epoch, and who mirrors it.
-type Seats = BTreeMap<RoomId, (Option<(NodeId, Epoch)>, Option<NodeId>)>;
+type Offices = BTreeMap<RoomId, (Option<(NodeId, Epoch)>, Option<NodeId>)>;
 
-async fn seats(directory: &Directory) -> Seats {
+async fn offices(directory: &Directory) -> Offices {
     let rooms = directory.list().await.unwrap().into_iter();
-    let seats = rooms.map(|room| {
+    let offices = rooms.map(|room| {
         let owner = room.owner.map(|owner| (owner.node, owner.epoch));
         (room.id, (owner, room.mirror.map(|mirror| mirror.node)))
     });
-    seats.collect()
+    offices.collect()
 }
 
 /// Two nodes that own rooms and mirror each other's.
@@ -111,10 +111,10 @@ async fn two_nodes(server: &EtcdServer) -> [Origin; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_wipe_every_seat_is_taken_again_by_who_held_it() {
+async fn after_a_wipe_every_office_is_taken_again_by_who_held_it() {
     let mut server = EtcdServer::start();
     let [mut a, mut b] = two_nodes(&server).await;
-    let before = seats(&a.directory).await;
+    let before = offices(&a.directory).await;
     assert_eq!(before.len(), 2 * ROOMS);
     until(&b.directory, "all", |view| view.rooms.values().all(|room| room.mirror.is_some())).await;
 
@@ -132,14 +132,14 @@ async fn after_a_wipe_every_seat_is_taken_again_by_who_held_it() {
     for origin in [&mut a, &mut b] {
         origin.mirror_again().await;
     }
-    assert_eq!(seats(&a.directory).await, before);
+    assert_eq!(offices(&a.directory).await, before);
     for (origin, id) in [(&a, room("a0")), (&b, room("b0"))] {
         origin.directory.commit(&origin.owned[&id], &b"goes on"[..]).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_step_back_every_seat_is_taken_again_by_who_held_it_last() {
+async fn after_a_step_back_every_office_is_taken_again_by_who_held_it_last() {
     let mut server = EtcdServer::start();
     let [mut a, mut b] = two_nodes(&server).await;
     server.kill();
@@ -157,7 +157,7 @@ async fn after_a_step_back_every_seat_is_taken_again_by_who_held_it_last() {
     }
     b.directory.create(&late, late.to_string()).await.unwrap();
     b.claim(&late).await;
-    let before = seats(&a.directory).await;
+    let before = offices(&a.directory).await;
     assert_eq!(before[&moved], (Some((b.session.node().clone(), Epoch(2))), Some(a.session.node().clone())));
     for origin in [&a, &b] {
         until(&origin.directory, "the last claim", |view| view.owner(&late).is_some()).await;
@@ -202,7 +202,7 @@ async fn after_a_step_back_every_seat_is_taken_again_by_who_held_it_last() {
     for origin in [&mut a, &mut b] {
         origin.mirror_again().await;
     }
-    let (mut before, mut after) = (before, seats(&a.directory).await);
+    let (mut before, mut after) = (before, offices(&a.directory).await);
     assert_ne!(before.remove(&contested), after.remove(&contested));
     assert_eq!(after, before);
 }

@@ -276,7 +276,7 @@ async fn a_commit_whose_answer_is_lost_is_found_to_have_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mirror_that_was_cut_off_past_its_lease_has_lost_its_seat_and_takes_none_from_the_next() {
+async fn a_mirror_that_was_cut_off_past_its_lease_has_lost_its_office_and_takes_none_from_the_next() {
     let server = EtcdServer::start();
     let proxy = Proxy::to(server.address()).await;
     let here = Directory::etcd(config(proxy.endpoint())).await.unwrap();
@@ -287,7 +287,7 @@ async fn a_mirror_that_was_cut_off_past_its_lease_has_lost_its_seat_and_takes_no
     let lease = session.lease().unwrap();
     let lost = here.mirror(&session, &id, None).await.unwrap();
 
-    until(&there, "the seat", |view| view.mirror(&id).is_some()).await;
+    until(&there, "the office", |view| view.mirror(&id).is_some()).await;
     proxy.set(Mode::Cut);
     let error = here.mirror(&session, &id, Some(lost.mirror().revision)).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");

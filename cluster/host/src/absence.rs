@@ -1,5 +1,5 @@
-//! Seats whose participants have no connection, and when they are given up. Without it those who close the page would fill
-//! the stage for good. Pure: it is told who is absent and what time it is.
+//! Participants on the stage who have no connection, and when they are taken off it. Without it those who close the
+//! page would fill the stage for good. Pure: it is told who is absent and what time it is.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +9,8 @@ use std::{
 use stentor_ids::ParticipantId;
 use stentor_pace::Time;
 
-/// How long a seat is kept for someone without a connection: time to change the network, or the train. Who comes back
-/// later takes a seat as at first, with the role that moderators gave.
+/// How long a place on the stage is kept for someone without a connection: time to change the network, or the train.
+/// Who comes back later goes on the stage as at first, with the role that moderators gave.
 const KEPT: Duration = Duration::from_secs(5 * 60);
 
 /// Since when who has been absent. As long as the stage.
@@ -18,7 +18,7 @@ const KEPT: Duration = Duration::from_secs(5 * 60);
 pub(crate) struct Absence(BTreeMap<ParticipantId, Time>);
 
 impl Absence {
-    /// Those of the absent whose seats are to be given up now.
+    /// Those of the absent who are to leave the stage now.
     pub(crate) fn over(&mut self, now: Time, absent: &BTreeSet<ParticipantId>) -> Vec<ParticipantId> {
         self.0.retain(|who, _| absent.contains(who));
         for who in absent {
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seat_is_given_up_after_five_minutes_without_a_connection_in_a_row() {
+    fn a_participant_leaves_the_stage_after_five_minutes_without_a_connection_in_a_row() {
         let names = |names: &[&str]| names.iter().map(|name| ParticipantId::new(name).unwrap()).collect();
         let mut absence = Absence::default();
         let mut over = |second: u64, absent: &[&str]| {

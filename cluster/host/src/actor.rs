@@ -233,7 +233,7 @@ impl State {
         if !self.hosted.is_owned() {
             return;
         }
-        self.clear_seats();
+        self.clear_absent();
         let steps = self.ledger.expire(wall());
         self.carry_out(steps);
         self.tell_levels();

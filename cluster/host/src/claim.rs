@@ -1,6 +1,6 @@
-//! One claim of one seat of one room. Of a room that nobody owns: ask the former owner, claim it in the directory, run it.
-//! Of a room that this node mirrors, when its owner names the slot or has failed: claim it, and leave the rest to the actor.
-//! Of a mirror's seat: claim it, and run the room as its mirror.
+//! One claim of one office of one room. Of a room that nobody owns: ask the former owner, claim it in the directory,
+//! run it. Of a room that this node mirrors, when its owner names the slot or has failed: claim it, and leave the rest
+//! to the actor. Of a mirror's office: claim it, and run the room as its mirror.
 
 use std::{sync::Arc, time::Duration};
 
@@ -149,7 +149,7 @@ pub(crate) async fn mirror_for(
     Ok(answer)
 }
 
-/// Claims the mirror's seat and runs the room as its mirror.
+/// Claims the mirror's office and runs the room as its mirror.
 pub(crate) async fn mirror(origin: &Origin, room: &Room, preempt: Option<Revision>) -> Result<(), Fault> {
     let owner = room.owner.clone().ok_or_else(|| restarting(&room.id))?;
     let record = with_bans(origin, &room.id, read(&room.id, &room.record)?).await?;

@@ -75,15 +75,15 @@ impl State {
         self.hand_off_when_settled();
     }
 
-    /// Gives up the seats of who has been without a connection for long.
-    pub(crate) fn clear_seats(&mut self) {
+    /// Takes those off the stage who have been without a connection for long.
+    pub(crate) fn clear_absent(&mut self) {
         let stage = self.ledger.room().record().stage();
         let speakers = &self.hosted.speakers;
         let absent =
-            stage.iter().map(|seat| &seat.id).filter(|id| !speakers.is_connected(id)).cloned().collect();
+            stage.iter().map(|one| &one.id).filter(|id| !speakers.is_connected(id)).cloned().collect();
         for id in self.absence.over(self.origin.timebase.now(), &absent) {
-            let Some(seat) = self.ledger.room().record().seat(&id) else { continue };
-            let by = Actor::Participant { id, name: seat.name.clone(), role: seat.role() };
+            let Some(absent) = self.ledger.room().record().participant(&id) else { continue };
+            let by = Actor::Participant { id, name: absent.name.clone(), role: absent.role() };
             // Too much to do now: the next tick tries again.
             let Ok(permit) = self.hosted.permits.take(&self.hosted.id, Class::Stage) else { return };
             let (port, _) = tokio::sync::oneshot::channel();

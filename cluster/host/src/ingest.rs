@@ -51,18 +51,18 @@ struct Session {
 }
 
 impl Session {
-    /// The seat that a participant has, or is given.
-    async fn seat(&self, by: Actor, participant: &ParticipantId) -> Result<(Role, bool), Fault> {
+    /// Brings a participant on the stage, if it is not there.
+    async fn join(&self, by: Actor, participant: &ParticipantId) -> Result<(Role, bool), Fault> {
         let reply = self.handle.request(&self.hosted.id, by, Request::Do(Command::Join)).await?;
-        seat(reply.room.as_ref(), participant)
+        on_stage(reply.room.as_ref(), participant)
     }
 
-    /// The same at the mirror, which gives no seat, and takes the packets of those whom the owner gave one.
-    fn seat_seen(&self, participant: &ParticipantId, stream: u64) -> Result<(Role, bool), Fault> {
+    /// The same at the mirror, which brings nobody on the stage, and takes the packets of those whom the owner did.
+    fn seen(&self, participant: &ParticipantId, stream: u64) -> Result<(Role, bool), Fault> {
         if stream == 0 {
             return Err(mirrored_only(&self.hosted.id, &self.hosted.seat().owner().node));
         }
-        seat(self.hosted.feed.status().as_deref(), participant)
+        on_stage(self.hosted.feed.status().as_deref(), participant)
     }
 }
 
@@ -72,9 +72,9 @@ impl IngestSession for Session {
         let Speaker { participant, name, role, monitor } = speaker;
         let by = Actor::Participant { id: participant.clone(), name, role };
         let (role, muted) = if self.hosted.is_owned() {
-            self.seat(by, &participant).await?
+            self.join(by, &participant).await?
         } else {
-            self.seat_seen(&participant, stream)?
+            self.seen(&participant, stream)?
         };
         let stream = self
             .hosted
@@ -118,12 +118,12 @@ fn lane(hosted: &Hosted, now: Time, packet: Packet) -> Option<Outcome> {
     }
 }
 
-/// The role and mute of a participant that has a seat.
-fn seat(room: Option<&v1::RoomStatus>, participant: &ParticipantId) -> Result<(Role, bool), Fault> {
+/// The role and mute of a participant that is on the stage.
+fn on_stage(room: Option<&v1::RoomStatus>, participant: &ParticipantId) -> Result<(Role, bool), Fault> {
     let stage = room.map_or(&[][..], |room| &room.stage);
-    let seat = stage.iter().find(|seat| seat.id == participant.as_str());
-    let seat = seat.ok_or_else(|| Fault::from(Refusal::NoSeat(participant.clone())))?;
-    Ok((role_held(seat.role).unwrap_or(Role::Speaker), seat.muted))
+    let found = stage.iter().find(|one| one.id == participant.as_str());
+    let found = found.ok_or_else(|| Fault::from(Refusal::NotOnStage(participant.clone())))?;
+    Ok((role_held(found.role).unwrap_or(Role::Speaker), found.muted))
 }
 
 fn refusal(shut: Shut, room: &RoomId, participant: &ParticipantId) -> Fault {

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `host`, `drain` | the driver, the handle, leaving |
 //! | `topology` | the directory's view, as links see it |
-//! | `watch`, `claim` | which seats of which rooms to claim, and claiming one |
+//! | `watch`, `claim` | which offices of which rooms to claim, and claiming one |
 //! | `supervisor` | restarts rooms that fail |
 //! | `actor`, `desk`, `tenure`, `heir` | the room actor: the owner's part |
 //! | `standby`, `vigil` | the same: the mirror's part |

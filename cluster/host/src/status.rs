@@ -2,9 +2,9 @@
 
 use stentor_directory::Owner;
 use stentor_ids::{NodeId, ParticipantId};
-use stentor_mix::{Seat as MixSeat, Stage};
+use stentor_mix::{self as mix, Stage};
 use stentor_proto::{moment, role_to_wire, v1};
-use stentor_room::{Lifecycle, Notice, Record, Room, Seat, Spec, Visibility};
+use stentor_room::{Lifecycle, Notice, Participant, Record, Room, Spec, Visibility};
 
 use crate::hosted::Hosted;
 
@@ -28,7 +28,7 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
         epoch: owner.map(|owner| owner.epoch.0).unwrap_or_default(),
         stage_version: record.stage_version(),
         incarnation: record.incarnation(),
-        stage: record.stage().iter().map(|seat| participant(seat, None)).collect(),
+        stage: record.stage().iter().map(|one| participant(one, None)).collect(),
         ..v1::RoomStatus::default()
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn banned(record: &Record) -> impl Iterator<Item = ParticipantId> {
 /// The room as its owner tells it, without what changes all the time: that is [`levels`].
 pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::RoomStatus {
     let (record, kept) = (room.record(), hosted.kept());
-    let seat = |seat: &Seat| participant(seat, Some(hosted.speakers.is_connected(&seat.id)));
+    let told = |one: &Participant| participant(one, Some(hosted.speakers.is_connected(&one.id)));
     let leader = if hosted.leads() {
         Some(origins.me)
     } else {
@@ -61,7 +61,7 @@ pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::
         leader: leader.map(ToString::to_string).unwrap_or_default(),
         lineage: hosted.feed.lineage().0,
         slot: hosted.newest().unwrap_or_default().0,
-        stage: record.stage().iter().map(seat).collect(),
+        stage: record.stage().iter().map(told).collect(),
         hands: Some(u32::try_from(room.hands().len()).unwrap_or(u32::MAX)),
         last_takeover_ms: kept.taken_over.map_or(0, |at| signed(at.as_millis())),
         ..recorded(hosted.id.as_str(), record, Some(kept.seat.owner()))
@@ -87,12 +87,12 @@ pub(crate) fn levels(hosted: &Hosted) -> v1::Levels {
 
 /// The stage as the mixer sees it.
 pub(crate) fn stage(record: &Record) -> Stage {
-    let seat = |seat: &Seat| MixSeat {
-        participant: seat.id.clone(),
-        muted: !record.may_speak(&seat.id),
-        gain_db: seat.gain_db.into(),
+    let participant = |one: &Participant| mix::Participant {
+        id: one.id.clone(),
+        muted: !record.may_speak(&one.id),
+        gain_db: one.gain_db.into(),
     };
-    Stage { version: record.stage_version(), seats: record.stage().iter().map(seat).collect() }
+    Stage { version: record.stage_version(), participants: record.stage().iter().map(participant).collect() }
 }
 
 /// What happened to a participant, as it travels. The feed numbers it.
@@ -109,14 +109,14 @@ pub(crate) fn event(participant: &ParticipantId, notice: Notice) -> v1::Particip
     v1::ParticipantEvent { participant: participant.to_string(), serial: 0, what: Some(what) }
 }
 
-/// A seat, and whether it is connected, as only the owner knows. Who is heard is told with the levels.
-fn participant(seat: &Seat, connected: Option<bool>) -> v1::Participant {
+/// A participant, and whether it is connected, as only the owner knows. Who is heard is told with the levels.
+fn participant(one: &Participant, connected: Option<bool>) -> v1::Participant {
     v1::Participant {
-        id: seat.id.to_string(),
-        name: seat.name.clone(),
-        role: role_to_wire(seat.role()).into(),
-        muted: seat.is_muted(),
-        gain_db: seat.gain_db.into(),
+        id: one.id.to_string(),
+        name: one.name.clone(),
+        role: role_to_wire(one.role()).into(),
+        muted: one.is_muted(),
+        gain_db: one.gain_db.into(),
         connected,
         level_dbov: connected.map(|_| SILENT_DBOV),
     }

@@ -14,7 +14,7 @@ use stentor_directory::Error;
 use stentor_ids::{Code, Fault};
 use stentor_link::Closed;
 use stentor_pace::Time;
-use stentor_placement::SeatKind;
+use stentor_placement::OfficeKind;
 
 use crate::{
     actor::{Args, RoomActor},
@@ -162,8 +162,8 @@ impl State {
 
     fn give_up(&self, child: Child) {
         let Child { hosted, .. } = child;
-        let seat = if hosted.is_owned() { SeatKind::Owner } else { SeatKind::Mirror };
-        self.origin.claims.lock().shun(hosted.id.clone(), seat, self.origin.timebase.now() + SHUN);
+        let office = if hosted.is_owned() { OfficeKind::Owner } else { OfficeKind::Mirror };
+        self.origin.claims.lock().shun(hosted.id.clone(), office, self.origin.timebase.now() + SHUN);
         self.origin.rooms.remove(&hosted);
         hosted.edges.look_elsewhere(&self.origin.me, hosted.epoch());
         hosted.close(Closed::Moved);
@@ -172,7 +172,7 @@ impl State {
     }
 }
 
-/// Gives up the key of this node's seat.
+/// Gives up the key of this node's office.
 pub(crate) async fn release(origin: &Origin, hosted: &Hosted) {
     for _ in 0..RELEASE_TRIES {
         let released = match hosted.seat() {

@@ -100,7 +100,7 @@ pub(crate) fn mirror(view: &View, room: &RoomId) -> Option<Mirror> {
 async fn follow(mut view: Reader, knows_rooms: bool, known: Arc<Mutex<Arc<Vec<Peer>>>>, news: Arc<News>) {
     loop {
         let (view, changed) = view.next().await;
-        let owners = |keys: &ChangedKeys| knows_rooms && !keys.seats.is_empty();
+        let owners = |keys: &ChangedKeys| knows_rooms && !keys.offices.is_empty();
         let told = match &changed {
             Changed::All => true,
             Changed::Keys(keys) => !keys.nodes.is_empty() || owners(keys),

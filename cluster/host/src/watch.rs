@@ -17,7 +17,7 @@ use std::{
 use stentor_directory::{Changed, LeaseId, Revision, Room, Session, SessionState, View};
 use stentor_ids::{NodeId, RoomId};
 use stentor_pace::Time;
-use stentor_placement::{Claim, Seat, SeatKind, Vacancy};
+use stentor_placement::{Claim, Office, OfficeKind, Vacancy};
 use stentor_room::Record;
 use tokio::{task::JoinSet, time::sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ pub(crate) struct Watch {
     /// Where the links of nodes are, or were.
     addresses: BTreeMap<NodeId, String>,
     lease: Option<LeaseId>,
-    jobs: JoinSet<(Claiming, SeatKind, Claimed)>,
+    jobs: JoinSet<(Claiming, OfficeKind, Claimed)>,
 }
 
 impl Watch {
@@ -183,8 +183,8 @@ impl Watch {
         for id in std::mem::take(&mut self.due) {
             let running = self.origin.rooms.get(&id);
             self.see(view, &id, running.is_some());
-            let seat = self.vacancy(view, &id).filter(|_| running.is_none());
-            self.weigh(now, &id, seat);
+            let office = self.vacancy(view, &id).filter(|_| running.is_none());
+            self.weigh(now, &id, office);
             if running.is_some_and(|running| !self.tell(view, &running)) {
                 self.due.insert(id);
             }
@@ -204,36 +204,36 @@ impl Watch {
         next
     }
 
-    /// Notes that a room's seat is empty, and that the other one, or both, are not.
+    /// Notes that a room's office is empty, and that the other one, or both, are not.
     fn weigh(&self, now: Time, id: &RoomId, empty: Option<Empty<'_>>) {
         let mut claims = self.origin.claims.lock();
-        for seat in [SeatKind::Owner, SeatKind::Mirror] {
-            match empty.as_ref().map(Empty::vacancy).filter(|vacancy| vacancy.seat.kind() == seat) {
+        for office in [OfficeKind::Owner, OfficeKind::Mirror] {
+            match empty.as_ref().map(Empty::vacancy).filter(|vacancy| vacancy.office.kind() == office) {
                 Some(vacancy) => claims.vacant(now, &vacancy),
-                None => claims.filled(id, seat),
+                None => claims.filled(id, office),
             }
         }
     }
 
-    /// Claims a seat whose turn at this node has come.
+    /// Claims an office whose turn at this node has come.
     fn claim(&mut self, view: &View, room: Arc<Room>, due: &Claim<Revision>, now: Time) {
         if self.origin.is_barred() {
             return;
         }
-        let may = match due.seat {
-            SeatKind::Owner => self.origin.has_place(),
-            SeatKind::Mirror => self.origin.may_mirror(),
+        let may = match due.office {
+            OfficeKind::Owner => self.origin.has_place(),
+            OfficeKind::Mirror => self.origin.may_mirror(),
         };
         let Some(claiming) = self.origin.claiming(&due.room).filter(|_| may) else { return };
-        let (origin, seat, preempt) = (self.origin.clone(), due.seat, due.preempt);
+        let (origin, office, preempt) = (self.origin.clone(), due.office, due.preempt);
         let former =
             view.last_owner(&due.room).map(|owner| &owner.node).filter(|node| **node != self.origin.me);
         let former = former.and_then(|node| Some((node.clone(), self.addresses.get(node)?.clone())));
         let vacant = now.since(due.since);
         self.jobs.spawn(async move {
-            let claimed = match seat {
-                SeatKind::Owner => claim(&origin, Target { room, preempt, vacant, former }).await,
-                SeatKind::Mirror => match mirror(&origin, &room, preempt).await {
+            let claimed = match office {
+                OfficeKind::Owner => claim(&origin, Target { room, preempt, vacant, former }).await,
+                OfficeKind::Mirror => match mirror(&origin, &room, preempt).await {
                     Ok(()) => Claimed::Won,
                     Err(fault) => {
                         tracing::info!(room = %room.id, %fault, "the room is not mirrored here");
@@ -241,7 +241,7 @@ impl Watch {
                     }
                 },
             };
-            (claiming, seat, claimed)
+            (claiming, office, claimed)
         });
     }
 
@@ -307,33 +307,33 @@ impl Watch {
         }
     }
 
-    fn ended(&self, ended: Option<(Claiming, SeatKind, Claimed)>) {
-        let Some((claiming, seat, claimed)) = ended else { return };
+    fn ended(&self, ended: Option<(Claiming, OfficeKind, Claimed)>) {
+        let Some((claiming, office, claimed)) = ended else { return };
         let now = self.origin.timebase.now();
         let mut claims = self.origin.claims.lock();
         match claimed {
             Claimed::Won => {}
-            Claimed::Lost => claims.restart(&claiming.room, seat, now),
-            Claimed::NotYet(wait) => claims.shun(claiming.room.clone(), seat, now + wait),
+            Claimed::Lost => claims.restart(&claiming.room, office, now),
+            Claimed::NotYet(wait) => claims.shun(claiming.room.clone(), office, now + wait),
         }
     }
 
-    /// The seat of a room that is to be taken and that nobody holds, as far as this node can tell.
+    /// The office of a room that is to be taken and that nobody holds, as far as this node can tell.
     fn vacancy<'a>(&self, view: &'a View, id: &'a RoomId) -> Option<Empty<'a>> {
         let Some((_, Wanted::Owner { schema })) = self.wanted.get(id) else { return None };
         let room = view.rooms.get(id)?;
         let me = &self.origin.me;
         let stays = |node: &&NodeId| view.nodes.get(*node).is_some_and(|node| !node.draining);
-        let empty = |seat, other, stale| Some(Empty { room: id, seat, other, stale, schema: *schema });
+        let empty = |office, other, stale| Some(Empty { room: id, office, other, stale, schema: *schema });
         match (&room.owner, &room.mirror) {
             (None, mirror) => {
                 let mirror = mirror.as_ref().map(|mirror| &mirror.node);
-                empty(SeatKind::Owner, mirror.filter(stays), None)
+                empty(OfficeKind::Owner, mirror.filter(stays), None)
             }
-            (Some(owner), _) if owner.node == *me => empty(SeatKind::Owner, None, Some(owner.revision)),
-            (Some(owner), None) => empty(SeatKind::Mirror, Some(&owner.node), None),
+            (Some(owner), _) if owner.node == *me => empty(OfficeKind::Owner, None, Some(owner.revision)),
+            (Some(owner), None) => empty(OfficeKind::Mirror, Some(&owner.node), None),
             (Some(owner), Some(mirror)) if mirror.node == *me => {
-                empty(SeatKind::Mirror, Some(&owner.node), Some(mirror.revision))
+                empty(OfficeKind::Mirror, Some(&owner.node), Some(mirror.revision))
             }
             (Some(_), Some(_)) => None,
         }
@@ -354,13 +354,13 @@ enum Wanted {
     Others,
 }
 
-/// An empty seat.
+/// An empty office.
 struct Empty<'a> {
     room: &'a RoomId,
-    seat: SeatKind,
-    /// Who has the room's other seat.
+    office: OfficeKind,
+    /// Who has the room's other office.
     other: Option<&'a NodeId>,
-    /// The seat's key, if it names this node.
+    /// The office's key, if it names this node.
     stale: Option<Revision>,
     /// The schema of the room's record.
     schema: u32,
@@ -368,10 +368,10 @@ struct Empty<'a> {
 
 impl Empty<'_> {
     fn vacancy(&self) -> Vacancy<'_, Revision> {
-        let seat = match (self.seat, self.other) {
-            (SeatKind::Mirror, Some(owner)) => Seat::Mirror { owner },
-            (_, mirror) => Seat::Owner { mirror },
+        let office = match (self.office, self.other) {
+            (OfficeKind::Mirror, Some(owner)) => Office::Mirror { owner },
+            (_, mirror) => Office::Owner { mirror },
         };
-        Vacancy { room: self.room, seat, stale: self.stale, schema: self.schema }
+        Vacancy { room: self.room, office, stale: self.stale, schema: self.schema }
     }
 }

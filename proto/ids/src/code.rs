@@ -71,7 +71,7 @@ codes! {
     WrongState = "wrong_state", grpc 9, http 409;
     /// A living node already has this id.
     NodeExists = "node_exists", grpc 6, http 409;
-    /// The stage has no free seat.
+    /// The stage has no place left.
     StageFull = "stage_full", grpc 8, http 409;
     /// The room has ended, for good.
     RoomEnded = "room_ended", grpc 9, http 410;

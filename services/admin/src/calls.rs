@@ -22,9 +22,9 @@ use tracing::{Instrument, info, info_span};
 use crate::{
     Cluster,
     act::Act,
-    door,
     happenings::{Happenings, Told},
     nodes::Nodes,
+    parse,
     places::Places,
     rooms::Rooms,
     watch::{Statuses, Watches},
@@ -112,7 +112,7 @@ impl Calls {
         draining: bool,
     ) -> Result<Response<Node>, Status> {
         self.answer(call, request, async |asked, caller| {
-            let id = door::node(&asked.node)?;
+            let id = parse::node(&asked.node)?;
             let node = self.nodes.drain(&id, draining).await?;
             caller.done(None, id.as_str());
             Ok(node)
@@ -125,7 +125,7 @@ impl Calls {
 impl AdminService for Calls {
     async fn create_room(&self, request: Request<CreateRoomRequest>) -> Result<Response<Room>, Status> {
         self.answer("create_room", request, async |asked, caller| {
-            let (room, spec) = (door::room(&asked.room)?, door::spec(asked.spec)?);
+            let (room, spec) = (parse::room(&asked.room)?, parse::spec(asked.spec)?);
             let status = self.rooms.create(&room, spec, asked.open).await?;
             caller.done(Some(&room), "");
             Ok(status)
@@ -138,7 +138,7 @@ impl AdminService for Calls {
         request: Request<ListRoomsRequest>,
     ) -> Result<Response<ListRoomsResponse>, Status> {
         self.answer("list_rooms", request, async |asked, _| {
-            let (size, after) = door::page(&asked)?;
+            let (size, after) = parse::page(&asked)?;
             let (rooms, next) = self.rooms.list(size, after).await?;
             let next_page_token = next.map(|last| last.to_string()).unwrap_or_default();
             Ok(ListRoomsResponse { rooms, next_page_token })
@@ -147,12 +147,12 @@ impl AdminService for Calls {
     }
 
     async fn get_room(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
-        self.answer("get_room", request, async |asked, _| self.rooms.get(&door::room(&asked.room)?).await)
+        self.answer("get_room", request, async |asked, _| self.rooms.get(&parse::room(&asked.room)?).await)
             .await
     }
 
     async fn update_room(&self, request: Request<UpdateRoomRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::update(request.get_ref().clone());
+        let parsed = parse::update(request.get_ref().clone());
         self.act("update_room", request, parsed).await
     }
 
@@ -161,7 +161,7 @@ impl AdminService for Calls {
         request: Request<RoomRequest>,
     ) -> Result<Response<DeleteRoomResponse>, Status> {
         self.answer("delete_room", request, async |asked, caller| {
-            let room = door::room(&asked.room)?;
+            let room = parse::room(&asked.room)?;
             self.rooms.delete(&room).await?;
             caller.done(Some(&room), "");
             Ok(DeleteRoomResponse {})
@@ -173,7 +173,7 @@ impl AdminService for Calls {
 
     async fn watch_rooms(&self, request: Request<WatchRoomsRequest>) -> Result<Response<Statuses>, Status> {
         self.answer("watch_rooms", request, async |asked, _| {
-            self.watches.watch(door::optional_room(&asked.room)?).await
+            self.watches.watch(parse::optional_room(&asked.room)?).await
         })
         .await
     }
@@ -182,14 +182,14 @@ impl AdminService for Calls {
 
     async fn watch_happenings(&self, request: Request<WatchRequest>) -> Result<Response<Told>, Status> {
         self.answer("watch_happenings", request, async |asked, _| {
-            self.happenings.watch(door::optional_room(&asked.room)?).await
+            self.happenings.watch(parse::optional_room(&asked.room)?).await
         })
         .await
     }
 
     async fn open_room(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
         self.answer("open_room", request, async |asked, caller| {
-            let room = door::room(&asked.room)?;
+            let room = parse::room(&asked.room)?;
             let status = self.rooms.open(&room).await?;
             caller.done(Some(&room), "");
             Ok(status)
@@ -198,12 +198,12 @@ impl AdminService for Calls {
     }
 
     async fn take_room_live(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::room(&request.get_ref().room).map(|room| (room, Act::GoLive));
+        let parsed = parse::room(&request.get_ref().room).map(|room| (room, Act::GoLive));
         self.act("take_room_live", request, parsed).await
     }
 
     async fn end_room(&self, request: Request<RoomRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::room(&request.get_ref().room).map(|room| (room, Act::End));
+        let parsed = parse::room(&request.get_ref().room).map(|room| (room, Act::End));
         self.act("end_room", request, parsed).await
     }
 
@@ -212,7 +212,7 @@ impl AdminService for Calls {
         request: Request<RoomRequest>,
     ) -> Result<Response<ListParticipantsResponse>, Status> {
         self.answer("list_participants", request, async |asked, _| {
-            let room = door::room(&asked.room)?;
+            let room = parse::room(&asked.room)?;
             let told = self.rooms.get(&room).await?;
             let hands = match told.hands {
                 None if !told.owner.is_empty() => None,
@@ -225,44 +225,44 @@ impl AdminService for Calls {
     }
 
     async fn invite_participant(&self, request: Request<InviteRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::invite(request.get_ref());
+        let parsed = parse::invite(request.get_ref());
         self.act("invite_participant", request, parsed).await
     }
 
     async fn mute_participant(&self, request: Request<MuteRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::mute(request.get_ref());
+        let parsed = parse::mute(request.get_ref());
         let call = if request.get_ref().muted { "mute_participant" } else { "unmute_participant" };
         self.act(call, request, parsed).await
     }
 
     async fn remove_participant(&self, request: Request<TargetRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::remove(request.get_ref().clone());
+        let parsed = parse::remove(request.get_ref().clone());
         self.act("remove_participant", request, parsed).await
     }
 
     async fn ban_participant(&self, request: Request<TargetRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::ban(request.get_ref().clone());
+        let parsed = parse::ban(request.get_ref().clone());
         self.act("ban_participant", request, parsed).await
     }
 
     async fn unban_participant(&self, request: Request<UnbanRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::unban(request.get_ref());
+        let parsed = parse::unban(request.get_ref());
         self.act("unban_participant", request, parsed).await
     }
 
     async fn set_participant_role(&self, request: Request<RoleRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::set_role(request.get_ref());
+        let parsed = parse::set_role(request.get_ref());
         self.act("set_participant_role", request, parsed).await
     }
 
     async fn set_participant_gain(&self, request: Request<GainRequest>) -> Result<Response<Room>, Status> {
-        let parsed = door::set_gain(request.get_ref());
+        let parsed = parse::set_gain(request.get_ref());
         self.act("set_participant_gain", request, parsed).await
     }
 
     async fn move_room(&self, request: Request<MoveRoomRequest>) -> Result<Response<Room>, Status> {
         self.answer("move_room", request, async |asked, caller| {
-            let (room, to) = (door::room(&asked.room)?, door::optional_node(&asked.to)?);
+            let (room, to) = (parse::room(&asked.room)?, parse::optional_node(&asked.to)?);
             if let Some(to) = &to {
                 self.nodes.require_origin(to)?;
             }

@@ -12,7 +12,7 @@
 //! | `serve`      | the port, TLS, limits                                                  |
 //! | `auth`       | whose token it is; how fast wrong ones are answered                     |
 //! | `calls`      | which request leads to what                                            |
-//! | `door`       | requests as they come, refused by field or turned into domain values   |
+//! | `parse`      | requests as they come, refused by field or turned into domain values   |
 //! | `act`        | what an operator does to a room, in the room's and in the wire's words |
 //! | `rooms`      | who is to be told: the record or the owner                             |
 //! | `search`     | how long to look for whoever that is                                   |
@@ -25,10 +25,10 @@
 mod act;
 mod auth;
 mod calls;
-mod door;
 mod happenings;
 mod lost;
 mod nodes;
+mod parse;
 mod places;
 mod rooms;
 mod search;

@@ -278,7 +278,7 @@ impl Rooms {
         })
     }
 
-    /// The room as the view has its record and its seats.
+    /// The room as the view has its record and who holds its offices.
     fn at_hand(&self, room: &RoomId) -> Option<v1::Room> {
         let mut status = self.cluster.topology.status(room)?;
         let mirror = self.cluster.topology.mirror(room);

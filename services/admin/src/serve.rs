@@ -1,6 +1,6 @@
 //! The operators' port: bound at once, so that a port in use is told before anything else starts.
 //!
-//! Invariant: no call of `AdminService` gets past the door without a valid admin token.
+//! Invariant: no call of `AdminService` is answered without a valid admin token.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 

@@ -99,23 +99,23 @@ fn changes(before: Option<&Room>, now: &Room) -> Vec<String> {
 
 fn stage_changes(before: &Room, now: &Room) -> Vec<String> {
     let mut changes = Vec::new();
-    for seat in &now.stage {
-        match before.stage.iter().find(|old| old.id == seat.id) {
-            None => changes.push(format!("{} is on the stage as {}", seat.id, seat.role)),
+    for one in &now.stage {
+        match before.stage.iter().find(|old| old.id == one.id) {
+            None => changes.push(format!("{} is on the stage as {}", one.id, one.role)),
             Some(old) => {
-                if old.role != seat.role {
-                    changes.push(format!("{} is {} now", seat.id, seat.role));
+                if old.role != one.role {
+                    changes.push(format!("{} is {} now", one.id, one.role));
                 }
-                if old.gain_db != seat.gain_db {
-                    changes.push(format!("{} is at {} in the mix", seat.id, show::gain(seat.gain_db)));
+                if old.gain_db != one.gain_db {
+                    changes.push(format!("{} is at {} in the mix", one.id, show::gain(one.gain_db)));
                 }
-                if old.muted != seat.muted {
-                    changes.push(format!("{} is {}", seat.id, if seat.muted { "muted" } else { "unmuted" }));
+                if old.muted != one.muted {
+                    changes.push(format!("{} is {}", one.id, if one.muted { "muted" } else { "unmuted" }));
                 }
             }
         }
     }
-    let gone = before.stage.iter().filter(|old| now.stage.iter().all(|seat| seat.id != old.id));
+    let gone = before.stage.iter().filter(|old| now.stage.iter().all(|one| one.id != old.id));
     changes.extend(gone.map(|old| format!("{} has left the stage", old.id)));
     changes
 }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn room(lifecycle: Lifecycle, owner: &str, epoch: u64, stage: &[(&str, bool)]) -> Room {
-        let seat = |(id, muted): &(&str, bool)| v1::Participant {
+        let participant = |(id, muted): &(&str, bool)| v1::Participant {
             id: (*id).into(),
             role: v1::Role::Speaker.into(),
             muted: *muted,
@@ -138,7 +138,7 @@ mod tests {
             lifecycle: lifecycle.into(),
             owner: owner.into(),
             epoch,
-            stage: stage.iter().map(seat).collect(),
+            stage: stage.iter().map(participant).collect(),
             ..v1::Room::default()
         })
     }

@@ -16,7 +16,7 @@ use crate::{
     failure::Failure,
     room::show_room,
     settings::Settings,
-    show::{self, Hand, Seat},
+    show::{self, Hand, Participant},
 };
 
 pub(crate) const AFTER: &str = "\
@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// List the stage, and who asks to speak
     #[command(visible_alias = "ls")]
     List(Which),
-    /// Offer someone a seat on the stage
+    /// Offer someone a place on the stage
     Invite(Invite),
     /// Mute someone on the stage
     Mute(Whom),
@@ -174,7 +174,7 @@ struct Hands {
 
 #[derive(Serialize)]
 struct Participants {
-    stage: Vec<Seat>,
+    stage: Vec<Participant>,
     /// Null where the room's owner does not say.
     hands: Option<Vec<Hand>>,
     /// Null where nobody counts, or who counts does not say.
@@ -188,7 +188,7 @@ async fn participants(admin: &mut Admin, room: &RoomId) -> Result<ListParticipan
 
 fn print_participants(settings: &Settings, answer: ListParticipantsResponse) -> Result<(), Failure> {
     let all = Participants {
-        stage: answer.stage.into_iter().map(Seat::from).collect(),
+        stage: answer.stage.into_iter().map(Participant::from).collect(),
         hands: answer.hands.map(|hands| hands.hands.into_iter().map(Hand::from).collect()),
         listeners: answer.listeners.map(|listeners| listeners.count),
     };
@@ -199,7 +199,7 @@ fn print_participants(settings: &Settings, answer: ListParticipantsResponse) -> 
             Some(hands) if hands.is_empty() => String::new(),
             Some(hands) => format!("\n\n{}", Hand::list(hands)),
         };
-        Seat::list(&all.stage) + &hands + &listeners
+        Participant::list(&all.stage) + &hands + &listeners
     })
 }
 

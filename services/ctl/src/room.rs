@@ -81,7 +81,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     starts_at: Option<WallTime>,
     /// Most participants on the stage at once, 1 to 100 [default: 20]
-    #[arg(long, value_name = "SEATS", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "PLACES", default_value_t = 0, hide_default_value = true)]
     stage_limit: u32,
     /// Bit rate of its audio in bit/s, 16000 to 96000 [default: 32000]
     #[arg(long, value_name = "BPS", default_value_t = 0, hide_default_value = true)]
@@ -117,7 +117,7 @@ pub(crate) struct Update {
     #[arg(long, conflicts_with = "starts_at")]
     no_starts_at: bool,
     /// Most participants on the stage at once, 1 to 100; who is on it stays
-    #[arg(long, value_name = "SEATS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "PLACES", value_parser = clap::value_parser!(u32).range(1..))]
     stage_limit: Option<u32>,
     /// Bit rate of its audio in bit/s, 16000 to 96000
     #[arg(long, value_name = "BPS", value_parser = clap::value_parser!(u32).range(1..))]

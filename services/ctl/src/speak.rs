@@ -19,7 +19,7 @@ use crate::{
 /// How long the room may take to let one in: its owner may be about to be replaced.
 pub(crate) const ENTRY: Duration = Duration::from_secs(5);
 
-/// How long giving up the seat may take.
+/// How long leaving the stage may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 const AFTER: &str = "\
@@ -86,7 +86,7 @@ impl Speak {
             target.reach().await?;
         }
         let patience = Patience { first: self.wait.unwrap_or(ENTRY), ..Patience::default() };
-        let (seat, room) = (target.clone(), self.room.clone());
+        let (leaving, room) = (target.clone(), self.room.clone());
         let speaker = Speaker::new(SpeakConfig { target, room: self.room, monitor: false, patience }, source);
         let shutdown = CancellationToken::new();
         let telling = tokio::spawn(tell(speaker.handle()));
@@ -97,8 +97,9 @@ impl Speak {
         let report = outcome?;
         if matches!(report.end, Some(SpeakEnd::Finished | SpeakEnd::Stopped)) && report.participant.is_some()
         {
-            // The seat would be kept for a return; that it is not given up is no failure of what was spoken.
-            let _ = tokio::time::timeout(GOODBYE, seat.leave(&room)).await;
+            // The place on the stage would be kept for a return; that it is not given up is no failure of what was
+            // spoken.
+            let _ = tokio::time::timeout(GOODBYE, leaving.leave(&room)).await;
         }
         let spoken = Spoken::from(report);
         show::print(settings.output, &spoken, || spoken.details())?;

@@ -12,9 +12,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, clock,
+    Config,
+    auth::{Auth, Keys},
+    clock,
     count::Count,
-    door::{Door, Keys},
     fanout::Fanout,
     farewell::{Farewell, Leaving},
     grpc,
@@ -125,10 +126,10 @@ impl Edge {
         let (tell, leaving) = watch::channel(None);
         let handle =
             EdgeHandle { connections: Count::default(), leaving: Arc::new(tell), broken: fanout.broken() };
-        let door = Arc::new(Door::new(keys, leaving.clone()));
+        let auth = Arc::new(Auth::new(keys, leaving.clone()));
         let farewell = Farewell::new(leaving, me, topology);
         let rooms = Rooms::new(rooms::Parts {
-            door: door.clone(),
+            auth: auth.clone(),
             carrier,
             locator: locator.clone(),
             fanout,
@@ -152,7 +153,7 @@ impl Edge {
             max_connections,
             stop: CancellationToken::new(),
         };
-        let grpc = grpc::Parts { door, rooms, locator, uplinks, owners, metrics, farewell };
+        let grpc = grpc::Parts { auth, rooms, locator, uplinks, owners, metrics, farewell };
         Ok(Self { port, service, grpc, incoming, handle })
     }
 

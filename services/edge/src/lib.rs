@@ -12,12 +12,12 @@
 //! | `rooms` | who is let in; one playout task a room |
 //! | `fanout` | the shards |
 //! | `ogg` | Ogg/Opus pages |
-//! | `door` | tickets |
+//! | `auth` | tickets |
 //! | `farewell` | where people go when the edge leaves |
 
+mod auth;
 mod config;
 mod count;
-mod door;
 mod edge;
 mod fanout;
 mod farewell;
@@ -29,6 +29,6 @@ mod rooms;
 
 use stentor_link::clock;
 
+pub use auth::Keys;
 pub use config::{Config, Tls};
-pub use door::Keys;
 pub use edge::{Edge, EdgeHandle, Error, Ways};

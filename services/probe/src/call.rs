@@ -48,7 +48,7 @@ pub(crate) struct Found {
 }
 
 impl Call {
-    /// Takes the speaker's seat at the edge that is next. A resume token that the edge has no use for is done without.
+    /// Brings the speaker in at the edge that is next. A resume token that the edge has no use for is done without.
     pub(crate) async fn open(&self, line: &Line) -> Result<(Session, SpeakWelcome), Error> {
         match self.open_with(line, &self.resume_token).await {
             Err(Error::Refused(fault))

@@ -52,7 +52,8 @@ impl Target {
         Line::new(self.clone(), Patience::default()).dial().await.map(drop)
     }
 
-    /// Gives up the ticket holder's seat in a room, so that another may have it; a speaker that only hangs up keeps it.
+    /// Takes the ticket's holder off the stage of a room, so that another has a place; a speaker that only hangs up
+    /// stays on it.
     ///
     /// # Errors
     /// [`Error::Refused`] if the room says no; the others if it could not be asked.

@@ -398,7 +398,7 @@ impl World {
 
 /// Whether a room has an owner, a mirror that could go on, and both voices.
 pub(super) fn is_well(status: &Room, mirrored: bool) -> bool {
-    let connected = status.stage.iter().filter(|seat| seat.connected()).count();
+    let connected = status.stage.iter().filter(|one| one.connected()).count();
     let mirrored = !mirrored || status.mirror_ready();
     status.lifecycle() == Lifecycle::Live && !status.owner.is_empty() && mirrored && connected == 2
 }

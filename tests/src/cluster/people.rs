@@ -63,7 +63,7 @@ impl Cluster {
         eventually(&format!("{count} connected on the stage of {room}"), within, || async {
             let answer = self.ctl_json(&["participant", "list", room]).await.ok()?;
             let stage = answer["stage"].as_array()?.clone();
-            (stage.iter().filter(|seat| seat["connected"] == true).count() == count).then_some(())
+            (stage.iter().filter(|one| one["connected"] == true).count() == count).then_some(())
         })
         .await
     }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use stentor_ids::{Epoch, Lineage, ParticipantId, Role, Slot};
 use stentor_mix::{
-    HISTORY_SLOTS, History, LogEntry, Packet, PacketRef, Seat, SpeakerPacket, Stage, Step, VoiceLog,
+    HISTORY_SLOTS, History, LogEntry, Packet, PacketRef, Participant, SpeakerPacket, Stage, Step, VoiceLog,
 };
 use stentor_pace::{Time, WallTime, check::EpochFence};
 use stentor_relay::{Counts, Frame, Grid, Leadership, Ring, Side};
@@ -84,12 +84,12 @@ fn packet(seq: u64) -> SpeakerPacket {
 
 /// Those of a record's stage who may speak, as the mixer is told.
 fn stage(record: &Record) -> Stage {
-    let seat = |seat: &stentor_room::Seat| Seat {
-        participant: seat.id.clone(),
-        muted: seat.muted_itself || seat.muted_by_moderator,
-        gain_db: f32::from(seat.gain_db),
+    let participant = |one: &stentor_room::Participant| Participant {
+        id: one.id.clone(),
+        muted: one.muted_itself || one.muted_by_moderator,
+        gain_db: f32::from(one.gain_db),
     };
-    Stage { version: record.stage_version(), seats: record.stage().iter().map(seat).collect() }
+    Stage { version: record.stage_version(), participants: record.stage().iter().map(participant).collect() }
 }
 
 /// When a slot is due.
@@ -287,12 +287,8 @@ impl Origin {
         let seq = slot.0.saturating_sub(JITTER_SLOTS);
         let here = self.packets.contains(&seq);
         let step = if here { Step::Packet(PacketRef { stream: 1, seq }) } else { Step::Conceal(960) };
-        let open = self.stage.seats.iter().filter(|seat| !seat.muted);
-        let voices = open.map(|seat| VoiceLog {
-            participant: seat.participant.clone(),
-            carried: 0,
-            steps: vec![step],
-        });
+        let open = self.stage.participants.iter().filter(|one| !one.muted);
+        let voices = open.map(|one| VoiceLog { participant: one.id.clone(), carried: 0, steps: vec![step] });
         LogEntry { slot, stage_version: self.stage.version, voices: voices.collect() }
     }
 

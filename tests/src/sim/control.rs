@@ -9,7 +9,7 @@ use std::{
 
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 use stentor_pace::Time;
-use stentor_placement::{Act, Answer, Candidate, Claims, Seat, SeatKind, Vacancy};
+use stentor_placement::{Act, Answer, Candidate, Claims, Office, OfficeKind, Vacancy};
 
 use super::{
     directory::{Changed, Op, Revision, RoomIx},
@@ -36,8 +36,8 @@ const CLAIMS_AT_ONCE: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Control {
     claims: Claims<Revision>,
-    /// Seats that nobody holds, as far as the view shows.
-    pub(super) vacant: BTreeSet<(RoomIx, SeatKind)>,
+    /// Offices that nobody holds, as far as the view shows.
+    pub(super) vacant: BTreeSet<(RoomIx, OfficeKind)>,
     /// When to look at them.
     pub(super) look_at: u64,
     pub(super) owned: BTreeMap<RoomIx, Owned>,
@@ -62,7 +62,7 @@ pub(super) enum What {
     Asking { since: u64, preempt: Option<Revision> },
     /// The room is claimed; by whom it was decided.
     Claiming { vigil: bool },
-    /// The mirror's seat is claimed.
+    /// The mirror's office is claimed.
     Mirroring,
     /// The owner key is put back.
     Reasserting,
@@ -144,9 +144,9 @@ impl World {
                     }
                 }
                 What::Claiming { vigil: false } => {
-                    control.claims.shun(self.rooms[room].clone(), SeatKind::Owner, again)
+                    control.claims.shun(self.rooms[room].clone(), OfficeKind::Owner, again)
                 }
-                What::Mirroring => control.claims.shun(self.rooms[room].clone(), SeatKind::Mirror, again),
+                What::Mirroring => control.claims.shun(self.rooms[room].clone(), OfficeKind::Mirror, again),
                 What::Asking { .. } | What::Reasserting => {}
             }
             self.look(n, room);
@@ -168,10 +168,10 @@ impl World {
             let node = &self.nodes[n];
             let nodes = self.candidates(n, |node| node.roles.origin);
             let vacancies: Vec<_> =
-                node.control.vacant.iter().filter_map(|seat| self.vacancy(n, *seat)).collect();
+                node.control.vacant.iter().filter_map(|office| self.vacancy(n, *office)).collect();
             let (time, rooms) = (self.time(), &self.rooms);
-            let vacant = |room: &RoomId, seat| {
-                node.control.vacant.iter().any(|(ix, kind)| rooms[*ix] == *room && *kind == seat)
+            let vacant = |room: &RoomId, office| {
+                node.control.vacant.iter().any(|(ix, kind)| rooms[*ix] == *room && *kind == office)
             };
             claims.keep(vacant);
             vacancies.iter().for_each(|vacancy| claims.vacant(time, vacancy));
@@ -189,28 +189,28 @@ impl World {
             }
             let Some(room) = self.rooms.iter().position(|room| *room == claim.room) else { continue };
             let since = claim.since.as_millis();
-            match claim.seat {
-                SeatKind::Owner => self.ask_around(n, room, What::Asking { since, preempt: claim.preempt }),
-                SeatKind::Mirror => {
+            match claim.office {
+                OfficeKind::Owner => self.ask_around(n, room, What::Asking { since, preempt: claim.preempt }),
+                OfficeKind::Mirror => {
                     self.request(n, room, What::Mirroring, Op::Mirror { room, preempt: claim.preempt })
                 }
             }
         }
     }
 
-    fn vacancy(&self, n: NodeIx, (room, seat): (RoomIx, SeatKind)) -> Option<Vacancy<'_, Revision>> {
+    fn vacancy(&self, n: NodeIx, (room, office): (RoomIx, OfficeKind)) -> Option<Vacancy<'_, Revision>> {
         let keys = self.dir.room(room, self.nodes[n].view);
         let id = |node: NodeIx| &self.nodes[node].id;
-        let (seat, stale) = match seat {
-            SeatKind::Owner => {
+        let (office, stale) = match office {
+            OfficeKind::Owner => {
                 let mirror = keys.mirror.map(|mirror| id(mirror.node));
-                (Seat::Owner { mirror }, keys.owner.map(|owner| owner.revision))
+                (Office::Owner { mirror }, keys.owner.map(|owner| owner.revision))
             }
-            SeatKind::Mirror => {
-                (Seat::Mirror { owner: id(keys.owner?.node) }, keys.mirror.map(|mirror| mirror.revision))
+            OfficeKind::Mirror => {
+                (Office::Mirror { owner: id(keys.owner?.node) }, keys.mirror.map(|mirror| mirror.revision))
             }
         };
-        Some(Vacancy { room: &self.rooms[room], seat, stale, schema: 1 })
+        Some(Vacancy { room: &self.rooms[room], office, stale, schema: 1 })
     }
 
     /// The nodes of a kind as a node sees them.
@@ -256,12 +256,12 @@ impl World {
         if runs && time.since(Time::from_millis(since)) < PATIENCE {
             let id = self.rooms[room].clone();
             let control = &mut self.nodes[n].control;
-            control.claims.shun(id, SeatKind::Owner, time + Duration::from_secs(1));
+            control.claims.shun(id, OfficeKind::Owner, time + Duration::from_secs(1));
             control.look_at = now;
             return;
         }
         let view = self.nodes[n].view;
-        if self.nodes[n].control.vacant.contains(&(room, SeatKind::Owner)) {
+        if self.nodes[n].control.vacant.contains(&(room, OfficeKind::Owner)) {
             let op = Op::Claim {
                 room,
                 seen: self.dir.highest_seen(room, view),
@@ -278,9 +278,9 @@ impl World {
     }
 
     /// A claim of this node was lost.
-    pub(super) fn lost_claim(&mut self, n: NodeIx, room: RoomIx, seat: SeatKind) {
+    pub(super) fn lost_claim(&mut self, n: NodeIx, room: RoomIx, office: OfficeKind) {
         let (time, id) = (self.time(), &self.rooms[room]);
-        self.nodes[n].control.claims.restart(id, seat, time);
+        self.nodes[n].control.claims.restart(id, office, time);
         self.look(n, room);
     }
 
@@ -334,7 +334,7 @@ impl World {
         heard.next().map(|_| Duration::ZERO)
     }
 
-    /// The mirror claims its owner's seat.
+    /// The mirror claims its owner's office.
     fn take_control(&mut self, n: NodeIx, room: RoomIx) {
         let view = self.nodes[n].view;
         let owner = self.dir.room(room, view).owner;

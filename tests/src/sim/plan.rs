@@ -96,7 +96,7 @@ impl Plan {
         } else {
             random.random_range(400..8_000)
         };
-        let seat = |random: &mut SmallRng| match random.random_range(0..4) {
+        let member = |random: &mut SmallRng| match random.random_range(0..4) {
             0 => Who::Mirror(room),
             1 => Who::Relay(room, random.random_range(0..2)),
             _ => Who::Owner(room),
@@ -104,7 +104,7 @@ impl Plan {
         // Listeners of a node that fails itself are not spared, so edges are struck only where that is not asked for.
         let who = match random.random_range(0..4) {
             0 if !self.single => Who::Node(other),
-            _ => seat(random),
+            _ => member(random),
         };
         let pairs = [
             (Who::Owner(room), Who::Mirror(room)),

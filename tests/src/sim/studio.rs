@@ -151,7 +151,7 @@ impl World {
         let Some(stage) = origin.stage_of_room() else { return };
         origin.set_stage(stage.clone());
         let peer = origin.peer;
-        let open = stage.seats.iter().filter(|seat| !seat.muted).map(|seat| seat.participant.clone());
+        let open = stage.participants.iter().filter(|one| !one.muted).map(|one| one.id.clone());
         let open: BTreeSet<_> = open.collect();
         self.note(Note::Mutes { room, version: stage.version });
         let decided = &mut self.audio[room].decided;

@@ -2,7 +2,7 @@
 //! `cluster/host/src/{tenure,standby}.rs`.
 
 use stentor_ids::{Epoch, NodeId, Slot};
-use stentor_placement::{SeatKind, Vigil, rank};
+use stentor_placement::{OfficeKind, Vigil, rank};
 
 use super::{
     control::What,
@@ -77,9 +77,9 @@ impl World {
                 }
                 self.look(n, room);
             }
-            (Reply::Claimed(Err(_)), _) => self.lost_claim(n, room, SeatKind::Owner),
+            (Reply::Claimed(Err(_)), _) => self.lost_claim(n, room, OfficeKind::Owner),
             (Reply::Mirrored(Ok(mirror)), _) => self.become_mirror(n, room, mirror),
-            (Reply::Mirrored(Err(_)), _) => self.lost_claim(n, room, SeatKind::Mirror),
+            (Reply::Mirrored(Err(_)), _) => self.lost_claim(n, room, OfficeKind::Mirror),
             (Reply::Reasserted(Ok(owner)), _) => {
                 self.note(Note::Reasserted { room, node: n, epoch: owner.epoch });
                 if let Some(owned) = self.nodes[n].control.owned.get_mut(&room) {
@@ -209,13 +209,13 @@ impl World {
         let owner_vacant = owner.is_none_or(|owner| owner.node == n);
         let mirror_vacant =
             owner.is_some_and(|owner| owner.node != n) && mirror.is_none_or(|mirror| mirror.node == n);
-        for (seat, vacant) in [(SeatKind::Owner, owner_vacant), (SeatKind::Mirror, mirror_vacant)] {
+        for (office, vacant) in [(OfficeKind::Owner, owner_vacant), (OfficeKind::Mirror, mirror_vacant)] {
             if vacant && exists && !holds && !control.pending.contains_key(&room) {
-                if control.vacant.insert((room, seat)) {
+                if control.vacant.insert((room, office)) {
                     control.look_at = 0;
                 }
             } else {
-                control.vacant.remove(&(room, seat));
+                control.vacant.remove(&(room, office));
             }
         }
     }

@@ -38,10 +38,10 @@ impl Class {
         }
     }
 
-    /// Commands of one room that may be under way at once. Together they are answered within a second, as each may wait for
-    /// a commit of some milliseconds. Few moderate; a stage that reconnects comes at once, and is answered at once but for
-    /// those who have no seat yet; of the crowd an edge sends a batch at a time. One more is refused with a time to come
-    /// back.
+    /// Commands of one room that may be under way at once. Together they are answered within a second, as each may wait
+    /// for a commit of some milliseconds. Few moderate; a stage that reconnects comes at once, and is answered at once
+    /// but for those who are not on it yet; of the crowd an edge sends a batch at a time. One more is refused with a
+    /// time to come back.
     #[must_use]
     pub const fn commands(self) -> usize {
         match self {

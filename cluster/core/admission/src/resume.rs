@@ -1,5 +1,4 @@
-//! Resume tokens: what lets a speaker take its seat up again over another connection, at any edge, while the room's owner
-//! is away.
+//! Resume tokens: what lets a speaker go on over another connection, at any edge, while the room's owner is away.
 //!
 //! A resume token encloses the ticket that it was handed out for and is sealed under a key of the cluster. The ticket is
 //! verified anew when the token is used, so the token is worth what the ticket is and for as long, and whoever holds a key

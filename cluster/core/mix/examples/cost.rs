@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use stentor_ids::{ParticipantId, Slot};
-use stentor_mix::{Config, HISTORY_SLOTS, History, Mixer, Packet, Seat, SpeakerPacket, Stage};
+use stentor_mix::{Config, HISTORY_SLOTS, History, Mixer, Packet, Participant, SpeakerPacket, Stage};
 use stentor_pace::{Time, WallTime};
 
 /// 20 s: the cold start at the end is then in the middle of a sentence.
@@ -24,7 +24,10 @@ fn demo(voice: &str) -> Vec<Packet> {
 fn measure(config: Config, voices: &[(ParticipantId, Vec<Packet>)], monitors: bool) -> (Duration, Duration) {
     let mut mixer = Mixer::new(config).unwrap();
     let mut history = History::new();
-    let stage = Stage { version: 1, seats: voices.iter().map(|(who, _)| Seat::open(who.clone())).collect() };
+    let stage = Stage {
+        version: 1,
+        participants: voices.iter().map(|(who, _)| Participant::open(who.clone())).collect(),
+    };
     history.push_stage(stage.clone());
     mixer.set_stage(stage);
     for (who, _) in voices {

@@ -27,7 +27,7 @@ const STAGES: usize = HISTORY_SLOTS + 7;
 /// Packets kept of one speaker: what half a second and the most that may wait (one second) hold in packets of
 /// 10 ms. The oldest goes first.
 const PACKETS: usize = 150;
-/// Voices and steps kept of one slot: more speakers than a stage seats, more steps than 20 ms can take. Only
+/// Voices and steps kept of one slot: more speakers than a stage holds, more steps than 20 ms can take. Only
 /// a primary gone wrong sends more; the rest is cut off.
 const VOICES: usize = 256;
 const STEPS: usize = 32;
@@ -121,7 +121,7 @@ impl History {
         self.stages.push_back(stage);
         // Who left the stage is kept as long as the log still holds slots from before.
         let stages = &self.stages;
-        self.speakers.retain(|who, _| stages.iter().any(|stage| stage.seat(who).is_some()));
+        self.speakers.retain(|who, _| stages.iter().any(|stage| stage.participant(who).is_some()));
     }
 
     /// Forgets everything: another primary, another log.

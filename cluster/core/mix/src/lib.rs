@@ -45,4 +45,4 @@ pub use outlet::SILENCE;
 pub use packet::{InvalidPacket, MAX_PACKET_BYTES, Packet};
 pub use queue::{Push, SpeakerPacket};
 pub use replays::{REPLAY_LEAST_SLOTS, Replays};
-pub use stage::{Seat, Stage};
+pub use stage::{Participant, Stage};

@@ -1,7 +1,7 @@
 //! The room's mixer: the stage, a voice for each speaker, the slot.
 //!
-//! Invariants: every tick gives exactly one Opus packet of 20 ms; nobody without an unmuted seat on the stage
-//! of that moment gives a packet to a slot (`RoleGate`); memory is bounded by the seats of the stage.
+//! Invariants: every tick gives exactly one Opus packet of 20 ms; nobody who is not on the stage, unmuted,
+//! at that moment gives a packet to a slot (`RoleGate`); memory is bounded by the participants of the stage.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -96,12 +96,12 @@ impl Mixer {
         Ok(Self { config, stage: Stage::default(), voices: BTreeMap::new(), room, monitors: BTreeMap::new() })
     }
 
-    /// Who may be mixed, from the next slot on. Of whoever is muted or has no seat no packet is used any more;
+    /// Who may be mixed, from the next slot on. Of whoever is muted or not on it no packet is used any more;
     /// what was decoded is faded out over the slot's first 5 ms.
     pub fn set_stage(&mut self, stage: Stage) {
         self.stage = stage;
         for (who, voice) in &mut self.voices {
-            voice.set_gain(self.stage.seat(who).map_or(0.0, super::Seat::factor));
+            voice.set_gain(self.stage.participant(who).map_or(0.0, super::Participant::factor));
         }
     }
 
@@ -113,9 +113,9 @@ impl Mixer {
 
     /// Takes a packet of `who` that came at `now`.
     pub fn push(&mut self, now: Time, who: &ParticipantId, packet: SpeakerPacket) -> Push {
-        match self.stage.seat(who) {
+        match self.stage.participant(who) {
             None => return Push::NotOnStage,
-            Some(seat) if seat.muted => return Push::Muted,
+            Some(participant) if participant.muted => return Push::Muted,
             Some(_) => {}
         }
         match self.voice(who) {
@@ -192,7 +192,7 @@ impl Mixer {
 
     fn voice(&mut self, who: &ParticipantId) -> Result<&mut Voice, CodecError> {
         if !self.voices.contains_key(who) {
-            let gain = self.stage.seat(who).map_or(0.0, super::Seat::factor);
+            let gain = self.stage.participant(who).map_or(0.0, super::Participant::factor);
             self.voices.insert(who.clone(), Voice::new(&self.config, gain)?);
         }
         // Put there just now, if it was not there before.
@@ -224,7 +224,7 @@ impl Mixer {
         let opus = self.room.emit(&mut mix)?;
         let stats = self.stats(&log);
         let stage = &self.stage;
-        self.voices.retain(|who, voice| !voice.at_rest() || stage.seat(who).is_some());
+        self.voices.retain(|who, voice| !voice.at_rest() || stage.participant(who).is_some());
         Ok(SlotOutput { opus, talkers, captured, monitors, log, stats })
     }
 

@@ -41,7 +41,7 @@ pub enum Push {
     OldStream,
     /// The speaker is muted.
     Muted,
-    /// The speaker has no seat on the stage.
+    /// The speaker is not on the stage.
     NotOnStage,
 }
 

@@ -2,45 +2,45 @@
 
 use stentor_ids::ParticipantId;
 
-/// Gains are held within these, whatever a seat says: enough to level speakers out, too little to hurt ears.
+/// Gains are held within these, whatever the stage says: enough to level speakers out, too little to hurt ears.
 const GAINS_DB: std::ops::RangeInclusive<f32> = -60.0..=12.0;
 
-/// The stage as the mixer sees it. Its number of seats is bounded by the room, and with it the mixer's
+/// The stage as the mixer sees it. Its number of participants is bounded by the room, and with it the mixer's
 /// memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stage {
     /// Grows with every change.
     pub version: u64,
-    /// Everyone who may speak. Whoever has no seat is not mixed.
-    pub seats: Vec<Seat>,
+    /// Everyone who may speak. Nobody else is mixed.
+    pub participants: Vec<Participant>,
 }
 
 /// One participant on the stage.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seat {
-    /// Who sits here.
-    pub participant: ParticipantId,
-    /// Muted: keeps the seat, is not mixed.
+pub struct Participant {
+    /// Who it is.
+    pub id: ParticipantId,
+    /// Muted: stays on the stage, is not mixed.
     pub muted: bool,
     /// How much louder than spoken, in dB; held within −60 to +12. 0 leaves the voice as it is.
     pub gain_db: f32,
 }
 
 impl Stage {
-    pub(crate) fn seat(&self, who: &ParticipantId) -> Option<&Seat> {
-        self.seats.iter().find(|seat| seat.participant == *who)
+    pub(crate) fn participant(&self, who: &ParticipantId) -> Option<&Participant> {
+        self.participants.iter().find(|participant| participant.id == *who)
     }
 
     pub(crate) fn may_speak(&self, who: &ParticipantId) -> bool {
-        self.seat(who).is_some_and(|seat| !seat.muted)
+        self.participant(who).is_some_and(|participant| !participant.muted)
     }
 }
 
-impl Seat {
-    /// A seat of someone who may speak now, at the loudness spoken.
+impl Participant {
+    /// Someone who may speak now, at the loudness spoken.
     #[must_use]
-    pub fn open(participant: ParticipantId) -> Self {
-        Self { participant, muted: false, gain_db: 0.0 }
+    pub const fn open(id: ParticipantId) -> Self {
+        Self { id, muted: false, gain_db: 0.0 }
     }
 
     /// The factor that its voice is mixed with.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use stentor_ids::{ParticipantId, SLOT_SAMPLES, Slot};
 use stentor_mix::{
-    Config, Decoder, HISTORY_SLOTS, History, LogEntry, MAX_PACKET_BYTES, Mixer, Packet, PacketRef, Push,
-    Seat, SpeakerPacket, Stage, Step, VoiceLog,
+    Config, Decoder, HISTORY_SLOTS, History, LogEntry, MAX_PACKET_BYTES, Mixer, Packet, PacketRef,
+    Participant, Push, SpeakerPacket, Stage, Step, VoiceLog,
 };
 use stentor_pace::{Time, WallTime};
 
@@ -40,7 +40,7 @@ fn packets() -> impl Strategy<Value = Packet> {
 #[derive(Debug, Clone)]
 enum Event {
     Packet { who: u8, stream: u64, seq: u64, packet: Packet },
-    Stage { seats: Vec<(u8, bool, f32)> },
+    Stage { participants: Vec<(u8, bool, f32)> },
     Monitor { who: u8, on: bool },
     Slots { count: u8 },
 }
@@ -54,15 +54,16 @@ fn events() -> impl Strategy<Value = Event> {
     let gain = prop_oneof![-70f32..20.0, Just(f32::NAN), Just(f32::NEG_INFINITY)];
     prop_oneof![
         8 => packet.prop_map(|(who, stream, seq, packet)| Event::Packet { who, stream, seq, packet }),
-        1 => vec((any::<u8>(), any::<bool>(), gain), 0..4).prop_map(|seats| Event::Stage { seats }),
+        1 => vec((any::<u8>(), any::<bool>(), gain), 0..4).prop_map(|participants| Event::Stage { participants }),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(who, on)| Event::Monitor { who, on }),
         4 => (0..8u8).prop_map(|count| Event::Slots { count }),
     ]
 }
 
-fn stage(version: u64, seats: &[(u8, bool, f32)]) -> Stage {
-    let seat = |&(index, muted, gain_db): &(u8, bool, f32)| Seat { participant: who(index), muted, gain_db };
-    Stage { version, seats: seats.iter().map(seat).collect() }
+fn stage(version: u64, participants: &[(u8, bool, f32)]) -> Stage {
+    let participant =
+        |&(index, muted, gain_db): &(u8, bool, f32)| Participant { id: who(index), muted, gain_db };
+    Stage { version, participants: participants.iter().map(participant).collect() }
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -121,14 +122,18 @@ impl Room {
         Time::from_millis(1000 + self.slot * 20)
     }
 
-    fn set_stage(&mut self, seats: &[(u8, bool, f32)]) {
-        self.stage = stage(self.stage.version + 1, seats);
+    fn set_stage(&mut self, participants: &[(u8, bool, f32)]) {
+        self.stage = stage(self.stage.version + 1, participants);
         self.mixer.set_stage(self.stage.clone());
     }
 
     fn may_speak(&self, who: &ParticipantId) -> bool {
-        // Of two seats of one participant the first counts.
-        self.stage.seats.iter().find(|seat| seat.participant == *who).is_some_and(|seat| !seat.muted)
+        // Of two entries of one participant the first counts.
+        self.stage
+            .participants
+            .iter()
+            .find(|participant| participant.id == *who)
+            .is_some_and(|participant| !participant.muted)
     }
 
     fn happen(&mut self, event: Event) {
@@ -139,7 +144,7 @@ impl Room {
                 let refused = matches!(push, Push::Muted | Push::NotOnStage);
                 assert_eq!(refused, !self.may_speak(&who(index)), "RoleGate");
             }
-            Event::Stage { seats } => self.set_stage(&seats),
+            Event::Stage { participants } => self.set_stage(&participants),
             Event::Monitor { who: index, on } => self.mixer.monitor(&who(index), on).unwrap(),
             Event::Slots { count } => (0..count).for_each(|_| self.tick()),
         }

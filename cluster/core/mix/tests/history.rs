@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use stentor_ids::{ParticipantId, Slot};
 use stentor_mix::{
-    Config, HISTORY_SLOTS, History, LogEntry, Mixer, Packet, REPLAY_MIN_SLOTS, ReplayError, Seat,
+    Config, HISTORY_SLOTS, History, LogEntry, Mixer, Packet, Participant, REPLAY_MIN_SLOTS, ReplayError,
     SpeakerPacket, Stage,
 };
 use stentor_pace::{Time, WallTime, check::bounded};
@@ -80,9 +80,11 @@ impl Primary {
     fn turn(&mut self, turn: &Turn, out: &mut Vec<Thing>) {
         if let Some((on, muted)) = turn.stage {
             self.version += 1;
-            let seats = (0..3).filter(|n| on >> n & 1 == 1);
-            let seat = |n: usize| Seat { muted: muted >> n & 3 == 3, ..Seat::open(who(n)) };
-            let stage = Stage { version: self.version, seats: seats.map(seat).collect() };
+            let participants = (0..3).filter(|n| on >> n & 1 == 1);
+            let participant =
+                |n: usize| Participant { muted: muted >> n & 3 == 3, ..Participant::open(who(n)) };
+            let stage =
+                Stage { version: self.version, participants: participants.map(participant).collect() };
             self.mixer.set_stage(stage.clone());
             out.push(Thing::Stage(stage));
         }
@@ -189,14 +191,14 @@ proptest! {
         let mut history = History::new();
         let packet = Packet::parse(Bytes::from_static(&[0xf8, 0xff, 0xfe])).unwrap();
         for (n, number, stream, what) in flood {
-            let seats = (0..=n).map(|n| Seat::open(who(n))).collect();
+            let participants = (0..=n).map(|n| Participant::open(who(n))).collect();
             match (what, number % 3) {
                 (true, _) => {
                     let captured = WallTime::default();
                     let packet = SpeakerPacket { stream: stream % 3, seq: number, packet: packet.clone(), captured };
                     history.push_packet(Time::default(), &who(n), packet);
                 }
-                (false, 0) => history.push_stage(Stage { version: number >> (stream % 64), seats }),
+                (false, 0) => history.push_stage(Stage { version: number >> (stream % 64), participants }),
                 (false, _) => {
                     history.push_log(LogEntry { slot: Slot(number >> (stream % 64)), ..LogEntry::default() });
                 }

@@ -1,22 +1,22 @@
-//! Which empty seats this node is to claim, and when: a room's owner, and its mirror. Pure: it is told what the view shows
-//! and what time it is.
+//! Which empty offices this node is to claim, and when: a room's owner, and its mirror. Pure: it is told what the view
+//! shows and what time it is.
 //!
-//! | seat | its ranking |
+//! | office | its ranking |
 //! |---|---|
 //! | owner | the mirror, if it stays; then [`rank`], each one place later |
 //! | mirror | [`rank_apart`] from the owner's zone, without the owner |
 //!
-//! An empty seat is claimed by the node at place `i` of its ranking after `i` claim steps, counted from when this node first
-//! saw it empty. A node has no place for a seat that it has just given up, nor while it drains, nor for a room whose record it
-//! cannot read.
+//! An empty office is claimed by the node at place `i` of its ranking after `i` claim steps, counted from when this
+//! node first saw it empty. A node has no place for an office that it has just given up, nor while it drains, nor for a
+//! room whose record it cannot read.
 //!
-//! A seat whose key names this node, while this node does not hold it, is what an ambiguous time-out or a former process
-//! of this node has left; the node waits one step, as if it stood at the second place, and claims it over.
+//! An office whose key names this node, while this node does not hold it, is what an ambiguous time-out or a former
+//! process of this node has left; the node waits one step, as if it stood at the second place, and claims it over.
 //!
-//! A seat is ranked when it is seen empty, when the nodes have changed, and when its turn has come: what nodes own may be
-//! another by then.
+//! An office is ranked when it is seen empty, when the nodes have changed, and when its turn has come: what nodes own
+//! may be another by then.
 //!
-//! Invariant: what is remembered is no more than the seats that are empty now, and those shunned.
+//! Invariant: what is remembered is no more than the offices that are empty now, and those shunned.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,11 +25,11 @@ use stentor_pace::Time;
 
 use crate::{Candidate, rank, rank_apart, readers};
 
-/// What the node at each further place waits longer before it claims an empty seat: time for the one before it to claim
-/// and for the watch to tell.
+/// What the node at each further place waits longer before it claims an empty office: time for the one before it to
+/// claim and for the watch to tell.
 pub const CLAIM_STEP: Duration = Duration::from_millis(300);
 
-/// How long the node at this place of a ranking, counted from 0, waits before it claims an empty seat.
+/// How long the node at this place of a ranking, counted from 0, waits before it claims an empty office.
 #[must_use]
 pub const fn claim_delay(place: usize) -> Duration {
     CLAIM_STEP.saturating_mul(if place > u32::MAX as usize { u32::MAX } else { place as u32 })
@@ -40,17 +40,17 @@ pub const fn claim_delay(place: usize) -> Duration {
 pub struct Vacancy<'a, R> {
     /// The room.
     pub room: &'a RoomId,
-    /// The seat that nobody holds.
-    pub seat: Seat<'a>,
-    /// The seat's key, if it names this node, which does not hold the seat.
+    /// The office that nobody holds.
+    pub office: Office<'a>,
+    /// The office's key, if it names this node, which does not hold the office.
     pub stale: Option<R>,
     /// The schema of the room's record.
     pub schema: u32,
 }
 
-/// A seat, and who has the other one.
+/// An office, and who has the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seat<'a> {
+pub enum Office<'a> {
     /// The owner's.
     Owner {
         /// Who mirrors the room, if anyone.
@@ -63,17 +63,17 @@ pub enum Seat<'a> {
     },
 }
 
-impl Seat<'_> {
-    /// Which seat it is.
+impl Office<'_> {
+    /// Which office it is.
     #[must_use]
-    pub const fn kind(&self) -> SeatKind {
+    pub const fn kind(&self) -> OfficeKind {
         match self {
-            Self::Owner { .. } => SeatKind::Owner,
-            Self::Mirror { .. } => SeatKind::Mirror,
+            Self::Owner { .. } => OfficeKind::Owner,
+            Self::Mirror { .. } => OfficeKind::Mirror,
         }
     }
 
-    /// Who has the room's other seat.
+    /// Who has the room's other office.
     const fn other(&self) -> Option<&NodeId> {
         match self {
             Self::Owner { mirror } => *mirror,
@@ -82,41 +82,41 @@ impl Seat<'_> {
     }
 }
 
-/// One of a room's two seats.
+/// One of a room's two offices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SeatKind {
+pub enum OfficeKind {
     /// The owner's.
     Owner,
     /// The mirror's.
     Mirror,
 }
 
-/// A seat to claim now.
+/// An office to claim now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim<R> {
     /// The room.
     pub room: RoomId,
-    /// The seat.
-    pub seat: SeatKind,
+    /// The office.
+    pub office: OfficeKind,
     /// The key to replace.
     pub preempt: Option<R>,
-    /// Since when the seat is empty.
+    /// Since when the office is empty.
     pub since: Time,
 }
 
-/// Since when which seats are empty, and which this node leaves to others.
+/// Since when which offices are empty, and which this node leaves to others.
 #[derive(Debug)]
 pub struct Claims<R> {
-    empty: BTreeMap<(RoomId, SeatKind), Empty<R>>,
+    empty: BTreeMap<(RoomId, OfficeKind), Empty<R>>,
     /// Until when.
-    shunned: BTreeMap<(RoomId, SeatKind), Time>,
+    shunned: BTreeMap<(RoomId, OfficeKind), Time>,
 }
 
-/// An empty seat.
+/// An empty office.
 #[derive(Debug)]
 struct Empty<R> {
     since: Time,
-    /// Who has the room's other seat.
+    /// Who has the room's other office.
     other: Option<NodeId>,
     stale: Option<R>,
     schema: u32,
@@ -131,29 +131,29 @@ impl<R> Default for Claims<R> {
 }
 
 impl<R: Copy + PartialEq> Claims<R> {
-    /// Leaves a seat to other nodes until `until`.
-    pub fn shun(&mut self, room: RoomId, seat: SeatKind, until: Time) {
-        self.shunned.insert((room, seat), until);
+    /// Leaves an office to other nodes until `until`.
+    pub fn shun(&mut self, room: RoomId, office: OfficeKind, until: Time) {
+        self.shunned.insert((room, office), until);
     }
 
-    /// A claim ended and the seat is not ours: if it is still empty, the time of its vacancy starts anew.
-    pub fn restart(&mut self, room: &RoomId, seat: SeatKind, now: Time) {
-        if let Some(empty) = self.empty.get_mut(&(room.clone(), seat)) {
+    /// A claim ended and the office is not ours: if it is still empty, the time of its vacancy starts anew.
+    pub fn restart(&mut self, room: &RoomId, office: OfficeKind, now: Time) {
+        if let Some(empty) = self.empty.get_mut(&(room.clone(), office)) {
             empty.since = now;
         }
     }
 
-    /// Whether no seat is empty.
+    /// Whether no office is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.empty.is_empty()
     }
 
-    /// A seat is seen empty.
+    /// An office is seen empty.
     pub fn vacant(&mut self, now: Time, vacancy: &Vacancy<'_, R>) {
         let Vacancy { stale, schema, .. } = *vacancy;
-        let other = vacancy.seat.other();
-        let key = (vacancy.room.clone(), vacancy.seat.kind());
+        let other = vacancy.office.other();
+        let key = (vacancy.room.clone(), vacancy.office.kind());
         let fresh = |since| Empty { since, other: other.cloned(), stale, schema, place: None };
         let empty = self.empty.entry(key).or_insert_with(|| fresh(now));
         if (empty.other.as_ref(), empty.stale, empty.schema) != (other, stale, schema) {
@@ -161,17 +161,17 @@ impl<R: Copy + PartialEq> Claims<R> {
         }
     }
 
-    /// A seat is seen filled, or not wanted.
-    pub fn filled(&mut self, room: &RoomId, seat: SeatKind) {
-        self.empty.remove(&(room.clone(), seat));
+    /// An office is seen filled, or not wanted.
+    pub fn filled(&mut self, room: &RoomId, office: OfficeKind) {
+        self.empty.remove(&(room.clone(), office));
     }
 
-    /// All seats but those that `still` names are seen filled.
-    pub fn keep(&mut self, mut still: impl FnMut(&RoomId, SeatKind) -> bool) {
-        self.empty.retain(|(room, seat), _| still(room, *seat));
+    /// All offices but those that `still` names are seen filled.
+    pub fn keep(&mut self, mut still: impl FnMut(&RoomId, OfficeKind) -> bool) {
+        self.empty.retain(|(room, office), _| still(room, *office));
     }
 
-    /// The nodes have changed: every seat is ranked anew.
+    /// The nodes have changed: every office is ranked anew.
     pub fn nodes_changed(&mut self) {
         self.empty.values_mut().for_each(|empty| empty.place = None);
     }
@@ -191,8 +191,8 @@ impl<R: Copy + PartialEq> Claims<R> {
             };
             match at {
                 Some(at) if at <= now => {
-                    let (room, seat) = key.clone();
-                    due.push(Claim { room, seat, preempt: empty.stale, since });
+                    let (room, office) = key.clone();
+                    due.push(Claim { room, office, preempt: empty.stale, since });
                 }
                 Some(at) => next = Some(next.map_or(at, |next: Time| next.min(at))),
                 None => {}
@@ -203,34 +203,34 @@ impl<R: Copy + PartialEq> Claims<R> {
 }
 
 impl<R> Empty<R> {
-    /// This node's place for the seat, counted from 0.
+    /// This node's place for the office, counted from 0.
     fn place_of(
         &self,
-        (room, seat): &(RoomId, SeatKind),
+        (room, office): &(RoomId, OfficeKind),
         me: &NodeId,
         nodes: &[Candidate<'_>],
     ) -> Option<usize> {
-        let seat = match (seat, &self.other) {
-            (SeatKind::Mirror, Some(owner)) => Seat::Mirror { owner },
-            (_, mirror) => Seat::Owner { mirror: mirror.as_ref() },
+        let office = match (office, &self.other) {
+            (OfficeKind::Mirror, Some(owner)) => Office::Mirror { owner },
+            (_, mirror) => Office::Owner { mirror: mirror.as_ref() },
         };
-        let place = ranking(room, seat, nodes, self.schema).iter().position(|node| node == me)?;
+        let place = ranking(room, office, nodes, self.schema).iter().position(|node| node == me)?;
         Some(if self.stale.is_some() { 1 } else { place })
     }
 }
 
-/// Who may claim the seat, first who is to.
-fn ranking(room: &RoomId, seat: Seat<'_>, nodes: &[Candidate<'_>], schema: u32) -> Vec<NodeId> {
+/// Who may claim the office, first who is to.
+fn ranking(room: &RoomId, office: Office<'_>, nodes: &[Candidate<'_>], schema: u32) -> Vec<NodeId> {
     let able = readers(nodes, schema);
-    match seat {
-        Seat::Owner { mirror } => {
+    match office {
+        Office::Owner { mirror } => {
             let mut ranked = rank(room, &able);
             if let Some(place) = ranked.iter().position(|node| Some(node) == mirror) {
                 ranked[..=place].rotate_right(1);
             }
             ranked
         }
-        Seat::Mirror { owner } => {
+        Office::Mirror { owner } => {
             let zone = nodes.iter().find(|node| node.id == owner).map_or("", |node| node.zone);
             let mut ranked = rank_apart(room, &able, zone);
             ranked.retain(|node| node != owner);

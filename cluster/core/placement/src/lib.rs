@@ -1,12 +1,12 @@
-//! Which node should own which room, which should mirror it, which relays carry it to which edge, and when a node claims
-//! a seat that is empty or whose holder seems dead. Pure: any node that sees the same nodes finds the same answer, so nobody
-//! has to be asked. The crate knows no directory and no link; running rooms stay where they are.
+//! Which node should own which room, which should mirror it, which relays carry it to which edge, and when a node
+//! claims an office that is empty or whose holder seems dead. Pure: any node that sees the same nodes finds the same
+//! answer, so nobody has to be asked. The crate knows no directory and no link; running rooms stay where they are.
 //!
 //! | module | says |
 //! |---|---|
 //! | `rank` | the nodes for a room, best first |
 //! | `tree` | the relays of a room, the two parents of an edge, where a leaving edge's listeners go |
-//! | `claims` | which empty seats this node claims, and when |
+//! | `claims` | which empty offices this node claims, and when |
 //! | `clocks` | how far this node's clock is off, and whether it is fit to claim |
 //! | `vigil` | when a mirror takes control over from an owner that it no longer hears |
 //!
@@ -26,7 +26,7 @@ mod rank;
 mod tree;
 mod vigil;
 
-pub use claims::{CLAIM_STEP, Claim, Claims, Seat, SeatKind, Vacancy, claim_delay};
+pub use claims::{CLAIM_STEP, Claim, Claims, Office, OfficeKind, Vacancy, claim_delay};
 pub use clocks::{BARRED, Clocks, Standing};
 pub use rank::{Candidate, rank, rank_apart, readers};
 pub use tree::{FANOUT, PARENTS, carriers, parents, refuge};

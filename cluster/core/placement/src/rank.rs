@@ -56,8 +56,8 @@ pub fn rank(room: &RoomId, nodes: &[Candidate<'_>]) -> Vec<NodeId> {
     ids(&bounded(room, nodes))
 }
 
-/// The same, with the nodes of other zones than `zone` first: who should hold the second seat of a room whose first is
-/// there. Nodes of no zone count as of one zone.
+/// The same, with the nodes of other zones than `zone` first: who should hold the second office of a room whose first
+/// is there. Nodes of no zone count as of one zone.
 #[must_use]
 pub fn rank_apart(room: &RoomId, nodes: &[Candidate<'_>], zone: &str) -> Vec<NodeId> {
     let mut ranked = bounded(room, nodes);

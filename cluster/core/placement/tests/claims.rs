@@ -1,11 +1,13 @@
-//! Which node claims which empty seat, and when.
+//! Which node claims which empty office, and when.
 
 #![expect(clippy::unwrap_used, reason = "a name made here that is refused is a bug of the test")]
 
 use proptest::{collection::vec, prelude::*};
 use stentor_ids::{NodeId, RoomId};
 use stentor_pace::Time;
-use stentor_placement::{Candidate, Claim, Claims, Seat, SeatKind, Vacancy, claim_delay, rank, rank_apart};
+use stentor_placement::{
+    Candidate, Claim, Claims, Office, OfficeKind, Vacancy, claim_delay, rank, rank_apart,
+};
 
 type Revision = u64;
 
@@ -18,7 +20,7 @@ fn rooms(count: usize) -> Vec<RoomId> {
 }
 
 const fn unowned(room: &RoomId) -> Vacancy<'_, Revision> {
-    Vacancy { room, seat: Seat::Owner { mirror: None }, stale: None, schema: 1 }
+    Vacancy { room, office: Office::Owner { mirror: None }, stale: None, schema: 1 }
 }
 
 fn candidates(nodes: &[NodeId]) -> Vec<Candidate<'_>> {
@@ -29,7 +31,7 @@ const fn at(millis: u64) -> Time {
     Time::from_millis(millis)
 }
 
-/// What is due where these seats are empty and no others.
+/// What is due where these offices are empty and no others.
 fn ask(
     claims: &mut Claims<Revision>,
     now: Time,
@@ -37,12 +39,12 @@ fn ask(
     nodes: &[Candidate<'_>],
     vacancies: &[Vacancy<'_, Revision>],
 ) -> (Vec<Claim<Revision>>, Option<Time>) {
-    claims.keep(|room, seat| vacancies.iter().any(|one| one.room == room && one.seat.kind() == seat));
+    claims.keep(|room, office| vacancies.iter().any(|one| one.room == room && one.office.kind() == office));
     vacancies.iter().for_each(|vacancy| claims.vacant(now, vacancy));
     claims.due(now, me, nodes)
 }
 
-/// When each of the nodes claims the seat, if nothing else happens.
+/// When each of the nodes claims the office, if nothing else happens.
 fn turns(nodes: &[Candidate<'_>], vacancy: Vacancy<'_, Revision>) -> Vec<(u64, String)> {
     let turn = |node: &Candidate<'_>| {
         let (due, next) = ask(&mut Claims::default(), at(0), node.id, nodes, &[vacancy]);
@@ -69,7 +71,8 @@ fn the_node_at_each_place_claims_one_step_after_the_one_before() {
         } else {
             assert_eq!(ask(at(1_000)).0.len(), 1);
         }
-        let claim = Claim { room: rooms[0].clone(), seat: SeatKind::Owner, preempt: None, since: at(1_000) };
+        let claim =
+            Claim { room: rooms[0].clone(), office: OfficeKind::Owner, preempt: None, since: at(1_000) };
         assert_eq!(ask(due), (vec![claim], None));
     }
     assert_eq!([0, 1, 7].map(|place| claim_delay(place).as_millis()), [0, 300, 2100]);
@@ -77,13 +80,13 @@ fn the_node_at_each_place_claims_one_step_after_the_one_before() {
 }
 
 #[test]
-fn the_mirror_claims_the_owners_seat_first_and_all_others_one_step_later() {
+fn the_mirror_claims_the_owners_office_first_and_all_others_one_step_later() {
     let nodes = [node("a"), node("b"), node("c"), node("d")];
     let rooms = rooms(10);
     for room in &rooms {
         let ranking = rank(room, &candidates(&nodes));
         for mirror in &ranking {
-            let vacancy = Vacancy { seat: Seat::Owner { mirror: Some(mirror) }, ..unowned(room) };
+            let vacancy = Vacancy { office: Office::Owner { mirror: Some(mirror) }, ..unowned(room) };
             let others = ranking.iter().filter(|other| *other != mirror);
             let expected = std::iter::once(mirror).chain(others).map(ToString::to_string);
             let expected: Vec<_> = (0..).map(|place| place * 300).zip(expected).collect();
@@ -94,19 +97,19 @@ fn the_mirror_claims_the_owners_seat_first_and_all_others_one_step_later() {
             assert_eq!(turns(&leaving, vacancy), turns(&leaving, unowned(room)), "it leaves");
         }
         let gone = node("gone");
-        let vacancy = Vacancy { seat: Seat::Owner { mirror: Some(&gone) }, ..unowned(room) };
+        let vacancy = Vacancy { office: Office::Owner { mirror: Some(&gone) }, ..unowned(room) };
         assert_eq!(turns(&candidates(&nodes), vacancy), turns(&candidates(&nodes), unowned(room)));
     }
 }
 
 #[test]
-fn the_mirrors_seat_is_claimed_in_another_zone_first_and_never_by_the_owner() {
+fn the_mirrors_office_is_claimed_in_another_zone_first_and_never_by_the_owner() {
     let ids = ["a1", "a2", "b1", "b2", "c1"].map(node);
     let nodes: Vec<_> =
         ids.iter().map(|id| Candidate { zone: &id.as_str()[..1], ..Candidate::new(id) }).collect();
     for room in &rooms(10) {
         for owner in &nodes {
-            let vacancy = Vacancy { seat: Seat::Mirror { owner: owner.id }, ..unowned(room) };
+            let vacancy = Vacancy { office: Office::Mirror { owner: owner.id }, ..unowned(room) };
             let turns = turns(&nodes, vacancy);
             let mut expected = rank_apart(room, &nodes, owner.zone);
             expected.retain(|id| id != owner.id);
@@ -118,16 +121,16 @@ fn the_mirrors_seat_is_claimed_in_another_zone_first_and_never_by_the_owner() {
         }
     }
     let (alone, rooms) = ([node("a")], rooms(1));
-    let vacancy = Vacancy { seat: Seat::Mirror { owner: &alone[0] }, ..unowned(&rooms[0]) };
+    let vacancy = Vacancy { office: Office::Mirror { owner: &alone[0] }, ..unowned(&rooms[0]) };
     assert_eq!(turns(&candidates(&alone), vacancy), []);
 }
 
 #[test]
-fn a_seat_that_was_filled_in_the_meantime_starts_over_and_the_other_one_does_not() {
+fn an_office_that_was_filled_in_the_meantime_starts_over_and_the_other_one_does_not() {
     let nodes = [node("a"), node("b"), node("c")];
     let rooms = rooms(1);
     let owner = node("gone");
-    let mirror = Vacancy { seat: Seat::Mirror { owner: &owner }, ..unowned(&rooms[0]) };
+    let mirror = Vacancy { office: Office::Mirror { owner: &owner }, ..unowned(&rooms[0]) };
     let third = rank(&rooms[0], &candidates(&nodes)).remove(2);
     let mut claims = Claims::default();
     let mut at_third = |now, vacancies: &[_]| ask(&mut claims, now, &third, &candidates(&nodes), vacancies);
@@ -135,8 +138,8 @@ fn a_seat_that_was_filled_in_the_meantime_starts_over_and_the_other_one_does_not
     assert_eq!(at_third(at(200), &[mirror]), (vec![], Some(at(800))));
     assert_eq!(at_third(at(400), &[mirror, unowned(&rooms[0])]), (vec![], Some(at(800))));
     let (due, next) = at_third(at(800), &[mirror, unowned(&rooms[0])]);
-    assert_eq!((due[0].seat, due[0].since, next), (SeatKind::Mirror, at(200), Some(at(1_000))));
-    claims.restart(&rooms[0], SeatKind::Mirror, at(800));
+    assert_eq!((due[0].office, due[0].since, next), (OfficeKind::Mirror, at(200), Some(at(1_000))));
+    claims.restart(&rooms[0], OfficeKind::Mirror, at(800));
     let again = ask(&mut claims, at(900), &third, &candidates(&nodes), &[mirror]);
     assert_eq!(again, (vec![], Some(at(1_400))));
 }
@@ -166,21 +169,21 @@ fn a_node_that_cannot_read_a_rooms_record_has_no_turn_and_costs_nobody_one() {
         let expected: Vec<_> = (0..).map(|place| place * 300).zip(expected).collect();
         assert_eq!(turns(&mixed, newer), expected);
         assert_eq!(turns(&mixed, unowned(room)).len(), 3, "the first schema is for all");
-        let vacancy = Vacancy { seat: Seat::Mirror { owner: &nodes[1] }, ..newer };
+        let vacancy = Vacancy { office: Office::Mirror { owner: &nodes[1] }, ..newer };
         assert_eq!(turns(&mixed, vacancy), [(0, "c".to_owned())]);
     }
 }
 
 #[test]
-fn a_seat_that_was_given_up_is_left_to_others_for_its_time() {
+fn an_office_that_was_given_up_is_left_to_others_for_its_time() {
     let nodes = [node("a")];
     let (rooms, owner) = (rooms(1), node("gone"));
     let mut claims = Claims::default();
-    claims.shun(rooms[0].clone(), SeatKind::Owner, at(60_000));
-    let mirror = Vacancy { seat: Seat::Mirror { owner: &owner }, ..unowned(&rooms[0]) };
+    claims.shun(rooms[0].clone(), OfficeKind::Owner, at(60_000));
+    let mirror = Vacancy { office: Office::Mirror { owner: &owner }, ..unowned(&rooms[0]) };
     let mut ask = |now, vacancy| ask(&mut claims, now, &nodes[0], &candidates(&nodes), &[vacancy]);
     assert_eq!(ask(at(0), unowned(&rooms[0])), (vec![], Some(at(60_000))));
-    assert_eq!(ask(at(0), mirror).0.len(), 1, "the other seat is not shunned");
+    assert_eq!(ask(at(0), mirror).0.len(), 1, "the other office is not shunned");
     assert_eq!(ask(at(60_000), unowned(&rooms[0])).0.len(), 1);
 }
 
@@ -188,17 +191,17 @@ fn a_seat_that_was_given_up_is_left_to_others_for_its_time() {
 fn a_key_that_names_this_node_and_is_not_its_doing_is_claimed_over() {
     let nodes = [node("a"), node("b")];
     let (rooms, owner) = (rooms(1), node("gone"));
-    for seat in [Seat::Owner { mirror: None }, Seat::Mirror { owner: &owner }] {
-        let stale = [Vacancy { seat, stale: Some(7), ..unowned(&rooms[0]) }];
+    for office in [Office::Owner { mirror: None }, Office::Mirror { owner: &owner }] {
+        let stale = [Vacancy { office, stale: Some(7), ..unowned(&rooms[0]) }];
         let mut claims = Claims::default();
         assert_eq!(ask(&mut claims, at(0), &nodes[0], &candidates(&nodes), &stale), (vec![], Some(at(300))));
-        let claim = Claim { room: rooms[0].clone(), seat: seat.kind(), preempt: Some(7), since: at(0) };
+        let claim = Claim { room: rooms[0].clone(), office: office.kind(), preempt: Some(7), since: at(0) };
         assert_eq!(ask(&mut claims, at(300), &nodes[0], &candidates(&nodes), &stale).0, [claim]);
     }
 }
 
 #[test]
-fn a_seat_is_ranked_anew_when_nodes_change_and_when_its_turn_has_come() {
+fn an_office_is_ranked_anew_when_nodes_change_and_when_its_turn_has_come() {
     let ids = ["a", "b", "c"].map(node);
     let rooms = rooms(1);
     let ranking = rank(&rooms[0], &candidates(&ids));
@@ -216,9 +219,9 @@ fn a_seat_is_ranked_anew_when_nodes_change_and_when_its_turn_has_come() {
     assert_eq!(claims.due(at(299), &ranking[1], &first).0.len(), 1);
     let behind = [full(&ranking[1]), Candidate::new(&ranking[2])];
     assert_eq!(claims.due(at(299), &ranking[1], &behind), (vec![], Some(at(300))), "it has taken many since");
-    claims.filled(&rooms[0], SeatKind::Mirror);
+    claims.filled(&rooms[0], OfficeKind::Mirror);
     assert!(!claims.is_empty());
-    claims.filled(&rooms[0], SeatKind::Owner);
+    claims.filled(&rooms[0], OfficeKind::Owner);
     assert_eq!((claims.is_empty(), claims.due(at(900), &ranking[1], &first)), (true, (vec![], None)));
 }
 

@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn a_second_seat_is_in_another_zone_if_there_is_one(room in any_room(), nodes in any_nodes()) {
+    fn a_second_office_is_in_another_zone_if_there_is_one(room in any_room(), nodes in any_nodes()) {
         let first = rank(&room, &view(&nodes)).remove(0);
         let zone = zone_of(&nodes, &first);
         let mut ranked = rank_apart(&room, &view(&nodes), zone);

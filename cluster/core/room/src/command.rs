@@ -28,7 +28,7 @@ pub enum Actor {
 /// | open, go live, end, update | yes | | | |
 /// | invite, mute, gain, role, remove, ban, unban | yes | yes, but not of hosts | | |
 /// | mute oneself | yes | yes | yes | |
-/// | join | host takes a seat | takes a seat | takes a seat | is told the room |
+/// | join | host goes on the stage | goes on the stage | goes on the stage | is told the room |
 /// | raise and lower a hand, accept, decline | | | | for itself |
 /// | leave | for itself | for itself | for itself | for itself |
 ///
@@ -43,19 +43,20 @@ pub enum Command {
     End,
     /// Change what the room is to be.
     Update(SpecChange),
-    /// Come in. Who has the right to speak takes a seat on the stage.
+    /// Come in. Who has the right to speak goes on the stage.
     Join,
-    /// Give up the seat, the hand and the invitation. A promotion ends with this, a demotion or a mute does not.
+    /// Give up the place on the stage, the hand and the invitation. A promotion ends with this, a demotion or a mute
+    /// does not.
     Leave,
     /// Ask to speak.
     RaiseHand,
     /// Ask no longer.
     LowerHand,
-    /// Take the seat one is invited to.
+    /// Take the place on the stage that one is invited to.
     Accept,
     /// Turn the invitation down.
     Decline,
-    /// Offer a seat on the stage, or another role to someone who has one. Lasts two minutes.
+    /// Offer a place on the stage, or another role to someone who has one. Lasts two minutes.
     Invite {
         /// Whom.
         id: ParticipantId,

@@ -20,7 +20,7 @@ pub use change::SpecChange;
 pub use command::{Actor, Command, Effect, Notice};
 pub use hands::{Hand, MAX_HANDS};
 pub use lifecycle::Lifecycle;
-pub use record::{InvalidRecord, MAX_RECORD_BYTES, MAX_RULINGS, Record, Ruling, Seat};
+pub use record::{InvalidRecord, MAX_RECORD_BYTES, MAX_RULINGS, Participant, Record, Ruling};
 pub use refusal::Refusal;
 pub use room::{Invitation, MAX_INVITATIONS, Room};
 pub use spec::{InvalidSpec, Spec, Visibility};

@@ -1,13 +1,13 @@
 //! What moderators do to others. A cohost does it to anyone but a host; nobody gives a role above their own.
 //!
-//! The room knows the role of who has a seat or was ruled about; of anyone else it does not know the ticket and takes them
-//! for a listener.
+//! The room knows the role of who is on the stage or was ruled about; of anyone else it does not know the ticket and
+//! takes them for a listener.
 
 use stentor_ids::{ParticipantId, Role};
 use stentor_pace::WallTime;
 
 use crate::{
-    Actor, Notice, Refusal, Room, Ruling, Seat,
+    Actor, Notice, Participant, Refusal, Room, Ruling,
     room::{Changes, INVITATION_LASTS, Invitation, MAX_INVITATIONS, require},
 };
 
@@ -37,10 +37,10 @@ impl Room {
         if self.record.bans.contains(&id) {
             return Err(Refusal::Banned(id));
         }
-        match self.record.seat(&id) {
-            Some(seat) if seat.role() == offer => return Ok(Changes::default()),
+        match self.record.participant(&id) {
+            Some(participant) if participant.role() == offer => return Ok(Changes::default()),
             Some(_) => {}
-            None => self.require_free_seat()?,
+            None => self.require_place()?,
         }
         if self.invitations.len() >= MAX_INVITATIONS && !self.invitations.contains_key(&id) {
             let advice = "wait until some are answered";
@@ -62,8 +62,8 @@ impl Room {
         if !itself {
             self.require_above(role, &id, if muted { "mute" } else { "unmute" })?;
         }
-        let seat = self.record.seat(&id).ok_or_else(|| Refusal::Unknown(id.clone()))?;
-        let before = (seat.muted_itself, seat.muted_by_moderator);
+        let participant = self.record.participant(&id).ok_or_else(|| Refusal::Unknown(id.clone()))?;
+        let before = (participant.muted_itself, participant.muted_by_moderator);
         let after = match (itself, muted, before) {
             (true, true, (_, moderator)) => (true, moderator),
             (true, false, (_, true)) if role < Role::Host => return Err(Refusal::MutedByModerator(id)),
@@ -76,8 +76,8 @@ impl Room {
             return Ok(Changes::default());
         }
         self.record.rule(&id, Ruling { muted: after.1, ..self.record.ruling(&id) })?;
-        if let Some(seat) = self.record.seat_mut(&id) {
-            (seat.muted_itself, seat.muted_by_moderator) = after;
+        if let Some(participant) = self.record.participant_mut(&id) {
+            (participant.muted_itself, participant.muted_by_moderator) = after;
         }
         Ok(Changes::stage(true).notify(&id, Notice::Muted(after.0 || after.1)))
     }
@@ -93,9 +93,9 @@ impl Room {
             let (min, max) = (GAINS_DB.start(), GAINS_DB.end());
             return Err(Refusal::Invalid(format!("gain {gain_db} dB is not within {min} to {max} dB")));
         }
-        let seat = self.record.seat_mut(&id).ok_or(Refusal::Unknown(id))?;
-        let changed = seat.gain_db != gain_db;
-        seat.gain_db = gain_db;
+        let participant = self.record.participant_mut(&id).ok_or(Refusal::Unknown(id))?;
+        let changed = participant.gain_db != gain_db;
+        participant.gain_db = gain_db;
         Ok(Changes::stage(changed))
     }
 
@@ -112,13 +112,13 @@ impl Room {
         self.require_above(role, &id, "change the role of")?;
         require_others(by, &id, "set-role")?;
         require_gift(role, new, "make someone")?;
-        let seat = self.record.seat(&id).ok_or_else(|| Refusal::Unknown(id.clone()))?;
-        if seat.role() == new {
+        let participant = self.record.participant(&id).ok_or_else(|| Refusal::Unknown(id.clone()))?;
+        if participant.role() == new {
             return Ok(Changes::default());
         }
         self.record.rule(&id, Ruling { role: Some(new.into()), ..self.record.ruling(&id) })?;
-        if let Some(seat) = self.record.seat_mut(&id) {
-            seat.role = new.into();
+        if let Some(participant) = self.record.participant_mut(&id) {
+            participant.role = new.into();
         }
         Ok(Changes::stage(true).notify(&id, Notice::Role(new)))
     }
@@ -133,14 +133,14 @@ impl Room {
         self.require_above(role, &id, "remove")?;
         require_others(by, &id, "remove")?;
         require_reason(&reason)?;
-        let seated = self.record.seat(&id).is_some();
-        if !seated && !self.invitations.contains_key(&id) && !self.hands.contains(&id) {
+        let on_stage = self.record.participant(&id).is_some();
+        if !on_stage && !self.invitations.contains_key(&id) && !self.hands.contains(&id) {
             return Err(Refusal::Unknown(id));
         }
-        if seated {
+        if on_stage {
             self.record.rule(&id, Ruling { role: Some(Role::Listener.into()), ..self.record.ruling(&id) })?;
         }
-        let (hand_alone, changes) = (!seated && self.hands.contains(&id), self.clear(&id));
+        let (hand_alone, changes) = (!on_stage && self.hands.contains(&id), self.clear(&id));
         let notice = if hand_alone { Notice::HandLowered(reason) } else { Notice::Removed(reason) };
         Ok(changes.notify(&id, notice))
     }
@@ -176,16 +176,17 @@ impl Room {
         Ok(Changes { record: removal || ban.is_some(), ban, ..Changes::default() })
     }
 
-    /// Takes away the seat, the hand and the invitation.
+    /// Takes away the place on the stage, the hand and the invitation.
     fn clear(&mut self, id: &ParticipantId) -> Changes {
         self.invitations.remove(id);
-        Changes { hands: self.hands.lower(id), ..Changes::stage(self.record.clear_seat(id)) }
+        Changes { hands: self.hands.lower(id), ..Changes::stage(self.record.take_off_stage(id)) }
     }
 
     /// Checks that the actor moderates, and is not below its target.
     fn require_above(&self, role: Role, id: &ParticipantId, action: &'static str) -> Result<(), Refusal> {
         require(role, Role::Cohost, action)?;
-        let target = self.record.seat(id).map(Seat::role).or_else(|| self.record.ruling(id).role());
+        let target =
+            self.record.participant(id).map(Participant::role).or_else(|| self.record.ruling(id).role());
         match target {
             Some(above) if above > role => Err(Refusal::Outranked { role, action, above }),
             _ => Ok(()),

@@ -5,8 +5,8 @@
 //! kept ([`Unknown`], [`StoredRole`]), and a change that an older build must not run a room without raises
 //! [`Record::SCHEMA`], which nodes tell each other.
 //!
-//! Invariants: no participant has two seats; who is banned or was taken off the stage has none; the stage's version only
-//! rises. A record is never larger than [`MAX_RECORD_BYTES`].
+//! Invariants: no participant is twice on the stage; who is banned or was taken off is not on it; the stage's version
+//! only rises. A record is never larger than [`MAX_RECORD_BYTES`].
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use stentor_ids::{ParticipantId, Role};
 
 use crate::{Actor, Bans, InvalidSpec, Lifecycle, Refusal, Spec, StoredRole, Unknown};
 
-/// Longest encoded record: a hundred seats and a thousand rulings with the longest names take half of it, what newer builds
-/// add may take the other half. A longer one is no room's.
+/// Longest encoded record: a hundred participants on the stage and a thousand rulings with the longest names take half
+/// of it, what newer builds add may take the other half. A longer one is no room's.
 pub const MAX_RECORD_BYTES: usize = 512 * 1024;
 
 /// Participants about whom a ruling is kept: removals, mutes and promotions of one event. They make up most of a record,
@@ -36,7 +36,7 @@ pub struct Record {
     #[serde(default)]
     pub(crate) stage_version: u64,
     #[serde(default)]
-    pub(crate) stage: Vec<Seat>,
+    pub(crate) stage: Vec<Participant>,
     #[serde(default)]
     pub(crate) rulings: BTreeMap<ParticipantId, Ruling>,
     /// Stored beside the record.
@@ -60,8 +60,8 @@ struct Head {
 
 /// One participant on the stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seat {
-    /// Who sits here.
+pub struct Participant {
+    /// Who it is.
     pub id: ParticipantId,
     /// The name to show.
     pub name: String,
@@ -79,7 +79,8 @@ pub struct Seat {
     pub(crate) unknown: Unknown,
 }
 
-/// What moderators decided about a participant. It outlasts the seat, so that leaving and coming back does not undo it.
+/// What moderators decided about a participant. It outlasts being on the stage, so that leaving and coming back does
+/// not undo it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ruling {
@@ -194,10 +195,11 @@ impl Record {
         Ok(record)
     }
 
-    /// The record with its bans. Who is banned has no seat: a ban is the stronger word, should the two have been written apart.
+    /// The record with its bans. Who is banned is not on the stage: a ban is the stronger word, should the two have
+    /// been written apart.
     #[must_use]
     pub fn with_bans(mut self, bans: Bans) -> Self {
-        self.stage.retain(|seat| !bans.contains(&seat.id));
+        self.stage.retain(|participant| !bans.contains(&participant.id));
         self.bans = bans;
         self
     }
@@ -228,7 +230,7 @@ impl Record {
 
     /// Everyone who may speak, in the order they came.
     #[must_use]
-    pub fn stage(&self) -> &[Seat] {
+    pub fn stage(&self) -> &[Participant] {
         &self.stage
     }
 
@@ -244,32 +246,34 @@ impl Record {
         &self.bans
     }
 
-    /// The seat of a participant.
+    /// A participant, if it is on the stage.
     #[must_use]
-    pub fn seat(&self, id: &ParticipantId) -> Option<&Seat> {
-        self.stage.iter().find(|seat| seat.id == *id)
+    pub fn participant(&self, id: &ParticipantId) -> Option<&Participant> {
+        self.stage.iter().find(|participant| participant.id == *id)
     }
 
-    /// The seat of a participant that wants to speak.
+    /// A participant on the stage that wants to speak.
     ///
     /// # Errors
-    /// It is banned, or has no seat.
-    pub fn require_seat(&self, id: &ParticipantId) -> Result<&Seat, Refusal> {
+    /// It is banned, or not on the stage.
+    pub fn require_participant(&self, id: &ParticipantId) -> Result<&Participant, Refusal> {
         if self.bans.contains(id) {
             return Err(Refusal::Banned(id.clone()));
         }
-        self.seat(id).ok_or_else(|| Refusal::NoSeat(id.clone()))
+        self.participant(id).ok_or_else(|| Refusal::NotOnStage(id.clone()))
     }
 
     /// Whether a packet of this participant may be mixed now.
     #[must_use]
     pub fn may_speak(&self, id: &ParticipantId) -> bool {
         self.lifecycle.has_owner()
-            && self.seat(id).is_some_and(|seat| seat.role().may_speak() && !seat.is_muted())
+            && self
+                .participant(id)
+                .is_some_and(|participant| participant.role().may_speak() && !participant.is_muted())
     }
 
-    /// The role of an actor in this room: of its seat, else as moderators decided, else of its ticket. An operator
-    /// counts as a host.
+    /// The role of an actor in this room: as it has it on the stage, else as moderators decided, else of its ticket. An
+    /// operator counts as a host.
     ///
     /// # Errors
     /// The actor is banned.
@@ -278,7 +282,7 @@ impl Record {
         if self.bans.contains(id) {
             return Err(Refusal::Banned(id.clone()));
         }
-        Ok(self.seat(id).map(Seat::role).or_else(|| self.ruling(id).role()).unwrap_or(*role))
+        Ok(self.participant(id).map(Participant::role).or_else(|| self.ruling(id).role()).unwrap_or(*role))
     }
 
     /// The ruling about a participant; an empty one if there is none.
@@ -306,46 +310,52 @@ impl Record {
         Ok(())
     }
 
-    pub(crate) fn seat_mut(&mut self, id: &ParticipantId) -> Option<&mut Seat> {
-        self.stage.iter_mut().find(|seat| seat.id == *id)
+    pub(crate) fn participant_mut(&mut self, id: &ParticipantId) -> Option<&mut Participant> {
+        self.stage.iter_mut().find(|participant| participant.id == *id)
     }
 
-    /// Whether there was a seat.
-    pub(crate) fn clear_seat(&mut self, id: &ParticipantId) -> bool {
+    /// Whether it was on the stage.
+    pub(crate) fn take_off_stage(&mut self, id: &ParticipantId) -> bool {
         let before = self.stage.len();
-        self.stage.retain(|seat| seat.id != *id);
+        self.stage.retain(|participant| participant.id != *id);
         self.stage.len() != before
     }
 
     fn consistent(&self) -> Result<(), String> {
-        let seats = self.stage.len();
-        if seats > *Spec::STAGE_LIMITS.end() as usize || self.rulings.len() > MAX_RULINGS {
-            return Err(format!("{seats} seats and {} rulings are too many", self.rulings.len()));
+        let participants = self.stage.len();
+        if participants > *Spec::STAGE_LIMITS.end() as usize || self.rulings.len() > MAX_RULINGS {
+            return Err(format!(
+                "{participants} participants and {} rulings are too many",
+                self.rulings.len()
+            ));
         }
-        for (i, seat) in self.stage.iter().enumerate() {
-            if self.stage[..i].iter().any(|other| other.id == seat.id) {
-                return Err(format!("{} has two seats", seat.id));
+        for (i, participant) in self.stage.iter().enumerate() {
+            if self.stage[..i].iter().any(|other| other.id == participant.id) {
+                return Err(format!("{} is twice on the stage", participant.id));
             }
-            let ruling = self.ruling(&seat.id);
-            let ruled = ruling.role.as_ref().unwrap_or(&seat.role);
+            let ruling = self.ruling(&participant.id);
+            let ruled = ruling.role.as_ref().unwrap_or(&participant.role);
             // Of roles that only a newer build knows this one cannot say whether they go together.
-            let ours = [ruled, &seat.role].iter().all(|role| matches!(role, StoredRole::Known(_)));
-            if ours && (*ruled != seat.role || !seat.role().may_speak()) {
-                return Err(format!("{} has a seat as {:?} against {ruling:?}", seat.id, seat.role));
+            let ours = [ruled, &participant.role].iter().all(|role| matches!(role, StoredRole::Known(_)));
+            if ours && (*ruled != participant.role || !participant.role().may_speak()) {
+                return Err(format!(
+                    "{} is on the stage as {:?} against {ruling:?}",
+                    participant.id, participant.role
+                ));
             }
         }
         Ok(())
     }
 }
 
-impl Seat {
+impl Participant {
     /// What they may do: not a listener, but for a role that only a newer build knows.
     #[must_use]
     pub const fn role(&self) -> Role {
         self.role.role()
     }
 
-    /// Whether the seat is muted, by whomever.
+    /// Whether the participant is muted, by whomever.
     #[must_use]
     pub const fn is_muted(&self) -> bool {
         self.muted_itself || self.muted_by_moderator
@@ -402,17 +412,17 @@ mod tests {
         };
         let ann = r#"{"id":"ann","name":"Ann","role":"speaker"}"#;
         assert_eq!(decode(ann, ""), Ok(()));
-        assert!(decode(&format!("{ann},{ann}"), "").unwrap_err().contains("ann has two seats"));
-        assert!(decode(ann, r#""ann":{"role":"listener"}"#).unwrap_err().contains("ann has a seat"));
-        assert!(decode(&ann.replace("speaker", "listener"), "").unwrap_err().contains("ann has a seat"));
+        assert!(decode(&format!("{ann},{ann}"), "").unwrap_err().contains("ann is twice on the stage"));
+        assert!(decode(ann, r#""ann":{"role":"listener"}"#).unwrap_err().contains("ann is on the stage"));
+        assert!(decode(&ann.replace("speaker", "listener"), "").unwrap_err().contains("ann is on the stage"));
         let crowd: Vec<_> = (0..101).map(|i| ann.replace("ann", &format!("ann{i}"))).collect();
-        assert!(decode(&crowd.join(","), "").unwrap_err().contains("101 seats"));
+        assert!(decode(&crowd.join(","), "").unwrap_err().contains("101 participants"));
     }
 
     #[test]
     fn the_largest_record_fits_its_bound() {
         let id = |i: usize| ParticipantId::new(format!("{i:0>64}")).unwrap();
-        let seat = |i| Seat {
+        let participant = |i| Participant {
             id: id(i),
             name: "\u{1F399}".repeat(64),
             role: Role::Speaker.into(),
@@ -430,7 +440,7 @@ mod tests {
             spec: Spec { title: "\u{1F399}".repeat(200), stage_limit: 100, ..Spec::default() },
             lifecycle: Lifecycle::Open,
             stage_version: u64::MAX,
-            stage: (0..100).map(seat).collect(),
+            stage: (0..100).map(participant).collect(),
             rulings: (0..MAX_RULINGS).map(|i| (id(i), ruling.clone())).collect(),
         };
         assert!(record.encode().len() <= MAX_RECORD_BYTES / 2);

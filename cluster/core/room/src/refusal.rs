@@ -60,10 +60,10 @@ pub enum Refusal {
     /// An operator gave a command that only a participant can give.
     #[error("an operator is not in the room; only a participant can {0}")]
     NotInRoom(&'static str),
-    /// Every seat is taken.
-    #[error("all {limit} seats of the stage are taken; try again when someone has left")]
+    /// Every place on the stage is taken.
+    #[error("all {limit} places on the stage are taken; try again when someone has left")]
     StageFull {
-        /// How many seats there are.
+        /// How many places there are.
         limit: u32,
     },
     /// A bounded list has no place left.
@@ -76,13 +76,13 @@ pub enum Refusal {
         /// What to do.
         advice: &'static str,
     },
-    /// The target has no seat, nor what else the command works on.
+    /// The target is not on the stage, nor has it what else the command works on.
     #[error("no participant {0} is on the stage; list the participants to see who is")]
     Unknown(ParticipantId),
-    /// The actor has no seat, so that it may not speak.
-    #[error("{0} has no seat on the stage; raise a hand and accept the invitation")]
-    NoSeat(ParticipantId),
-    /// The actor has a seat and wants one.
+    /// The actor is not on the stage, so that it may not speak.
+    #[error("{0} is not on the stage; raise a hand and accept the invitation")]
+    NotOnStage(ParticipantId),
+    /// The actor is on the stage and wants to be.
     #[error("{0} may speak already; a hand is for who may not")]
     NeedsNoHand(ParticipantId),
     /// There is no invitation to accept.
@@ -99,7 +99,7 @@ pub enum Refusal {
     Invalid(String),
 }
 
-/// How soon to come back to a full stage or list. Seats and hands change at the pace of people.
+/// How soon to come back to a full stage or list. Stages and hands change at the pace of people.
 const FULL_RETRY: Duration = Duration::from_secs(15);
 
 impl Refusal {
@@ -115,7 +115,7 @@ impl Refusal {
             Self::Banned(_) => Code::Banned,
             Self::Role { .. }
             | Self::Outranked { .. }
-            | Self::NoSeat(_)
+            | Self::NotOnStage(_)
             | Self::MutedByModerator(_)
             | Self::MutedItself(_) => Code::RoleForbids,
             Self::Oneself(_) | Self::NotInRoom(_) | Self::Invalid(_) => Code::InvalidArgument,

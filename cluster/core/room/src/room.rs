@@ -1,8 +1,8 @@
 //! The room: one function takes every command, one match says what it does in which state. What moderators do to others
 //! is in `moderation`.
 //!
-//! Invariants: the lifecycle only moves forward; the stage holds at most `stage_limit` seats; hands and invitations are
-//! bounded; a refused command changes nothing.
+//! Invariants: the lifecycle only moves forward; at most `stage_limit` participants are on the stage; hands and
+//! invitations are bounded; a refused command changes nothing.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,11 +10,11 @@ use stentor_ids::{ParticipantId, Role};
 use stentor_pace::WallTime;
 
 use crate::{
-    Actor, Command, Effect, Hand, Lifecycle, Notice, Record, Refusal, Ruling, Seat, Unknown,
+    Actor, Command, Effect, Hand, Lifecycle, Notice, Participant, Record, Refusal, Ruling, Unknown,
     hands::{Hands, MAX_HANDS},
 };
 
-/// Invitations that stand at once: as many as the largest stage has seats. One more is refused.
+/// Invitations that stand at once: as many as the largest stage holds. One more is refused.
 pub const MAX_INVITATIONS: usize = 100;
 
 /// How long an invitation stands: time to read it and find the microphone, and not to forget that one was asked.
@@ -28,7 +28,7 @@ const UNANNOUNCED_RETRY: Duration = Duration::from_secs(10);
 /// Doors may open early: nobody is told to wait longer than this.
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
-/// A seat that was offered.
+/// A place on the stage that was offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Invitation {
     /// As what.
@@ -178,12 +178,12 @@ impl Room {
         if !role.may_speak() {
             return Ok(Changes::default());
         }
-        if let Some(seat) = self.record.seat_mut(id) {
-            let renamed = seat.name != *name;
-            seat.name.clone_from(name);
+        if let Some(participant) = self.record.participant_mut(id) {
+            let renamed = participant.name != *name;
+            participant.name.clone_from(name);
             return Ok(Changes::stage(renamed));
         }
-        self.require_free_seat()?;
+        self.require_place()?;
         Ok(self.sit(id, name, role))
     }
 
@@ -195,10 +195,10 @@ impl Room {
             ruling.role = None;
             self.record.rule(id, ruling)?;
         }
-        let seated = self.record.clear_seat(id);
+        let on_stage = self.record.take_off_stage(id);
         self.invitations.remove(id);
         let hands = self.hands.lower(id);
-        Ok(Changes { record: seated || promoted, stage: seated, hands, ..Changes::default() })
+        Ok(Changes { record: on_stage || promoted, stage: on_stage, hands, ..Changes::default() })
     }
 
     fn raise_hand(&mut self, now: WallTime, by: &Actor, role: Role) -> Result<Changes, Refusal> {
@@ -221,14 +221,14 @@ impl Room {
         let (id, name) = named(by, "accept")?;
         let Actor::Participant { role: ticket, .. } = by else { return Err(Refusal::NotInRoom("accept")) };
         let offer = self.invitations.get(id).ok_or_else(|| Refusal::NotInvited(id.clone()))?.role;
-        if self.record.seat(id).is_none() {
-            self.require_free_seat()?;
+        if self.record.participant(id).is_none() {
+            self.require_place()?;
         }
         let role = (offer != *ticket).then(|| offer.into());
         self.record.rule(id, Ruling { role, ..self.record.ruling(id) })?;
-        let changes = match self.record.seat_mut(id) {
-            Some(seat) => {
-                seat.role = offer.into();
+        let changes = match self.record.participant_mut(id) {
+            Some(participant) => {
+                participant.role = offer.into();
                 self.invitations.remove(id);
                 Changes::stage(true)
             }
@@ -237,16 +237,16 @@ impl Room {
         Ok(changes.notify(id, Notice::Role(offer)))
     }
 
-    pub(crate) fn require_free_seat(&self) -> Result<(), Refusal> {
+    pub(crate) fn require_place(&self) -> Result<(), Refusal> {
         let limit = self.record.spec.stage_limit;
         if self.record.stage.len() < limit as usize { Ok(()) } else { Err(Refusal::StageFull { limit }) }
     }
 
-    /// The caller has seen that the participant has no seat and that one is free.
+    /// The caller has seen that the participant is not on the stage and that a place is free.
     fn sit(&mut self, id: &ParticipantId, name: &str, role: Role) -> Changes {
         let muted_by_moderator = self.record.ruling(id).muted;
         let name = name.to_owned();
-        let seat = Seat {
+        let participant = Participant {
             id: id.clone(),
             name,
             role: role.into(),
@@ -255,7 +255,7 @@ impl Room {
             gain_db: 0,
             unknown: Unknown::default(),
         };
-        self.record.stage.push(seat);
+        self.record.stage.push(participant);
         self.invitations.remove(id);
         Changes { hands: self.hands.lower(id), ..Changes::stage(true) }
     }

@@ -65,7 +65,7 @@ impl Stage {
     }
 
     fn role(&self, name: &str) -> Option<Role> {
-        self.room.record().seat(&id(name)).map(|seat| seat.role())
+        self.room.record().participant(&id(name)).map(|participant| participant.role())
     }
 
     fn may_speak(&self, name: &str) -> bool {
@@ -94,7 +94,7 @@ fn ban(name: &str) -> Command {
 }
 
 #[test]
-fn a_raised_hand_leads_to_a_seat_by_invitation() {
+fn a_raised_hand_leads_to_the_stage_by_invitation() {
     let mut stage = stage();
     assert_eq!(stage.tell(&listener(), Command::RaiseHand), Ok(vec![Effect::HandsChanged]));
     assert_eq!(stage.tell(&listener(), Command::RaiseHand), Ok(vec![]));
@@ -126,8 +126,8 @@ fn a_promotion_outlasts_its_owner_and_ends_with_leaving() {
     stage.tell(&listener(), Command::Leave).unwrap();
     assert_eq!(stage.tell(&listener(), Command::Join), Ok(vec![]));
     assert_eq!(stage.role("lis"), None);
-    let refusal = stage.room.record().require_seat(&id("lis")).unwrap_err();
-    assert_eq!(refusal.to_string(), "lis has no seat on the stage; raise a hand and accept the invitation");
+    let refusal = stage.room.record().require_participant(&id("lis")).unwrap_err();
+    assert_eq!(refusal.to_string(), "lis is not on the stage; raise a hand and accept the invitation");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn who_is_banned_can_do_nothing_until_the_ban_is_lifted() {
     for command in [Command::Join, Command::RaiseHand, Command::Leave, Command::Accept] {
         assert_eq!(stage.code(&speaker(), command), Code::Banned);
     }
-    assert_eq!(stage.room.record().require_seat(&id("bob")).unwrap_err().code(), Code::Banned);
+    assert_eq!(stage.room.record().require_participant(&id("bob")).unwrap_err().code(), Code::Banned);
     assert_eq!(stage.invite("bob", Role::Speaker).unwrap_err().code(), Code::Banned);
     let lifted = Effect::BanChanged { participant: id("bob"), banned: false };
     assert_eq!(stage.tell(&host(), Command::Unban { id: id("bob") }), Ok(vec![Effect::Commit, lifted]));
@@ -216,7 +216,7 @@ fn neither_mute_lifts_the_other() {
 }
 
 #[test]
-fn a_moderator_s_mute_outlasts_the_seat() {
+fn a_moderator_s_mute_outlasts_being_on_the_stage() {
     let mut stage = stage();
     stage.mute(&Actor::Operator, "bob", true).unwrap();
     stage.tell(&speaker(), Command::Leave).unwrap();
@@ -249,9 +249,9 @@ fn a_full_stage_takes_nobody_until_someone_leaves() {
     assert_eq!(stage.code(&who("dan", Role::Speaker), Command::Join), Code::StageFull);
     assert_eq!(stage.invite("dan", Role::Speaker).unwrap_err().code(), Code::StageFull);
     let fault = Fault::from(stage.invite("dan", Role::Speaker).unwrap_err());
-    assert_eq!(fault.detail, "all 2 seats of the stage are taken; try again when someone has left");
+    assert_eq!(fault.detail, "all 2 places on the stage are taken; try again when someone has left");
     assert!(fault.retry_after.is_some());
-    assert!(stage.invite("bob", Role::Cohost).is_ok(), "bob has a seat already");
+    assert!(stage.invite("bob", Role::Cohost).is_ok(), "bob is on the stage already");
     stage.tell(&speaker(), Command::Leave).unwrap();
     assert!(stage.tell(&listener(), Command::Accept).is_ok());
 }

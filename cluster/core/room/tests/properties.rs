@@ -83,15 +83,18 @@ fn check_state(room: &Room) {
     bounded("hands", room.hands().len(), MAX_HANDS).unwrap();
     bounded("invitations", room.invitations().len(), MAX_INVITATIONS).unwrap();
     bounded("rulings", record.rulings().len(), MAX_RULINGS).unwrap();
-    assert_eq!(ids(record.stage().iter().map(|seat| &seat.id)).len(), record.stage().len());
+    assert_eq!(ids(record.stage().iter().map(|participant| &participant.id)).len(), record.stage().len());
     assert_eq!(ids(room.hands().iter().map(|hand| &hand.id)).len(), room.hands().len());
     for (id, ruling) in record.rulings() {
         let kept_off = ruling.role() == Some(Role::Listener);
-        assert!(!kept_off || record.seat(id).is_none(), "{id} has a seat against {ruling:?}");
+        assert!(!kept_off || record.participant(id).is_none(), "{id} is on the stage against {ruling:?}");
         assert!(!(kept_off || ruling.muted) || !record.may_speak(id), "{id} may speak against {ruling:?}");
     }
     for id in record.bans().iter() {
-        assert!(record.seat(id).is_none() && !record.may_speak(id), "{id} has a seat and is banned");
+        assert!(
+            record.participant(id).is_none() && !record.may_speak(id),
+            "{id} is on the stage and is banned"
+        );
         assert!(!room.invitations().contains_key(id), "{id} is invited and banned");
     }
     if !record.lifecycle().has_owner() {
@@ -119,10 +122,13 @@ fn check_hosts(before: &Room, after: &Room, by: &Actor) {
     if before.record().role_of(by) == Ok(Role::Host) {
         return;
     }
-    for seat in
-        before.record().stage().iter().filter(|seat| seat.role() == Role::Host && by.id() != Some(&seat.id))
+    for participant in before
+        .record()
+        .stage()
+        .iter()
+        .filter(|participant| participant.role() == Role::Host && by.id() != Some(&participant.id))
     {
-        assert_eq!(after.record().seat(&seat.id), Some(seat));
+        assert_eq!(after.record().participant(&participant.id), Some(participant));
     }
 }
 

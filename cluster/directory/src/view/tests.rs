@@ -217,7 +217,7 @@ fn owned(view: &View) -> BTreeMap<NodeId, u32> {
 struct Copy {
     nodes: BTreeMap<NodeId, Arc<NodeRecord>>,
     records: BTreeMap<RoomId, (Revision, Bytes)>,
-    seats: BTreeMap<RoomId, Seats>,
+    offices: BTreeMap<RoomId, Offices>,
 }
 
 impl Copy {
@@ -232,12 +232,12 @@ impl Copy {
             Changed::All => {
                 *self = Self::default();
                 view.nodes.keys().for_each(|node| self.node(view, node));
-                view.rooms.keys().for_each(|room| (self.record(view, room), self.seats(view, room)).0);
+                view.rooms.keys().for_each(|room| (self.record(view, room), self.offices(view, room)).0);
             }
             Changed::Keys(keys) => {
                 keys.nodes.iter().for_each(|node| self.node(view, node));
-                keys.records.iter().for_each(|room| (self.record(view, room), self.seats(view, room)).0);
-                keys.seats.iter().for_each(|room| self.seats(view, room));
+                keys.records.iter().for_each(|room| (self.record(view, room), self.offices(view, room)).0);
+                keys.offices.iter().for_each(|room| self.offices(view, room));
             }
         }
     }
@@ -252,9 +252,9 @@ impl Copy {
     }
 
     /// Of a room that is there.
-    fn seats(&mut self, view: &View, room: &RoomId) {
-        let seats = |room: &Arc<Room>| Seats { owner: room.owner.clone(), mirror: room.mirror.clone() };
-        set(&mut self.seats, room, view.rooms.get(room).map(seats));
+    fn offices(&mut self, view: &View, room: &RoomId) {
+        let offices = |room: &Arc<Room>| Offices { owner: room.owner.clone(), mirror: room.mirror.clone() };
+        set(&mut self.offices, room, view.rooms.get(room).map(offices));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The second seat of a room: who mirrors it.
+//! The second office of a room: who mirrors it.
 
 use stentor_directory::Error;
 use stentor_ids::{Code, Epoch, Fault, Slot};
@@ -8,7 +8,7 @@ use crate::{
     support::{TTL, get, node, room, until, until_view},
 };
 
-pub async fn a_room_has_one_mirror_which_is_seen_until_it_gives_the_seat_up(backend: &impl Backend) {
+pub async fn a_room_has_one_mirror_which_is_seen_until_it_gives_the_office_up(backend: &impl Backend) {
     let (here, there) = (backend.directory().await, backend.directory().await);
     let (id, mut view) = (room("a"), there.view());
     here.create(&id, &b"x"[..]).await.unwrap();
@@ -87,7 +87,7 @@ pub async fn a_mirror_that_takes_the_room_over_is_its_mirror_no_longer(backend: 
     let fresh = here.claim(&new, &id, Epoch(0), preempt, Slot(50)).await.unwrap();
     let taken = view.wait_for(|view| view.owner(&id) == Some(fresh.owner())).await;
     assert_eq!(taken.mirror(&id), None, "they change together");
-    // The old owner may mirror now; whoever else claims leaves it in its seat.
+    // The old owner may mirror now; whoever else claims leaves it in its office.
     let key = here.mirror(&old, &id, None).await.unwrap();
     let preempt = Some(fresh.owner().revision);
     here.claim(&third, &id, Epoch(0), preempt, Slot(90)).await.unwrap();

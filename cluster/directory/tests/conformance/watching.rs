@@ -138,7 +138,7 @@ pub async fn a_reader_is_told_which_keys_changed_and_no_others(backend: &impl Ba
     let ownership = here.claim(&session, &ids[1], Epoch(0), None, Slot(0)).await.unwrap();
     let one = || [ids[1].clone()].into();
     let told = told_until(&mut reader, "the claim", |view| view.owner(&ids[1]).is_some()).await;
-    assert_eq!(told, ChangedKeys { records: one(), seats: one(), ..ChangedKeys::default() });
+    assert_eq!(told, ChangedKeys { records: one(), offices: one(), ..ChangedKeys::default() });
     here.commit(&ownership, &b"2"[..]).await.unwrap();
     let told = told_until(&mut reader, "the commit", |view| view.rooms[&ids[1]].record == "2").await;
     assert_eq!(told, ChangedKeys { records: one(), ..ChangedKeys::default() });
@@ -147,7 +147,7 @@ pub async fn a_reader_is_told_which_keys_changed_and_no_others(backend: &impl Ba
     let first = here.get(&ids[0]).await.unwrap().unwrap().revision;
     here.delete(&ids[0], first).await.unwrap();
     here.release(ownership).await.unwrap();
-    let both = ChangedKeys { records: [ids[0].clone()].into(), seats: one(), ..ChangedKeys::default() };
+    let both = ChangedKeys { records: [ids[0].clone()].into(), offices: one(), ..ChangedKeys::default() };
     for reader in [&mut reader, &mut late] {
         let over = |view: &View| view.rooms.len() == 2 && view.owner(&ids[1]).is_none();
         assert_eq!(told_until(reader, "the end", over).await, both);

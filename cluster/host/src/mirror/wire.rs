@@ -1,15 +1,15 @@
 //! The mix log as it travels, and back. What the other origin says is checked here, once.
 
 use stentor_ids::{Epoch, InvalidName, Lineage, ParticipantId, Slot};
-use stentor_mix::{LogEntry, MAX_PACKET_BYTES, PacketRef, Seat, Stage, Step, VoiceLog};
+use stentor_mix::{LogEntry, MAX_PACKET_BYTES, PacketRef, Participant, Stage, Step, VoiceLog};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message};
 use stentor_relay::Frame;
 
 use super::Mixed;
 
-/// Voices of one slot, steps of one voice and seats of one stage that are taken: more than any room has. The rest is cut
-/// off.
+/// Voices of one slot, steps of one voice and participants of one stage that are taken: more than any room has. The
+/// rest is cut off.
 const MAX_VOICES: usize = 256;
 const MAX_STEPS: usize = 32;
 
@@ -47,12 +47,12 @@ pub(crate) fn frame_of(frame: v1::Frame) -> Option<Frame> {
 /// # Errors
 /// A participant's name is none.
 pub(crate) fn stage_of(state: &v1::StageState) -> Result<Stage, InvalidName> {
-    let seat = |seat: &v1::Participant| {
-        let participant = ParticipantId::new(&seat.id)?;
-        Ok(Seat { participant, muted: seat.muted, gain_db: seat.gain_db as f32 })
+    let participant = |told: &v1::Participant| {
+        let id = ParticipantId::new(&told.id)?;
+        Ok(Participant { id, muted: told.muted, gain_db: told.gain_db as f32 })
     };
-    let seats = state.seats.iter().take(MAX_VOICES).map(seat).collect::<Result<_, _>>()?;
-    Ok(Stage { version: state.version, seats })
+    let participants = state.seats.iter().take(MAX_VOICES).map(participant).collect::<Result<_, _>>()?;
+    Ok(Stage { version: state.version, participants })
 }
 
 /// What a slot was made of, as the other origin sent it.
@@ -71,14 +71,14 @@ pub(crate) fn entry_of(entry: v1::MixLogEntry) -> Result<LogEntry, InvalidName> 
 }
 
 fn stage_to_wire(stage: &Stage) -> v1::StageState {
-    let seat = |seat: &Seat| v1::Participant {
-        id: seat.participant.to_string(),
-        muted: seat.muted,
+    let participant = |one: &Participant| v1::Participant {
+        id: one.id.to_string(),
+        muted: one.muted,
         // A room's gains are whole.
-        gain_db: seat.gain_db as i32,
+        gain_db: one.gain_db as i32,
         ..v1::Participant::default()
     };
-    v1::StageState { version: stage.version, seats: stage.seats.iter().map(seat).collect() }
+    v1::StageState { version: stage.version, seats: stage.participants.iter().map(participant).collect() }
 }
 
 fn entry_to_wire(entry: &LogEntry) -> v1::MixLogEntry {
@@ -128,8 +128,8 @@ mod tests {
         };
         let entry = LogEntry { slot: Slot(5), stage_version: 3, voices: vec![voice] };
         assert_eq!(entry_of(entry_to_wire(&entry)), Ok(entry));
-        let seat = Seat { participant: ParticipantId::new("ann").unwrap(), muted: true, gain_db: -3.0 };
-        let stage = Stage { version: 3, seats: vec![seat] };
+        let ann = Participant { id: ParticipantId::new("ann").unwrap(), muted: true, gain_db: -3.0 };
+        let stage = Stage { version: 3, participants: vec![ann] };
         assert_eq!(stage_of(&stage_to_wire(&stage)), Ok(stage));
     }
 

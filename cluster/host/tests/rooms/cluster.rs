@@ -345,7 +345,7 @@ pub struct Audio {
     pub twice: usize,
 }
 
-/// Takes a seat as a speaker.
+/// Goes on the stage as a speaker.
 pub async fn speak(edge: &Uplinks, room: &RoomId, name: &str, monitor: bool) -> SpeakerSession {
     let speaker = Speaker { participant: who(name), name: name.to_owned(), role: Role::Speaker, monitor };
     edge.attach(room, speaker, None).await.unwrap()

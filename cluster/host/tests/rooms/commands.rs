@@ -41,7 +41,10 @@ async fn a_room_is_opened_up_to_a_listener_goes_live_and_ends() {
     origin.command(&room, Command::Invite(invite)).await.unwrap();
     let accepted = as_listener(&origin, &room, "eve", Command::Accept(Empty {})).await.unwrap();
     assert_eq!(accepted.role(), v1::Role::Speaker);
-    assert!(cluster.record(&room).await.seat(&crate::cluster::who("eve")).is_some(), "it is committed");
+    assert!(
+        cluster.record(&room).await.participant(&crate::cluster::who("eve")).is_some(),
+        "it is committed"
+    );
 
     let live = origin.command(&room, Command::GoLive(Empty {})).await.unwrap().room.unwrap();
     assert_eq!((live.lifecycle(), live.owner.as_str()), (Lifecycle::Live, "origin-1"));
@@ -173,8 +176,8 @@ async fn a_crowd_s_hands_are_told_five_times_a_second_and_the_stage_at_once() {
     assert!(statuses(&mut cursor).iter().any(|status| titled(status)), "the spec is told with its answer");
 
     cluster.edge("edge-1").attach(&room, speaker("ann"), None).await.unwrap();
-    let seated = |status: &v1::RoomStatus| status.stage.iter().any(|seat| seat.id == "ann");
-    assert!(statuses(&mut cursor).iter().any(|status| seated(status)), "the stage is told with its answer");
+    let there = |status: &v1::RoomStatus| status.stage.iter().any(|one| one.id == "ann");
+    assert!(statuses(&mut cursor).iter().any(|status| there(status)), "the stage is told with its answer");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

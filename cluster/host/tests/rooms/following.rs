@@ -6,8 +6,8 @@ use stentor_host::{Engine, EngineFactory};
 use stentor_ids::{NodeId, ParticipantId, Slot};
 use stentor_link::{Pool, Security};
 use stentor_mix::{
-    CodecError, Config, History, LogEntry, Mixer, PacketRef, Push, Seat, SlotOutput, SpeakerPacket, Stage,
-    Step, VoiceLog,
+    CodecError, Config, History, LogEntry, Mixer, PacketRef, Participant, Push, SlotOutput, SpeakerPacket,
+    Stage, Step, VoiceLog,
 };
 use stentor_pace::Time;
 use stentor_proto::v1::{
@@ -41,12 +41,12 @@ impl Engine for Tapped {
 }
 
 fn stage(state: &v1::StageState) -> Stage {
-    let seat = |seat: &v1::Participant| Seat {
-        participant: who(&seat.id),
-        muted: seat.muted,
-        gain_db: seat.gain_db as f32,
+    let participant = |told: &v1::Participant| Participant {
+        id: who(&told.id),
+        muted: told.muted,
+        gain_db: told.gain_db as f32,
     };
-    Stage { version: state.version, seats: state.seats.iter().map(seat).collect() }
+    Stage { version: state.version, participants: state.seats.iter().map(participant).collect() }
 }
 
 fn entry(entry: &v1::MixLogEntry) -> LogEntry {

@@ -51,7 +51,7 @@ async fn when_the_owner_is_killed_its_mirror_goes_on_without_a_missing_slot_and_
     let spoken = frames.iter().rev().take(50).filter(|frame| frame.captured.as_micros() > 0).count();
     assert!(spoken > 40, "{spoken} of the last 50 slots have speech in them");
     let status = mirror.status(&room).await;
-    assert!(status.stage.iter().any(|seat| seat.id == "ann" && seat.connected()), "{status:?}");
+    assert!(status.stage.iter().any(|one| one.id == "ann" && one.connected()), "{status:?}");
     assert!(status.last_takeover_ms > 0 && status.leader == status.owner, "{status:?}");
 }
 
@@ -89,7 +89,7 @@ async fn a_mute_by_the_owner_holds_at_the_mirror_that_goes_on() {
     assert_eq!(spoken.count(), 0, "nobody hears who is muted");
     until("the mirror owns it", || mirror.handle.owns(&room).is_some()).await;
     let status = mirror.status(&room).await;
-    assert!(status.stage.iter().any(|seat| seat.id == "ann" && seat.muted), "{status:?}");
+    assert!(status.stage.iter().any(|one| one.id == "ann" && one.muted), "{status:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

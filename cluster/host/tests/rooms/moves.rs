@@ -45,7 +45,7 @@ async fn a_room_moves_without_a_missing_slot_and_its_speakers_go_with_it() {
         .count();
     eprintln!("of the 200 slots around the move {quiet} had no speech in them");
     let status = second.status(&room).await;
-    assert!(status.stage.iter().any(|seat| seat.id == "ann" && seat.connected()));
+    assert!(status.stage.iter().any(|one| one.id == "ann" && one.connected()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,7 +52,7 @@ async fn a_mirror_that_cannot_read_what_a_newer_owner_wrote_steps_aside_and_does
     etcd.control(&["put", lines[at - 2], &format!("{}\n{newer}", lines[at - 1])]);
     until("it mirrors the room no more", || mirror.handle.mirrored() == 0).await;
     let unmirrored = |view: &stentor_directory::View| view.rooms[&room].mirror.is_none();
-    tokio::time::timeout(SOON, view.wait_for(unmirrored)).await.expect("its seat is free");
+    tokio::time::timeout(SOON, view.wait_for(unmirrored)).await.expect("its office is free");
 
     let at = heard.highest();
     until("the owner goes on", || heard.highest() > at.plus(50)).await;

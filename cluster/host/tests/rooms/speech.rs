@@ -62,13 +62,13 @@ async fn a_conversation_fills_every_slot_once_and_is_heard() {
     let spoken = frames.iter().filter(|frame| frame.captured.as_micros() > 0).count();
     assert!(spoken > frames.len() / 2, "{spoken} of {} slots say when they were captured", frames.len());
     let status = origin.status(&room).await;
-    assert_eq!(status.stage.iter().filter(|seat| seat.connected()).count(), 2);
+    assert_eq!(status.stage.iter().filter(|one| one.connected()).count(), 2);
     assert!(frames.iter().any(|frame| frame.opus.len() > 20), "speech takes more than silence");
 
     drop(speakers);
     until("the speakers are gone", || cluster.metrics.for_node(&origin.id).speakers(Tier::Origin).get() == 0)
         .await;
-    assert!(origin.status(&room).await.stage.iter().all(|seat| !seat.connected()));
+    assert!(origin.status(&room).await.stage.iter().all(|one| !one.connected()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

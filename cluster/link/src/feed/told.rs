@@ -7,7 +7,7 @@ use stentor_ids::ParticipantId;
 use stentor_proto::v1;
 use stentor_relay::Word;
 
-/// Talkers whose levels are taken: as many as the largest stage has seats. The rest is let go.
+/// Talkers whose levels are taken: as many as the largest stage holds. The rest is let go.
 const MAX_TALKERS: usize = 100;
 /// Words on bans in one message: some 20 kB with the longest names, so that frames find their way between two.
 pub(super) const WORDS_A_MESSAGE: usize = 256;
@@ -24,9 +24,9 @@ pub fn fill(status: &mut v1::RoomStatus, levels: &v1::Levels) {
     status.count = levels.count;
     status.slot = status.slot.max(levels.slot);
     status.lineage = status.lineage.max(levels.lineage);
-    for seat in &mut status.stage {
-        if let Some(talker) = levels.talkers.iter().find(|talker| talker.participant == seat.id) {
-            seat.level_dbov = Some(talker.level_dbov);
+    for one in &mut status.stage {
+        if let Some(talker) = levels.talkers.iter().find(|talker| talker.participant == one.id) {
+            one.level_dbov = Some(talker.level_dbov);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The edge's side: speakers take seats here, and their packets go to both origins of their room, wherever these are.
+//! The edge's side: speakers come in here, and their packets go to both origins of their room, wherever these are.
 
 use std::{
     collections::HashMap,
@@ -19,14 +19,14 @@ use tokio::sync::mpsc;
 
 use super::{
     Attached, Speaker, SpeakerEvent,
+    attachment::{Attachment, SessionSide},
     lane::Lane,
     link::Link,
-    queue::MAX_SEATS,
-    seat::{Seat, SessionSide},
+    queue::MAX_SPEAKERS,
 };
 use crate::{Locator, Pool, Topology};
 
-/// How long it may take to be given a seat; a room whose owner is being replaced has a new one within that.
+/// How long it may take to be brought on the stage; a room whose owner is being replaced has a new one within that.
 const ATTACH_WITHIN: Duration = Duration::from_secs(5);
 /// The uplinks of an edge. Clones share them.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ pub(super) struct Inner {
     pub(super) metrics: NodeMetrics,
     /// One for each room with speakers here, so bounded by the edge's bound on speakers.
     pub(super) rooms: Mutex<HashMap<RoomId, Arc<Lane>>>,
-    seats: AtomicU64,
+    speakers: AtomicU64,
 }
 
 impl Uplinks {
@@ -53,13 +53,13 @@ impl Uplinks {
         topology: Arc<dyn Topology>,
         metrics: NodeMetrics,
     ) -> Self {
-        let (rooms, seats) = (Mutex::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { me, pool, locator, topology, metrics, rooms, seats }))
+        let (rooms, speakers) = (Mutex::default(), AtomicU64::new(0));
+        Self(Arc::new(Inner { me, pool, locator, topology, metrics, rooms, speakers }))
     }
 
-    /// Takes a speaker's seat with the room's owner. A seat that the participant has at this edge already is lost to the
-    /// new one. With a stream to `resume`, which must be higher than any that the participant spoke under, either origin may
-    /// give the seat, and packets go to the mirror before the owner has answered.
+    /// Brings a speaker on the stage, by the room's owner. An attachment that the participant has at this edge already
+    /// is lost to the new one. With a stream to `resume`, which must be higher than any that the participant spoke
+    /// under, either origin may take it, and packets go to the mirror before the owner has answered.
     ///
     /// # Errors
     /// The owner's refusal, or `NoOwner` if nobody answered within 5 s.
@@ -71,15 +71,15 @@ impl Uplinks {
     ) -> Result<SpeakerSession, Fault> {
         let participant = speaker.participant.clone();
         let lane = self.lane(room)?;
-        let held = Held { id: self.0.seats.fetch_add(1, Ordering::Relaxed), lane };
-        let (seat, SessionSide { answer, events }) = Seat::new(held.id, speaker, resume);
-        held.lane.arrive(seat);
+        let held = Held { id: self.0.speakers.fetch_add(1, Ordering::Relaxed), lane };
+        let (attachment, SessionSide { answer, events }) = Attachment::new(held.id, speaker, resume);
+        held.lane.arrive(attachment);
         let no_owner = || {
             let detail = format!("no owner of {room} has answered yet; try again");
             Fault::new(Code::NoOwner, detail).retry_after(Duration::from_secs(1))
         };
         match tokio::time::timeout(ATTACH_WITHIN, answer).await {
-            Ok(Ok(attached)) => Ok(SpeakerSession { participant, attached: attached?, seat: held, events }),
+            Ok(Ok(attached)) => Ok(SpeakerSession { participant, attached: attached?, held, events }),
             Ok(Err(_)) | Err(_) => Err(no_owner()),
         }
     }
@@ -96,7 +96,7 @@ impl Uplinks {
         if lane.join() {
             return Ok(lane.clone());
         }
-        let detail = format!("{MAX_SEATS} speakers of {room} are at this edge, as many as there may be");
+        let detail = format!("{MAX_SPEAKERS} speakers of {room} are at this edge, as many as there may be");
         Err(Fault::new(Code::Overloaded, detail).retry_after(Duration::from_secs(10)))
     }
 }
@@ -113,11 +113,11 @@ impl Drop for Held {
     }
 }
 
-/// A speaker's seat, kept over changes of the room's origins. Dropping it gives the seat up.
+/// A speaker's attachment, kept over changes of the room's origins. Dropping it ends it.
 pub struct SpeakerSession {
     participant: ParticipantId,
     attached: Attached,
-    seat: Held,
+    held: Held,
     events: mpsc::Receiver<SpeakerEvent>,
 }
 
@@ -128,24 +128,24 @@ impl SpeakerSession {
         self.attached.role
     }
 
-    /// Whether the seat was muted when it was taken.
+    /// Whether the speaker was muted when it came in.
     #[must_use]
     pub const fn muted(&self) -> bool {
         self.attached.muted
     }
 
-    /// The stream number that the connection speaks under. Another connection resumes the seat under a higher one.
+    /// The stream number that the connection speaks under. Another connection resumes under a higher one.
     #[must_use]
     pub fn stream(&self) -> u64 {
-        self.seat.lane.stream(self.seat.id).max(self.attached.stream)
+        self.held.lane.stream(self.held.id).max(self.attached.stream)
     }
 
     /// Sends a packet on its way to both origins. Never waits: beyond 200 ms of packets the oldest go.
     pub fn send(&self, seq: u64, opus: Bytes, captured: WallTime) {
         let participant = self.participant.to_string();
         let captured_us = captured.as_micros();
-        self.seat.lane.send(
-            self.seat.id,
+        self.held.lane.send(
+            self.held.id,
             // The stream is stamped when the packet leaves.
             v1::SpeakerPacket { participant, stream: 0, seq, opus, captured_us },
         );

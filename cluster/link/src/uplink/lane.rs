@@ -1,5 +1,5 @@
-//! What the sessions of one room and the task that holds its uplinks share: the seats, and what is on its way to the room's
-//! two origins. Sessions never wait here.
+//! What the sessions of one room and the task that holds its uplinks share: the speakers that are attached, and what is
+//! on its way to the room's two origins. Sessions never wait here.
 //!
 //! Each origin has a [`Queue`] of its own, so that one that is dead, stalled or far away holds up nothing that goes to the
 //! other. Both are given the same packets under the same stream.
@@ -21,17 +21,17 @@ use tokio::sync::watch;
 
 use super::{
     SpeakerEvent,
-    queue::{MAX_SEATS, Queue},
-    seat::{Seat, detach},
+    attachment::{Attachment, detach},
+    queue::{MAX_SPEAKERS, Queue},
 };
 use crate::clock;
 
 /// One of the two ways from an edge to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// To its owner, who gives the seats.
+    /// To its owner, who says who comes on the stage.
     Owner = 0,
-    /// To its mirror, which takes the packets of those who have one.
+    /// To its mirror, which takes the packets of those who are on it.
     Mirror = 1,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Lane {
     state: Mutex<State>,
     /// Wakes the streams of requests.
     out: [AtomicWaker; 2],
-    /// Told when a session has gone, and when the owner has given or refused a seat.
+    /// Told when a session has gone, and when the owner has taken or refused a speaker.
     changed: watch::Sender<()>,
     dropped: Counter,
 }
@@ -58,9 +58,9 @@ pub(super) struct Lane {
 struct State {
     /// Sessions, and attaches that wait for an answer.
     users: usize,
-    seats: BTreeMap<u64, Seat>,
+    attachments: BTreeMap<u64, Attachment>,
     queues: [Queue; 2],
-    /// Why no seat is given any more.
+    /// Why nobody is attached any more.
     over: Option<Fault>,
 }
 
@@ -74,7 +74,7 @@ impl Lane {
     /// One more session; false if there are too many.
     pub(super) fn join(&self) -> bool {
         let mut state = self.state.lock();
-        let free = state.users < MAX_SEATS;
+        let free = state.users < MAX_SPEAKERS;
         state.users += usize::from(free);
         free
     }
@@ -83,35 +83,36 @@ impl Lane {
         self.state.lock().users
     }
 
-    /// Told when a session has gone, and when the owner has given or refused a seat.
+    /// Told when a session has gone, and when the owner has taken or refused a speaker.
     pub(super) fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// A seat is to be had. Its session has joined, so arrivals are bounded. An earlier seat of the participant is lost.
-    pub(super) fn arrive(&self, seat: Seat) {
+    /// A speaker is to be attached. Its session has joined, so arrivals are bounded. An earlier attachment of the
+    /// participant is lost.
+    pub(super) fn arrive(&self, attachment: Attachment) {
         let mut state = self.state.lock();
         if let Some(fault) = state.over.clone() {
-            return seat.lose(fault);
+            return attachment.lose(fault);
         }
-        if let Some(earlier) = state.remove(seat.participant()) {
-            let detail = "a newer connection of this participant has taken the seat";
+        if let Some(earlier) = state.remove(attachment.participant()) {
+            let detail = "a newer connection of this participant has taken its place";
             earlier.lose(Fault::new(Code::WrongState, detail));
         }
-        state.ask(Way::Owner, &seat);
-        state.ask(Way::Mirror, &seat);
-        state.seats.insert(seat.id, seat);
+        state.ask(Way::Owner, &attachment);
+        state.ask(Way::Mirror, &attachment);
+        state.attachments.insert(attachment.id, attachment);
         drop(state);
         self.wake();
     }
 
     /// A session is over.
-    pub(super) fn leave(&self, seat: u64) {
+    pub(super) fn leave(&self, speaker: u64) {
         let mut state = self.state.lock();
         state.users = state.users.saturating_sub(1);
-        if let Some(seat) = state.seats.remove(&seat) {
+        if let Some(attachment) = state.attachments.remove(&speaker) {
             for queue in &mut state.queues {
-                queue.detach(seat.id, detach(seat.participant(), seat.stream));
+                queue.detach(attachment.id, detach(attachment.participant(), attachment.stream));
             }
         }
         drop(state);
@@ -119,17 +120,18 @@ impl Lane {
         self.changed.send_replace(());
     }
 
-    /// The stream of a seat; 0 until it has one.
-    pub(super) fn stream(&self, seat: u64) -> u64 {
-        self.state.lock().seats.get(&seat).map_or(0, |seat| seat.stream)
+    /// The stream of an attachment; 0 until it has one.
+    pub(super) fn stream(&self, speaker: u64) -> u64 {
+        self.state.lock().attachments.get(&speaker).map_or(0, |one| one.stream)
     }
 
-    /// Begins a connection with a hello and every seat that may be asked for; what an earlier one had to say is forgotten.
+    /// Begins a connection with a hello and every speaker that this origin may be asked to take; what an earlier one
+    /// had to say is forgotten.
     pub(super) fn connect(self: &Arc<Self>, way: Way, hello: v1::UplinkHello) -> Outbound {
         let mut state = self.state.lock();
-        let State { seats, queues, .. } = &mut *state;
-        let wanted = seats.values().filter(|seat| seat.may_ask(way));
-        let attaches = wanted.map(|seat| (seat.id, seat.attach()));
+        let State { attachments, queues, .. } = &mut *state;
+        let wanted = attachments.values().filter(|one| one.may_ask(way));
+        let attaches = wanted.map(|one| (one.id, one.attach()));
         let connection = queues[way as usize].connect(Message::Hello(hello), attaches);
         drop(state);
         Outbound { lane: self.clone(), way, connection }
@@ -142,13 +144,13 @@ impl Lane {
     }
 
     /// Puts a packet on both ways.
-    pub(super) fn send(&self, seat: u64, packet: v1::SpeakerPacket) {
-        let dropped = self.state.lock().send(clock::now(), seat, packet);
+    pub(super) fn send(&self, speaker: u64, packet: v1::SpeakerPacket) {
+        let dropped = self.state.lock().send(clock::now(), speaker, packet);
         self.dropped.inc_by(dropped);
         self.wake();
     }
 
-    /// An origin gave a seat. What the first one says is what the session is told.
+    /// An origin took a speaker. What the first one says is what the session is told.
     pub(super) fn attached(&self, way: Way, answer: &v1::SpeakerAttached) {
         let mut state = self.state.lock();
         state.attached(way, answer);
@@ -159,22 +161,23 @@ impl Lane {
         }
     }
 
-    /// The owner refused a seat, or took it back.
+    /// The owner refused a speaker, or took it off the stage.
     pub(super) fn refused(&self, answer: v1::SpeakerRefused) {
         let mut state = self.state.lock();
         let Some(id) = state.find(&answer.participant) else { return };
         state.queues[Way::Owner as usize].forget(id);
-        if let Some(seat) = state.seats.remove(&id) {
-            state.queues[Way::Mirror as usize].detach(id, detach(seat.participant(), seat.stream));
+        if let Some(attachment) = state.attachments.remove(&id) {
+            state.queues[Way::Mirror as usize]
+                .detach(id, detach(attachment.participant(), attachment.stream));
             let code = answer.code.parse().unwrap_or(Code::Internal);
-            seat.lose(Fault::new(code, answer.detail));
+            attachment.lose(Fault::new(code, answer.detail));
         }
         drop(state);
         self.wake();
         self.changed.send_replace(());
     }
 
-    /// The mirror refused a seat, which it may not know of yet.
+    /// The mirror refused a speaker, of whom it may not know yet.
     pub(super) fn refused_by_mirror(&self, participant: &str) {
         let mut state = self.state.lock();
         if let Some(id) = state.find(participant) {
@@ -182,40 +185,40 @@ impl Lane {
         }
     }
 
-    /// Asks the mirror again for the seats that it refused.
+    /// Asks the mirror again to take the speakers that it refused.
     pub(super) fn ask_mirror_again(&self) {
         let mut state = self.state.lock();
-        let State { seats, queues, .. } = &mut *state;
+        let State { attachments, queues, .. } = &mut *state;
         let mirror = &mut queues[Way::Mirror as usize];
-        for seat in seats.values().filter(|seat| seat.may_ask(Way::Mirror)) {
-            if !mirror.is_asked(seat.id) {
-                mirror.attach(seat.id, seat.attach());
+        for attachment in attachments.values().filter(|one| one.may_ask(Way::Mirror)) {
+            if !mirror.is_asked(attachment.id) {
+                mirror.attach(attachment.id, attachment.attach());
             }
         }
         drop(state);
         self.wake();
     }
 
-    /// Whether the owner has every seat that was ever given, and so needs nobody's help.
+    /// Whether the owner has every speaker that was ever taken, and so needs nobody's help.
     pub(super) fn is_whole(&self) -> bool {
         let state = self.state.lock();
         let owner = &state.queues[Way::Owner as usize];
-        state.seats.values().filter(|seat| seat.stream > 0).all(|seat| owner.stream(seat.id).is_some())
+        state.attachments.values().filter(|one| one.stream > 0).all(|one| owner.stream(one.id).is_some())
     }
 
     /// Whether the mirror takes anyone's packets.
     pub(super) fn is_mirrored(&self) -> bool {
         let state = self.state.lock();
-        state.seats.keys().any(|seat| state.queues[Way::Mirror as usize].stream(*seat).is_some())
+        state.attachments.keys().any(|speaker| state.queues[Way::Mirror as usize].stream(*speaker).is_some())
     }
 
     /// The stage for a speaker, from either origin: each slot once.
     pub(super) fn monitor(&self, monitor: v1::SpeakerMonitor) {
         let mut state = self.state.lock();
         if let Some(id) = state.find(&monitor.participant)
-            && let Some(seat) = state.seats.get_mut(&id)
+            && let Some(attachment) = state.attachments.get_mut(&id)
         {
-            seat.monitor(Slot(monitor.slot), monitor.opus);
+            attachment.monitor(Slot(monitor.slot), monitor.opus);
         }
     }
 
@@ -223,18 +226,18 @@ impl Lane {
     pub(super) fn event(&self, event: v1::ParticipantEvent) {
         let state = self.state.lock();
         if let Some(id) = state.find(&event.participant)
-            && let Some(seat) = state.seats.get(&id)
+            && let Some(attachment) = state.attachments.get(&id)
         {
-            seat.tell(SpeakerEvent::Event(event));
+            attachment.tell(SpeakerEvent::Event(event));
         }
     }
 
-    /// Tells every seat that it is over, and takes no more.
+    /// Tells every speaker that it is over, and takes no more.
     pub(super) fn end(&self, fault: &Fault) {
         let mut state = self.state.lock();
         state.over = Some(fault.clone());
-        for (_, seat) in std::mem::take(&mut state.seats) {
-            seat.lose(fault.clone());
+        for (_, attachment) in std::mem::take(&mut state.attachments) {
+            attachment.lose(fault.clone());
         }
     }
 
@@ -245,45 +248,45 @@ impl Lane {
 
 impl State {
     fn find(&self, participant: &str) -> Option<u64> {
-        self.seats.values().find(|seat| seat.participant().as_str() == participant).map(|seat| seat.id)
+        self.attachments.values().find(|one| one.participant().as_str() == participant).map(|one| one.id)
     }
 
-    /// Takes a participant's seat out, without a word to the origins: they are about to hear of another one.
-    fn remove(&mut self, participant: &ParticipantId) -> Option<Seat> {
+    /// Takes a participant's attachment out, without a word to the origins: they are about to hear of another one.
+    fn remove(&mut self, participant: &ParticipantId) -> Option<Attachment> {
         let id = self.find(participant.as_str())?;
         self.queues.iter_mut().for_each(|queue| queue.forget(id));
-        self.seats.remove(&id)
+        self.attachments.remove(&id)
     }
 
-    fn ask(&mut self, way: Way, seat: &Seat) {
-        if seat.may_ask(way) {
-            self.queues[way as usize].attach(seat.id, seat.attach());
+    fn ask(&mut self, way: Way, attachment: &Attachment) {
+        if attachment.may_ask(way) {
+            self.queues[way as usize].attach(attachment.id, attachment.attach());
         }
     }
 
     fn attached(&mut self, way: Way, answer: &v1::SpeakerAttached) {
-        let seat = self.find(&answer.participant).and_then(|id| self.seats.get_mut(&id));
-        let Some(seat) = seat else {
-            // It left while the origin was giving it the seat.
+        let attachment = self.find(&answer.participant).and_then(|id| self.attachments.get_mut(&id));
+        let Some(attachment) = attachment else {
+            // It left while the origin was taking it.
             if let Ok(participant) = answer.participant.parse() {
                 self.queues[way as usize].say_detach(detach(&participant, answer.stream));
             }
             return;
         };
-        let rises = answer.stream > seat.stream;
-        seat.given(answer);
-        self.queues[way as usize].attached(seat.id, seat.stream);
+        let rises = answer.stream > attachment.stream;
+        attachment.given(answer);
+        self.queues[way as usize].attached(attachment.id, attachment.stream);
         if rises {
-            // The other origin is to know the seat under the same stream.
-            self.queues[way.other() as usize].attach(seat.id, seat.attach());
+            // The other origin is to know the speaker under the same stream.
+            self.queues[way.other() as usize].attach(attachment.id, attachment.attach());
         }
     }
 
     /// Returns how many packets the owner's way dropped: those are heard if the mirror mixes, and else they are not.
-    fn send(&mut self, now: Time, seat: u64, packet: v1::SpeakerPacket) -> u64 {
+    fn send(&mut self, now: Time, speaker: u64, packet: v1::SpeakerPacket) -> u64 {
         let [owner, mirror] = &mut self.queues;
-        mirror.push(now, seat, packet.clone());
-        owner.push(now, seat, packet)
+        mirror.push(now, speaker, packet.clone());
+        owner.push(now, speaker, packet)
     }
 }
 

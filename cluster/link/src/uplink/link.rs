@@ -62,7 +62,7 @@ impl Link {
         }
     }
 
-    /// Tells every seat that it is over, and takes no more.
+    /// Tells every speaker that it is over, and takes no more.
     fn end(&self, fault: &Fault) {
         info!(room = %self.room, %fault, "uplink given up");
         self.retire(|_| true);

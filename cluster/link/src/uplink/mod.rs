@@ -3,17 +3,18 @@
 //! | module | has |
 //! |---|---|
 //! | `client` | what an edge's sessions hold |
-//! | `seat`, `queue`, `lane` | what is shared for one room: its seats, and what is on its way to each origin |
+//! | `attachment`, `queue`, `lane` | what is shared for one room: its speakers, and what is on its way to each origin |
 //! | `link`, `to_owner`, `to_mirror` | the task that holds both ways |
 //! | `connection` | one stream to one origin |
 //! | `server` | an origin's side |
 
+mod attachment;
 mod client;
 mod connection;
 mod lane;
 mod link;
 mod queue;
-mod seat;
+
 mod server;
 mod to_mirror;
 mod to_owner;
@@ -69,6 +70,6 @@ pub enum SpeakerEvent {
     },
     /// The room has ended; nothing follows.
     Ended,
-    /// The seat is lost, and why; nothing follows.
+    /// The speaker is on the stage no more, and why; nothing follows.
     Lost(Fault),
 }

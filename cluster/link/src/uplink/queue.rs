@@ -1,10 +1,11 @@
-//! What goes to one origin of a room: what there is to say, then the packets of the seats that it knows. Pure: it is told
-//! the time, and knows neither the connection nor the other origin's queue.
+//! What goes to one origin of a room: what there is to say, then the packets of the speakers that it knows. Pure: it is
+//! told the time, and knows neither the connection nor the other origin's queue.
 //!
-//! A packet goes out once its seat is attached over the present connection, stamped with the seat's stream. It waits for
+//! A packet goes out once its speaker is attached over the present connection, stamped with its stream. It waits for
 //! that no longer than [`PACKET_AGE`]: the oldest are dropped, never accumulated.
 //!
-//! Invariants: `Bounded`, by [`SEAT_PACKETS`] and [`MAX_SAID`]; the packets of a seat go out in order, each at most once.
+//! Invariants: `Bounded`, by [`SPEAKER_PACKETS`] and [`MAX_SAID`]; the packets of a speaker go out in order, each at
+//! most once.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,14 +17,14 @@ use stentor_proto::v1::{self, uplink_request::Message};
 
 /// How old a packet may become in the queue: an origin's jitter buffer would not wait for it any longer.
 pub(super) const PACKET_AGE: Duration = Duration::from_millis(200);
-/// Packets that one seat may have waiting: 200 ms of the shortest packets, 10 ms. Beyond it the seat's oldest goes, so that
-/// no speaker pushes out another.
-pub(super) const SEAT_PACKETS: usize = 20;
-/// Speakers of one room at one edge. A stage has 20 seats by default; beyond it an attach is refused.
-pub(super) const MAX_SEATS: usize = 256;
-/// Messages that may wait while the origin takes none. Only detaches can bring it so far, since a seat has one attach
-/// waiting at most; beyond it they are let go, and the seats are given up with the connection.
-const MAX_SAID: usize = 4 * MAX_SEATS;
+/// Packets that one speaker may have waiting: 200 ms of the shortest packets, 10 ms. Beyond it the speaker's oldest
+/// goes, so that no speaker pushes out another.
+pub(super) const SPEAKER_PACKETS: usize = 20;
+/// Speakers of one room at one edge. A stage holds 20 by default; beyond it an attach is refused.
+pub(super) const MAX_SPEAKERS: usize = 256;
+/// Messages that may wait while the origin takes none. Only detaches can bring it so far, since a speaker has one
+/// attach waiting at most; beyond it they are let go, and the speakers are detached with the connection.
+const MAX_SAID: usize = 4 * MAX_SPEAKERS;
 
 /// The queue of one way.
 #[derive(Default)]
@@ -32,31 +33,31 @@ pub(super) struct Queue {
     connection: u64,
     open: bool,
     said: VecDeque<Said>,
-    /// The seats that were asked for over this connection, and under which stream they were given.
-    seats: HashMap<u64, Option<u64>>,
+    /// The speakers that are to be attached over this connection, and under which stream they were.
+    speakers: HashMap<u64, Option<u64>>,
     packets: VecDeque<Waiting>,
 }
 
 struct Said {
-    /// The seat that this asks for, if it does.
+    /// The speaker that this attaches, if it does.
     attach: Option<u64>,
     message: Message,
 }
 
 struct Waiting {
     since: Time,
-    seat: u64,
+    speaker: u64,
     packet: v1::SpeakerPacket,
 }
 
 impl Queue {
-    /// Begins a connection, by its hello and the seats to ask for, and returns its number. What an earlier one had to say
-    /// is forgotten.
+    /// Begins a connection, by its hello and the speakers to attach, and returns its number. What an earlier one had to
+    /// say is forgotten.
     pub(super) fn connect(&mut self, hello: Message, attaches: impl Iterator<Item = (u64, Message)>) -> u64 {
         self.disconnect();
         self.open = true;
         self.said.push_back(Said { attach: None, message: hello });
-        attaches.for_each(|(seat, attach)| self.attach(seat, attach));
+        attaches.for_each(|(speaker, attach)| self.attach(speaker, attach));
         self.connection
     }
 
@@ -65,7 +66,7 @@ impl Queue {
         self.connection += 1;
         self.open = false;
         self.said.clear();
-        self.seats.clear();
+        self.speakers.clear();
     }
 
     /// Whether this is the connection that there is.
@@ -73,68 +74,69 @@ impl Queue {
         self.connection == connection
     }
 
-    /// Asks for a seat. The next connection begins with what is asked for then, so without one there is nothing to do.
-    pub(super) fn attach(&mut self, seat: u64, attach: Message) {
+    /// Asks to attach a speaker. The next connection begins with what is asked for then, so without one there is
+    /// nothing to do.
+    pub(super) fn attach(&mut self, speaker: u64, attach: Message) {
         if self.open {
-            self.unsay(seat);
-            self.said.push_back(Said { attach: Some(seat), message: attach });
-            self.seats.entry(seat).or_default();
+            self.unsay(speaker);
+            self.said.push_back(Said { attach: Some(speaker), message: attach });
+            self.speakers.entry(speaker).or_default();
         }
     }
 
-    /// Gives a seat up.
-    pub(super) fn detach(&mut self, seat: u64, detach: Message) {
-        let asked = self.seats.contains_key(&seat);
-        let given = self.stream(seat).is_some();
-        let unsaid = self.unsay(seat);
-        self.forget(seat);
+    /// Detaches a speaker.
+    pub(super) fn detach(&mut self, speaker: u64, detach: Message) {
+        let asked = self.speakers.contains_key(&speaker);
+        let given = self.stream(speaker).is_some();
+        let unsaid = self.unsay(speaker);
+        self.forget(speaker);
         if asked && (given || !unsaid) {
             self.say_detach(detach);
         }
     }
 
-    /// Gives up a seat that is none of ours any more.
+    /// Detaches a speaker that is none of ours any more.
     pub(super) fn say_detach(&mut self, message: Message) {
         if self.open && self.said.len() < MAX_SAID {
             self.said.push_back(Said { attach: None, message });
         }
     }
 
-    /// The origin knows the seat: its packets go out, under this stream.
-    pub(super) fn attached(&mut self, seat: u64, stream: u64) {
+    /// The origin knows the speaker: its packets go out, under this stream.
+    pub(super) fn attached(&mut self, speaker: u64, stream: u64) {
         if self.open {
-            self.seats.insert(seat, Some(stream));
+            self.speakers.insert(speaker, Some(stream));
         }
     }
 
-    /// The stream under which the origin knows the seat.
-    pub(super) fn stream(&self, seat: u64) -> Option<u64> {
-        self.seats.get(&seat).copied().flatten()
+    /// The stream under which the origin knows the speaker.
+    pub(super) fn stream(&self, speaker: u64) -> Option<u64> {
+        self.speakers.get(&speaker).copied().flatten()
     }
 
-    /// Whether the seat was asked for, and has not been refused since.
-    pub(super) fn is_asked(&self, seat: u64) -> bool {
-        self.seats.contains_key(&seat)
+    /// Whether it was asked to attach the speaker, which has not been refused since.
+    pub(super) fn is_asked(&self, speaker: u64) -> bool {
+        self.speakers.contains_key(&speaker)
     }
 
-    /// The seat is no more, or was refused: its packets go nowhere.
-    pub(super) fn forget(&mut self, seat: u64) {
-        self.unsay(seat);
-        self.seats.remove(&seat);
-        self.packets.retain(|waiting| waiting.seat != seat);
+    /// The speaker is no more, or was refused: its packets go nowhere.
+    pub(super) fn forget(&mut self, speaker: u64) {
+        self.unsay(speaker);
+        self.speakers.remove(&speaker);
+        self.packets.retain(|waiting| waiting.speaker != speaker);
     }
 
     /// Puts a packet in, and returns how many are dropped for it.
-    pub(super) fn push(&mut self, now: Time, seat: u64, packet: v1::SpeakerPacket) -> u64 {
+    pub(super) fn push(&mut self, now: Time, speaker: u64, packet: v1::SpeakerPacket) -> u64 {
         let mut dropped = self.drop_old(now);
-        let of_seat = |waiting: &&Waiting| waiting.seat == seat;
-        if self.packets.iter().filter(of_seat).count() >= SEAT_PACKETS
-            && let Some(oldest) = self.packets.iter().position(|waiting| waiting.seat == seat)
+        let of_speaker = |waiting: &&Waiting| waiting.speaker == speaker;
+        if self.packets.iter().filter(of_speaker).count() >= SPEAKER_PACKETS
+            && let Some(oldest) = self.packets.iter().position(|waiting| waiting.speaker == speaker)
         {
             self.packets.remove(oldest);
             dropped += 1;
         }
-        self.packets.push_back(Waiting { since: now, seat, packet });
+        self.packets.push_back(Waiting { since: now, speaker, packet });
         dropped
     }
 
@@ -150,16 +152,16 @@ impl Queue {
         if let Some(said) = self.said.pop_front() {
             return Some(said.message);
         }
-        let ready = self.packets.iter().position(|waiting| self.stream(waiting.seat).is_some())?;
-        let Waiting { seat, mut packet, .. } = self.packets.remove(ready)?;
-        packet.stream = self.stream(seat)?;
+        let ready = self.packets.iter().position(|waiting| self.stream(waiting.speaker).is_some())?;
+        let Waiting { speaker, mut packet, .. } = self.packets.remove(ready)?;
+        packet.stream = self.stream(speaker)?;
         Some(Message::Packet(packet))
     }
 
-    /// Takes back a seat's attach that has not gone out.
-    fn unsay(&mut self, seat: u64) -> bool {
+    /// Takes back a speaker's attach that has not gone out.
+    fn unsay(&mut self, speaker: u64) -> bool {
         let before = self.said.len();
-        self.said.retain(|said| said.attach != Some(seat));
+        self.said.retain(|said| said.attach != Some(speaker));
         self.said.len() < before
     }
 }
@@ -201,7 +203,7 @@ mod tests {
     const NOW: Time = Time::from_millis(1000);
 
     #[test]
-    fn packets_wait_for_their_seat_and_go_out_under_its_stream() {
+    fn packets_wait_until_their_speaker_is_attached_and_go_out_under_its_stream() {
         let mut queue = Queue::default();
         queue.push(NOW, 1, packet(1));
         queue.connect(hello(), [(1, attach(7))].into_iter());
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seat_that_went_before_it_was_asked_for_is_not_asked_for() {
+    fn a_speaker_that_went_before_it_was_attached_is_not_attached() {
         let mut queue = Queue::default();
         queue.connect(hello(), std::iter::empty());
         queue.attach(1, attach(0));
@@ -246,22 +248,22 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let seat = 0_u64..4;
+        let speaker = 0_u64..4;
         prop_oneof![
             1 => Just(Step::Connect),
             1 => Just(Step::Disconnect),
-            2 => seat.clone().prop_map(Step::Attach),
-            3 => seat.clone().prop_map(Step::Attached),
-            1 => seat.clone().prop_map(Step::Refused),
-            1 => seat.clone().prop_map(Step::Detach),
-            20 => seat.prop_map(Step::Push),
+            2 => speaker.clone().prop_map(Step::Attach),
+            3 => speaker.clone().prop_map(Step::Attached),
+            1 => speaker.clone().prop_map(Step::Refused),
+            1 => speaker.clone().prop_map(Step::Detach),
+            20 => speaker.prop_map(Step::Push),
             10 => (0_u8..8).prop_map(Step::Take),
             10 => (0_u64..60).prop_map(Step::Pass),
         ]
     }
 
     proptest! {
-        /// Whatever the origin does: bounds hold, and what goes out is young, in order, and of seats that it knows.
+        /// Whatever the origin does: bounds hold, and what goes out is young, in order, and of speakers that it knows.
         #[test]
         fn a_queue_is_bounded_young_and_in_order(steps in prop::collection::vec(step(), 0..300)) {
             let mut queue = Queue::default();
@@ -278,40 +280,40 @@ mod tests {
                         queue.disconnect();
                         (open, known) = (false, HashMap::new());
                     }
-                    Step::Attach(seat) => queue.attach(seat, attach(seat)),
-                    Step::Attached(seat) => {
-                        queue.attached(seat, 100 + seat);
+                    Step::Attach(speaker) => queue.attach(speaker, attach(speaker)),
+                    Step::Attached(speaker) => {
+                        queue.attached(speaker, 100 + speaker);
                         if open {
-                            known.insert(seat, 100 + seat);
+                            known.insert(speaker, 100 + speaker);
                         }
                     }
-                    Step::Refused(seat) => {
-                        queue.forget(seat);
-                        known.remove(&seat);
+                    Step::Refused(speaker) => {
+                        queue.forget(speaker);
+                        known.remove(&speaker);
                     }
-                    Step::Detach(seat) => {
-                        queue.detach(seat, detach(seat));
-                        known.remove(&seat);
+                    Step::Detach(speaker) => {
+                        queue.detach(speaker, detach(speaker));
+                        known.remove(&speaker);
                     }
-                    Step::Push(seat) => {
+                    Step::Push(speaker) => {
                         seq += 1;
-                        pushed.insert(seq, (seat, now));
-                        queue.push(now, seat, packet(seq));
+                        pushed.insert(seq, (speaker, now));
+                        queue.push(now, speaker, packet(seq));
                     }
                     Step::Take(count) => {
                         queue.drop_old(now);
                         for _ in 0..count {
                             let Some(Message::Packet(packet)) = queue.next() else { continue };
-                            let (seat, since) = pushed[&packet.seq];
+                            let (speaker, since) = pushed[&packet.seq];
                             prop_assert!(now.since(since) <= PACKET_AGE);
-                            prop_assert_eq!(known.get(&seat), Some(&packet.stream));
-                            prop_assert!(last.insert(seat, packet.seq).is_none_or(|last| last < packet.seq));
+                            prop_assert_eq!(known.get(&speaker), Some(&packet.stream));
+                            prop_assert!(last.insert(speaker, packet.seq).is_none_or(|last| last < packet.seq));
                         }
                     }
                     Step::Pass(ms) => now = now + Duration::from_millis(ms),
                 }
                 prop_assert_eq!(check::bounded("said", queue.said.len(), MAX_SAID + 4), Ok(()));
-                prop_assert_eq!(check::bounded("packets", queue.packets.len(), 4 * SEAT_PACKETS), Ok(()));
+                prop_assert_eq!(check::bounded("packets", queue.packets.len(), 4 * SPEAKER_PACKETS), Ok(()));
             }
         }
     }

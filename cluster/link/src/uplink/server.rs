@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{Instrument, Span, field, info_span};
 
-use super::{Packet, Speaker, queue::MAX_SEATS};
+use super::{Packet, Speaker, queue::MAX_SPEAKERS};
 use crate::{Counted, bad_name};
 
 /// Longest Opus packet taken, in bytes: one Ethernet frame, over three times what 60 ms at the highest bit rate need.
@@ -32,7 +32,7 @@ pub const MAX_OPUS: usize = 1500;
 const MAX_NAME: usize = 256;
 /// How long an edge may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
-/// How long a room may take to give a seat: it may commit to the directory.
+/// How long a room may take to bring a speaker on the stage: it may commit to the directory.
 const ATTACH_WITHIN: Duration = Duration::from_secs(3);
 /// Messages to an edge that may wait: half a second of monitor frames for eight speakers, and room for the rest. Beyond
 /// it they are let go.
@@ -80,8 +80,8 @@ pub struct Opened {
 /// One edge's stream for one room, on the owner's side.
 #[async_trait]
 pub trait IngestSession: Send + Sync + 'static {
-    /// A speaker takes its seat; `stream` is what it had under an earlier owner, 0 if nothing. Several may be under way
-    /// at once, and packets of others go on meanwhile.
+    /// A speaker comes on the stage; `stream` is what it had under an earlier owner, 0 if nothing. Several may be under
+    /// way at once, and packets of others go on meanwhile.
     ///
     /// # Errors
     /// Why it may not speak here.
@@ -92,14 +92,14 @@ pub trait IngestSession: Send + Sync + 'static {
     fn detach(&self, participant: &ParticipantId, stream: u64);
 }
 
-/// A seat that was given.
+/// How a speaker was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attached {
     /// What to stamp packets with.
     pub stream: u64,
     /// The role.
     pub role: Role,
-    /// Whether the seat is muted.
+    /// Whether it is muted.
     pub muted: bool,
 }
 
@@ -181,7 +181,7 @@ impl Server {
         let welcome = v1::UplinkWelcome { epoch: epoch.0, room: Some(status.as_ref().clone()) };
         edge_side.say(Down::Welcome(welcome));
         let invalid = self.metrics.uplink_packets(Tier::Origin, Outcome::Invalid).clone();
-        let taker = Taker { session, edge_side, seats: HashMap::new(), invalid };
+        let taker = Taker { session, edge_side, attached: HashMap::new(), invalid };
         let reader = AbortOnDropHandle::new(tokio::spawn(taker.run(inbound)));
         let counted = Counted::new(self.metrics.links(LinkKind::Uplink));
         // The reader and the count live as long as the responses are wanted.
@@ -220,8 +220,8 @@ async fn opening(inbound: &mut Streaming<v1::UplinkRequest>, edge_side: ToEdge) 
 struct Taker {
     session: Arc<dyn IngestSession>,
     edge_side: ToEdge,
-    /// Those who attached, by name as packets spell it; at most [`MAX_SEATS`].
-    seats: HashMap<String, ParticipantId>,
+    /// Those who attached, by name as packets spell it; at most [`MAX_SPEAKERS`].
+    attached: HashMap<String, ParticipantId>,
     invalid: Counter,
 }
 
@@ -246,14 +246,14 @@ impl Taker {
             Some(Up::Packet(packet)) => self.on_packet(packet),
             Some(Up::Attach(attach)) => {
                 let name = attach.participant.clone();
-                let full = self.seats.len() + attaching.len() >= MAX_SEATS;
+                let full = self.attached.len() + attaching.len() >= MAX_SPEAKERS;
                 match speaker(attach, full) {
                     Ok((speaker, stream)) => attaching.push(self.give(speaker, stream)),
                     Err(fault) => self.refuse(name, &fault),
                 }
             }
             Some(Up::Detach(detach)) => {
-                if let Some(participant) = self.seats.remove(&detach.participant) {
+                if let Some(participant) = self.attached.remove(&detach.participant) {
                     self.session.detach(&participant, detach.stream);
                 }
             }
@@ -272,7 +272,7 @@ impl Taker {
         async move {
             let given = tokio::time::timeout(ATTACH_WITHIN, session.attach(speaker, stream)).await;
             let late = || {
-                let fault = Fault::new(Code::Overloaded, "the room did not give a seat in time");
+                let fault = Fault::new(Code::Overloaded, "the room did not take the speaker in time");
                 Err(fault.retry_after(Duration::from_secs(1)))
             };
             (participant, given.unwrap_or_else(|_| late()))
@@ -290,7 +290,7 @@ impl Taker {
                     role: role_to_wire(attached.role).into(),
                     muted: attached.muted,
                 }));
-                self.seats.insert(name, participant);
+                self.attached.insert(name, participant);
             }
             Err(fault) => self.refuse(participant.to_string(), &fault),
         }
@@ -302,7 +302,7 @@ impl Taker {
     }
 
     fn on_packet(&self, packet: v1::SpeakerPacket) {
-        let Some(participant) = self.seats.get(&packet.participant) else { return };
+        let Some(participant) = self.attached.get(&packet.participant) else { return };
         if packet.opus.is_empty() || packet.opus.len() > MAX_OPUS {
             self.invalid.inc();
             return;
@@ -320,7 +320,7 @@ impl Taker {
 /// Parses an attach.
 fn speaker(attach: v1::SpeakerAttach, full: bool) -> Result<(Speaker, u64), Fault> {
     if full {
-        let detail = format!("this edge has {MAX_SEATS} speakers in the room, as many as it may");
+        let detail = format!("this edge has {MAX_SPEAKERS} speakers in the room, as many as it may");
         return Err(Fault::new(Code::Overloaded, detail));
     }
     if attach.name.len() > MAX_NAME {

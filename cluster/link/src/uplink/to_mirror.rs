@@ -1,8 +1,8 @@
-//! The way to the room's mirror: it brings the packets of those who have a seat, so that the mirror can go on with them at
-//! any moment. It is retried without a word to anyone.
+//! The way to the room's mirror: it brings the packets of those whom the owner took, so that the mirror can go on with
+//! them at any moment. It is retried without a word to anyone.
 //!
-//! A mirror that is replaced, or owns the room by now, is kept until the owner has every seat: until then it may be the only
-//! one that hears them.
+//! A mirror that is replaced, or owns the room by now, is kept until the owner has every speaker: until then it may be
+//! the only one that hears them.
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{Counted, clock};
 
-/// When a seat is asked for again that the mirror refused: it learns of a new speaker from the owner, as we do.
+/// When a speaker is brought again that the mirror refused: it learns of a new one from the owner, as we do.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Link {
@@ -108,17 +108,18 @@ impl Link {
         }
     }
 
-    /// Done when there is another mirror, or none, and the owner, who is known to be the owner still, has every seat.
+    /// Done when there is another mirror, or none, and the owner, who is known to be the owner still, has every
+    /// speaker.
     async fn mirror_is_done(&self, link_addr: &String) {
-        let mut seats = self.lane.changed();
+        let mut lane = self.lane.changed();
         loop {
             self.mirror_is(|addr| addr.as_ref() != Some(link_addr)).await;
-            seats.borrow_and_update();
+            lane.borrow_and_update();
             if self.known.borrow().moved.is_none() && self.lane.is_whole() {
                 return;
             }
             // The lane lives as long as we do, and so does what tells of it.
-            let _ = seats.changed().await;
+            let _ = lane.changed().await;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The way to the room's owner: finds it, connects, asks for every seat again, and starts over when the owner moves or the
-//! connection breaks. Seats keep their stream number, so that the owner hears one connection go on.
+//! The way to the room's owner: finds it, connects, brings every speaker again, and starts over when the owner moves or
+//! the connection breaks. They keep their stream number, so that the owner hears one connection go on.
 
 use std::{future::Future, time::Duration};
 
@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{Counted, clock};
 
-/// How long seats are kept while nobody takes their packets. A person who talks into nothing should know after a minute.
+/// How long speakers are kept while nobody takes their packets. A person who talks into nothing should know after a
+/// minute.
 const GIVE_UP: Duration = Duration::from_secs(60);
 /// How long an owner that is not the owner any more may still say goodbye. A planned move is in the directory, and known to
 /// the heir, a second before the slot at which it happens, and until then the old owner is the one that is heard.

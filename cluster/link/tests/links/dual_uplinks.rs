@@ -212,10 +212,10 @@ async fn an_owner_that_hands_its_room_over_is_heard_until_it_says_goodbye() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_is_replaced_is_left_and_one_that_does_not_know_a_seat_is_asked_again() {
+async fn a_mirror_that_is_replaced_is_left_and_one_that_does_not_know_a_speaker_is_asked_again() {
     let stage = Stage::new().await;
     let next = Ears::mirror("origin-3", 1);
-    next.knows_seats.store(false, Ordering::Relaxed);
+    next.knows_speakers.store(false, Ordering::Relaxed);
     let _node = next.join(&stage.cluster).await;
     let before = stage.mirror.mirrored_edge().unwrap();
     assert!(stage.owner.edge().mirror_changed(&Some(id("origin-3"))));
@@ -223,7 +223,7 @@ async fn a_mirror_that_is_replaced_is_left_and_one_that_does_not_know_a_seat_is_
     until("the next one is asked", || next.mirrored_edge().is_some()).await;
     stage.speak(1..30).await;
     assert_eq!(next.heard(), []);
-    next.knows_seats.store(true, Ordering::Relaxed);
+    next.knows_speakers.store(true, Ordering::Relaxed);
     let mut seq = 29;
     until("the next one hears", || {
         seq += 1;
@@ -236,7 +236,7 @@ async fn a_mirror_that_is_replaced_is_left_and_one_that_does_not_know_a_seat_is_
 }
 
 #[tokio::test]
-async fn a_seat_is_resumed_at_the_mirror_while_no_owner_answers_and_kept_when_one_comes() {
+async fn a_speaker_resumes_at_the_mirror_while_no_owner_answers_and_kept_when_one_comes() {
     let cluster = Cluster::new();
     let mirror = Ears::mirror("origin-2", 1);
     let node = mirror.join(&cluster).await;
@@ -263,15 +263,15 @@ async fn a_seat_is_resumed_at_the_mirror_while_no_owner_answers_and_kept_when_on
 }
 
 #[tokio::test]
-async fn an_owner_may_refuse_a_seat_that_the_mirror_gave() {
+async fn an_owner_may_refuse_a_speaker_that_the_mirror_took() {
     let stage = Stage::new().await;
     stage.nodes[0].proxy.cut();
-    stage.owner.knows_seats.store(false, Ordering::Relaxed);
+    stage.owner.knows_speakers.store(false, Ordering::Relaxed);
     let mut bert = resume(&stage.uplinks, "bert", Some(900)).await;
     say(&bert, 1);
     until("the mirror hears", || stage.mirror.last() == Some((900, 1))).await;
     stage.nodes[0].proxy.restore();
-    let SpeakerEvent::Lost(fault) = event(&mut bert).await else { panic!("the seat is lost") };
+    let SpeakerEvent::Lost(fault) = event(&mut bert).await else { panic!("the place is lost") };
     assert_eq!(fault.code, Code::RoleForbids);
     until("the mirror is told", || stage.mirror.detached.lock().unwrap().contains(&900)).await;
 }

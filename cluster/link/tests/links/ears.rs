@@ -26,8 +26,8 @@ pub struct Ears {
     name: &'static str,
     pub epoch: AtomicU64,
     pub owns: AtomicBool,
-    /// Whether it takes seats that have a stream already.
-    pub knows_seats: AtomicBool,
+    /// Whether it takes speakers that have a stream already.
+    pub knows_speakers: AtomicBool,
     /// Who mirrors the room, as a welcome tells it.
     pub mirror: Mutex<String>,
     streams: AtomicU64,
@@ -43,7 +43,7 @@ impl Ears {
             name,
             epoch: AtomicU64::new(epoch),
             owns: AtomicBool::new(true),
-            knows_seats: AtomicBool::new(true),
+            knows_speakers: AtomicBool::new(true),
             mirror: Mutex::default(),
             streams: AtomicU64::new(100 * epoch),
             heard: Mutex::default(),
@@ -119,8 +119,8 @@ impl IngestSession for Room {
         if speaker.role == Role::Listener {
             return Err(Fault::new(Code::RoleForbids, "a listener does not speak"));
         }
-        if (self.mirror && stream == 0) || (stream > 0 && !self.ears.knows_seats.load(Ordering::Relaxed)) {
-            return Err(Fault::new(Code::RoleForbids, "no such seat"));
+        if (self.mirror && stream == 0) || (stream > 0 && !self.ears.knows_speakers.load(Ordering::Relaxed)) {
+            return Err(Fault::new(Code::RoleForbids, "no such speaker"));
         }
         let stream = if stream > 0 { stream } else { self.ears.streams.fetch_add(1, Ordering::Relaxed) };
         Ok(Attached { stream, role: speaker.role, muted: false })

@@ -130,7 +130,7 @@ async fn an_owner_that_vanishes_from_the_view_is_left_even_if_its_connection_han
 }
 
 #[tokio::test]
-async fn a_seat_is_refused_with_the_owners_reason_and_lost_to_a_newer_connection() {
+async fn a_speaker_is_refused_with_the_owners_reason_and_gives_way_to_a_newer_connection() {
     let (_cluster, ears, _node, _relays, uplinks) = stage().await;
     let refused = uplinks.attach(&room(), speaker("carl", Role::Listener), None).await;
     let fault = refused.err().unwrap();

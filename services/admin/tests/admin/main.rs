@@ -3,8 +3,8 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "these are tests and what they share")]
 
+mod auth;
 mod changing;
-mod door;
 mod happenings;
 mod nodes;
 mod operators;

@@ -73,7 +73,7 @@ async fn an_operator_invites_mutes_removes_and_bans_and_lifts_the_ban() {
     let mute = |muted| v1::MuteRequest { room: "talk".into(), participant: "bob".into(), muted };
     let muted = operator.mute_participant(mute(true)).await.unwrap().into_inner();
     assert_eq!(
-        muted.stage.iter().map(|seat| (seat.id.as_str(), seat.muted)).collect::<Vec<_>>(),
+        muted.stage.iter().map(|one| (one.id.as_str(), one.muted)).collect::<Vec<_>>(),
         [("ann", false), ("bob", true)]
     );
     assert!(!operator.mute_participant(mute(false)).await.unwrap().into_inner().stage[1].muted);

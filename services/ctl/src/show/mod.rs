@@ -14,7 +14,7 @@ use serde::Serialize;
 pub(crate) use happening::{Happening, What};
 pub(crate) use node::Node;
 pub(crate) use table::{fields, plain, table};
-pub(crate) use view::{Hand, Room, Seat, gain};
+pub(crate) use view::{Hand, Participant, Room, gain};
 
 use crate::{cli::Output, failure::Failure};
 

@@ -1,4 +1,4 @@
-//! Rooms, seats and hands as they are printed. The JSON fields are a promise: they are added and never renamed.
+//! Rooms, participants and hands as they are printed. The JSON fields are a promise: they are added and never renamed.
 
 use serde::Serialize;
 use stentor_pace::WallTime;
@@ -37,7 +37,7 @@ pub(crate) struct Room {
     stage_version: u64,
     stage_limit: u32,
     bitrate_bps: u32,
-    pub(crate) stage: Vec<Seat>,
+    pub(crate) stage: Vec<Participant>,
     /// Null where nobody owns the room, or the owner does not say.
     pub(crate) hands: Option<u32>,
     /// Null where nobody counts.
@@ -57,9 +57,9 @@ struct Listeners {
     slots_filled: u64,
 }
 
-/// A seat on the stage.
+/// A participant on the stage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Seat {
+pub(crate) struct Participant {
     pub(crate) id: String,
     name: String,
     pub(crate) role: &'static str,
@@ -111,7 +111,7 @@ impl From<v1::Room> for Room {
             stage_version: told.stage_version,
             stage_limit: spec.stage_limit,
             bitrate_bps: spec.bitrate_bps,
-            stage: told.stage.into_iter().map(Seat::from).collect(),
+            stage: told.stage.into_iter().map(Participant::from).collect(),
             hands: told.hands,
             listeners: told.listeners.map(|listeners| Listeners {
                 count: listeners.count,
@@ -124,16 +124,16 @@ impl From<v1::Room> for Room {
     }
 }
 
-impl From<v1::Participant> for Seat {
-    fn from(seat: v1::Participant) -> Self {
+impl From<v1::Participant> for Participant {
+    fn from(told: v1::Participant) -> Self {
         Self {
-            role: role(seat.role),
-            id: seat.id,
-            name: seat.name,
-            muted: seat.muted,
-            gain_db: seat.gain_db,
-            connected: seat.connected,
-            level_dbov: seat.level_dbov,
+            role: role(told.role),
+            id: told.id,
+            name: told.name,
+            muted: told.muted,
+            gain_db: told.gain_db,
+            connected: told.connected,
+            level_dbov: told.level_dbov,
         }
     }
 }
@@ -202,9 +202,9 @@ impl Room {
             ("listeners", listeners.map_or_else(unknown, Listeners::told)),
             ("hands", self.hands.map_or_else(unknown, |hands| number(hands.into()))),
             ("bit rate", format!("{} kbit/s", f64::from(self.bitrate_bps) / 1000.0)),
-            ("stage", format!("{} of {} seats", self.stage.len(), self.stage_limit)),
+            ("stage", format!("{} of {} places", self.stage.len(), self.stage_limit)),
         ]);
-        if self.stage.is_empty() { about } else { format!("{about}\n\n{}", Seat::list(&self.stage)) }
+        if self.stage.is_empty() { about } else { format!("{about}\n\n{}", Participant::list(&self.stage)) }
     }
 
     /// Whether the room has an owner that has not told this.
@@ -256,18 +256,18 @@ pub(crate) fn gain(decibels: i32) -> String {
     format!("{decibels:+} dB")
 }
 
-impl Seat {
-    /// The stage, one seat a line.
+impl Participant {
+    /// The stage, one participant a line.
     pub(crate) fn list(stage: &[Self]) -> String {
-        let row = |seat: &Self| {
-            let level = match (seat.connected, seat.muted, seat.level_dbov) {
+        let row = |one: &Self| {
+            let level = match (one.connected, one.muted, one.level_dbov) {
                 (None, _, _) => "?".to_owned(),
                 (Some(false), _, _) => "away".to_owned(),
                 (Some(true), true, _) => "muted".to_owned(),
                 (Some(true), false, Some(level)) if level > SPEAKING => format!("speaks ({level} dB)"),
                 (Some(true), false, _) => "silent".to_owned(),
             };
-            [seat.id.clone(), seat.role.to_owned(), level, gain(seat.gain_db), seat.name.clone()]
+            [one.id.clone(), one.role.to_owned(), level, gain(one.gain_db), one.name.clone()]
         };
         table(
             ["PARTICIPANT", "ROLE", "NOW", "GAIN", "NAME"],
@@ -296,7 +296,7 @@ mod tests {
     use crate::show::golden::golden;
 
     fn room() -> Room {
-        let seat = |id: &str, role: v1::Role, connected, level_dbov| v1::Participant {
+        let participant = |id: &str, role: v1::Role, connected, level_dbov| v1::Participant {
             id: id.into(),
             name: format!("The {id}"),
             role: role.into(),
@@ -326,10 +326,10 @@ mod tests {
             last_takeover: Some(moment(1_798_135_214_000_000)),
             stage_version: 4,
             stage: vec![
-                seat("ann", v1::Role::Host, true, -23),
-                seat("ben", v1::Role::Speaker, true, -20),
-                seat("cid", v1::Role::Speaker, true, -127),
-                seat("dan", v1::Role::Cohost, false, -127),
+                participant("ann", v1::Role::Host, true, -23),
+                participant("ben", v1::Role::Speaker, true, -20),
+                participant("cid", v1::Role::Speaker, true, -127),
+                participant("dan", v1::Role::Cohost, false, -127),
             ],
             listeners: Some(v1::Listeners {
                 count: 1234,
@@ -357,8 +357,8 @@ mod tests {
         let mut room = in_trouble();
         (room.mirror_ready, room.lineage, room.slot) = (None, None, None);
         (room.leader, room.listeners, room.hands) = (String::new(), None, None);
-        let seat = v1::Participant { id: "ann".into(), role: v1::Role::Host.into(), ..Default::default() };
-        room.stage.push(Seat::from(seat));
+        let ann = v1::Participant { id: "ann".into(), role: v1::Role::Host.into(), ..Default::default() };
+        room.stage.push(Participant::from(ann));
         room
     }
 

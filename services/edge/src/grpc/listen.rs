@@ -26,8 +26,8 @@ use tonic::{Request, Response, Status, async_trait};
 use tracing::Instrument as _;
 
 use crate::{
+    auth::ticket_of,
     clock,
-    door::ticket_of,
     farewell::{Farewell, Hint},
     rooms::{Audience, Caller, Guesses, Heard, Part, Rooms},
 };

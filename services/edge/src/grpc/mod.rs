@@ -3,8 +3,8 @@
 //! Bounds are those of HTTP/2 and of each service; a connection that says nothing is asked for a sign of life and closed
 //! without one.
 
-mod gate;
 mod hands;
+mod intake;
 mod listen;
 mod owners;
 mod participant;
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{service::Routes, transport::Server};
 
-use crate::{door::Door, farewell::Farewell, port::Rewound, rooms::Rooms};
+use crate::{auth::Auth, farewell::Farewell, port::Rewound, rooms::Rooms};
 
 /// Longest message taken: a packet of 1500 bytes, names and reasons, many times over.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
@@ -40,7 +40,7 @@ const PING_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the services are made of.
 pub(crate) struct Parts {
-    pub(crate) door: Arc<Door>,
+    pub(crate) auth: Arc<Auth>,
     pub(crate) rooms: Rooms,
     pub(crate) locator: Locator,
     pub(crate) uplinks: Uplinks,
@@ -67,10 +67,10 @@ pub(crate) async fn serve(
 }
 
 async fn routes(parts: Parts) -> Routes {
-    let Parts { door, rooms, locator, uplinks, owners, metrics, farewell } = parts;
+    let Parts { auth, rooms, locator, uplinks, owners, metrics, farewell } = parts;
     let listen = listen::Listen::new(rooms.clone(), metrics.clone(), farewell.clone());
-    let speak = speak::Speak::new(door.clone(), rooms, uplinks, metrics.clone(), farewell);
-    let participants = participant::Participants::new(door, locator, owners, metrics);
+    let speak = speak::Speak::new(auth.clone(), rooms, uplinks, metrics.clone(), farewell);
+    let participants = participant::Participants::new(auth, locator, owners, metrics);
     let listen = ListenServiceServer::new(listen).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let speak = SpeakServiceServer::new(speak).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let participants =

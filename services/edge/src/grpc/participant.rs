@@ -22,8 +22,8 @@ use tracing::Instrument as _;
 
 use super::{hands::Hands, owners::Owners};
 use crate::{
+    auth::{Auth, ticket_of},
     clock,
-    door::{Door, ticket_of},
 };
 
 /// The service. Clones share everything.
@@ -31,7 +31,7 @@ use crate::{
 pub(crate) struct Participants(Arc<Inner>);
 
 struct Inner {
-    door: Arc<Door>,
+    auth: Arc<Auth>,
     owners: Owners,
     hands: Hands,
     metrics: NodeMetrics,
@@ -40,14 +40,14 @@ struct Inner {
 
 impl Participants {
     pub(crate) fn new(
-        door: Arc<Door>,
+        auth: Arc<Auth>,
         locator: Locator,
         owners: control::Client,
         metrics: NodeMetrics,
     ) -> Self {
         let owners = Owners::new(locator, owners);
         let hands = Hands::new(owners.clone());
-        Self(Arc::new(Inner { door, owners, hands, metrics, paces: Mutex::default() }))
+        Self(Arc::new(Inner { auth, owners, hands, metrics, paces: Mutex::default() }))
     }
 
     /// Checks the ticket and the pace, and does the work in a span that belongs to the caller's trace.
@@ -100,7 +100,7 @@ impl Participants {
 impl Inner {
     fn enter(&self, metadata: &MetadataMap, room: &str) -> Result<(RoomId, Claims), Fault> {
         let room = RoomId::new(room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
-        let claims = self.door.participant(ticket_of(metadata)?, &room, clock::wall())?;
+        let claims = self.auth.participant(ticket_of(metadata)?, &room, clock::wall())?;
         self.pace(clock::now(), &room, &claims)?;
         Ok((room, claims))
     }
@@ -123,8 +123,8 @@ impl Inner {
     /// The room as it is; the role that the participant has in it; without a message to the owner.
     async fn look(&self, room: &RoomId, claims: &Claims) -> Result<v1::JoinResponse, Fault> {
         let status = self.owners.status(room).await?;
-        let seat = status.stage.iter().find(|seat| seat.id == claims.participant.as_str());
-        let role = seat.map_or(role_to_wire(claims.role).into(), |seat| seat.role);
+        let found = status.stage.iter().find(|one| one.id == claims.participant.as_str());
+        let role = found.map_or(role_to_wire(claims.role).into(), |one| one.role);
         Ok(seated(&status, role))
     }
 

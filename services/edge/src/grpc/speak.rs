@@ -1,8 +1,9 @@
 //! `SpeakService`: one speaker's connection, from its hello to its end.
 //!
-//! The ticket says who, the owner says whether, the [`Gate`] says which packets. The connection outlives changes of the
-//! owner (the uplink sees to that) and ends with the ticket, the seat or the room. The speaker outlives the connection:
-//! with the resume token of its welcome it goes on over another one, at any edge, under the next stream.
+//! The ticket says who, the owner says whether, the [`Intake`] says which packets. The connection outlives changes of
+//! the owner (the uplink sees to that) and ends with the ticket, the place on the stage or the room. The speaker
+//! outlives the connection: with the resume token of its welcome it goes on over another one, at any edge, under the
+//! next stream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,10 +23,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::Instrument as _;
 
-use super::gate::{Gate, Verdict};
+use super::intake::{Intake, Verdict};
 use crate::{
+    auth::{Auth, required, ticket_of},
     clock,
-    door::{Door, required, ticket_of},
     farewell::{Farewell, Hint},
     rooms::Rooms,
 };
@@ -35,7 +36,8 @@ const HELLO: Duration = Duration::from_secs(5);
 /// Messages waiting for a slow client: 1.3 s of monitor frames. Beyond it monitor frames are let go, and a client that
 /// leaves no room for an event is sent away.
 const OUTBOX: usize = 64;
-/// How long a seat is kept after the client has said its last: what an uplink holds of its packets is on its way then.
+/// How long a speaker is kept after the client has said its last: what an uplink holds of its packets is on its way
+/// then.
 const LAST_PACKETS: Duration = Duration::from_millis(200);
 /// How long the reason for the end may wait for a slow client.
 const LAST_WORD: Duration = Duration::from_secs(1);
@@ -43,7 +45,7 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// The service. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Speak {
-    door: Arc<Door>,
+    auth: Arc<Auth>,
     rooms: Rooms,
     uplinks: Uplinks,
     metrics: NodeMetrics,
@@ -52,13 +54,13 @@ pub(crate) struct Speak {
 
 impl Speak {
     pub(crate) const fn new(
-        door: Arc<Door>,
+        auth: Arc<Auth>,
         rooms: Rooms,
         uplinks: Uplinks,
         metrics: NodeMetrics,
         farewell: Farewell,
     ) -> Self {
-        Self { door, rooms, uplinks, metrics, farewell }
+        Self { auth, rooms, uplinks, metrics, farewell }
     }
 
     async fn admit(
@@ -66,13 +68,13 @@ impl Speak {
         request: Request<Streaming<v1::SpeakRequest>>,
     ) -> Result<(Connection, mpsc::Receiver<Result<v1::SpeakResponse, Status>>), Fault> {
         let (metadata, _, mut incoming) = request.into_parts();
-        self.door.check_open()?;
+        self.auth.check_open()?;
         let hello = hello(&mut incoming).await?;
         let room =
             RoomId::new(&hello.room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
         let ticket = required(ticket_of(&metadata)?)?;
-        let claims = self.door.participant(Some(ticket), &room, clock::wall())?;
-        let resume = self.door.resumed(&hello.resume_token, &claims, clock::wall())?;
+        let claims = self.auth.participant(Some(ticket), &room, clock::wall())?;
+        let resume = self.auth.resumed(&hello.resume_token, &claims, clock::wall())?;
         self.rooms.check_banned(&room, &claims.participant)?;
         let speaker = Speaker {
             participant: claims.participant.clone(),
@@ -81,7 +83,7 @@ impl Speak {
             monitor: hello.monitor,
         };
         let session = self.uplinks.attach(&room, speaker, resume).await?;
-        let resume_token = self.door.resume_token(ticket, session.stream());
+        let resume_token = self.auth.resume_token(ticket, session.stream());
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let connection = Connection {
             incoming,
@@ -90,7 +92,7 @@ impl Speak {
             hint: self.farewell.hint(Some(&claims.participant)),
             claims,
             resume_token,
-            gate: Gate::new(),
+            intake: Intake::new(),
             metrics: self.metrics.clone(),
         };
         Ok((connection, outgoing))
@@ -136,7 +138,7 @@ struct Connection {
     session: SpeakerSession,
     claims: Claims,
     resume_token: String,
-    gate: Gate,
+    intake: Intake,
     metrics: NodeMetrics,
     hint: Hint,
 }
@@ -208,7 +210,7 @@ impl Connection {
             // A message of a newer client.
             None => return Ok(Next::GoOn),
         };
-        let outcome = match self.gate.pass(clock::now(), packet.seq, packet.opus) {
+        let outcome = match self.intake.pass(clock::now(), packet.seq, packet.opus) {
             Ok(Verdict::Take(opus)) => {
                 self.session.send(packet.seq, opus.into_bytes(), clock::wall());
                 Outcome::Taken

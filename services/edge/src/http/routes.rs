@@ -128,7 +128,7 @@ impl Http {
             Route::Room(name) => self.room(name, request, scheme).await?,
             Route::Health => answer(StatusCode::OK, "text/plain", "ok\n"),
             Route::Ready => {
-                self.0.rooms.door().check_open()?;
+                self.0.rooms.auth().check_open()?;
                 answer(StatusCode::OK, "text/plain", "ready\n")
             }
         };
@@ -148,7 +148,7 @@ impl Http {
             answer.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if !body {
-            self.0.rooms.door().check_open()?;
+            self.0.rooms.auth().check_open()?;
             self.0.rooms.check(&room, caller).instrument(span).await?;
             return Ok(Outcome::Answer(answer, false));
         }
@@ -171,7 +171,7 @@ impl Http {
         // The body ends with the connection (RFC 9112, section 6.3), in either version.
         let answer = answer(StatusCode::OK, "text/event-stream", Bytes::new());
         if !body {
-            self.0.rooms.door().check_open()?;
+            self.0.rooms.auth().check_open()?;
             self.0.rooms.check(&room, caller).instrument(span).await?;
             return Ok(Outcome::Answer(answer, false));
         }

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{Heard, OnAir, Part, Parts, Rooms, player::Player};
 use crate::{
-    door::{Door, Keys},
+    auth::{Auth, Keys},
     fanout::Fanout,
 };
 
@@ -53,7 +53,7 @@ fn rooms(buffer: Duration) -> Rooms {
     };
     let (_, leaving) = watch::channel(None);
     Rooms::new(Parts {
-        door: Arc::new(Door::new(keys, leaving)),
+        auth: Arc::new(Auth::new(keys, leaving)),
         carrier: Carrier::new(
             config,
             pool.clone(),

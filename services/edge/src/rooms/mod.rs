@@ -26,8 +26,8 @@ pub(crate) use lookup::Guesses;
 pub(crate) use on_air::{Audience, Heard, OnAir, Part};
 
 use crate::{
+    auth::Auth,
     clock,
-    door::Door,
     fanout::{Close, Fanout},
 };
 use lookup::Lookup;
@@ -45,7 +45,7 @@ const NEW_OWNER: Duration = Duration::from_secs(1);
 pub(crate) struct Rooms(Arc<Inner>);
 
 struct Inner {
-    door: Arc<Door>,
+    auth: Arc<Auth>,
     carrier: Carrier,
     lookup: Lookup,
     fanout: Fanout,
@@ -69,7 +69,7 @@ pub(crate) struct Caller<'a> {
 
 /// What rooms are made of.
 pub(crate) struct Parts {
-    pub(crate) door: Arc<Door>,
+    pub(crate) auth: Arc<Auth>,
     pub(crate) carrier: Carrier,
     pub(crate) locator: Locator,
     pub(crate) fanout: Fanout,
@@ -80,9 +80,9 @@ pub(crate) struct Parts {
 
 impl Rooms {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { door, carrier, locator, fanout, buffer, buffer_max, metrics } = parts;
+        let Parts { auth, carrier, locator, fanout, buffer, buffer_max, metrics } = parts;
         Self(Arc::new(Inner {
-            door,
+            auth,
             carrier,
             lookup: Lookup::new(locator),
             fanout,
@@ -146,7 +146,7 @@ impl Rooms {
         caller: Caller<'_>,
         part: Part,
     ) -> Result<Audience, Fault> {
-        self.0.door.check_open()?;
+        self.0.auth.check_open()?;
         let (status, claims) = self.checked(room, caller).await?;
         if let Some(on_air) = self.0.playing.lock().get(room) {
             return Ok(on_air.admit(claims, part));
@@ -169,8 +169,8 @@ impl Rooms {
     }
 
     /// Who checks those who come.
-    pub(crate) fn door(&self) -> &Door {
-        &self.0.door
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.0.auth
     }
 
     /// The fan-out engine.
@@ -195,12 +195,12 @@ impl Rooms {
             Some(status) => status,
             None => {
                 let vouched =
-                    || ticket.is_some() && self.0.door.participant(ticket, room, clock::wall()).is_ok();
+                    || ticket.is_some() && self.0.auth.participant(ticket, room, clock::wall()).is_ok();
                 self.0.lookup.status(room, guesses, vouched).await?
             }
         };
         let visibility = status.spec.as_ref().map_or(v1::Visibility::Private, v1::RoomSpec::visibility);
-        let claims = self.0.door.listener(ticket, room, visibility, clock::wall())?;
+        let claims = self.0.auth.listener(ticket, room, visibility, clock::wall())?;
         Ok((status, claims))
     }
 

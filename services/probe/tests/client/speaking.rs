@@ -71,16 +71,17 @@ async fn a_file_is_spoken_in_real_time_to_its_end() {
 #[tokio::test]
 async fn a_broken_connection_is_resumed_and_the_voice_goes_on_in_time() {
     let breaks = vec![
-        welcome("seat-7"),
+        welcome("resume-7"),
         Step::Pause(Duration::from_millis(300)),
         Step::Fail(Status::unavailable("the edge dies")),
     ];
     let edge =
-        Edge::start(vec![], vec![breaks, vec![welcome("seat-8"), Step::Pause(Duration::from_secs(3))]]).await;
+        Edge::start(vec![], vec![breaks, vec![welcome("resume-8"), Step::Pause(Duration::from_secs(3))]])
+            .await;
     let report = speak(&edge, 50).await.unwrap();
     assert_eq!((report.end.clone(), report.reconnects), (Some(SpeakEnd::Finished), 1));
     let (packets, hellos) = sent(&edge);
-    assert_eq!(hellos, ["", "seat-7"]);
+    assert_eq!(hellos, ["", "resume-7"]);
     assert!(packets.is_sorted_by(|a, b| a < b), "{packets:?}");
     // What was due between the connections is dropped, not sent late.
     assert_eq!(report.sent + report.dropped, 50, "{report:?}");
@@ -127,11 +128,15 @@ async fn a_refusal_comes_back_with_its_code() {
 #[tokio::test]
 async fn a_speaker_goes_where_it_is_sent() {
     // It takes its time; the voice goes on at the first one meanwhile.
-    let taken_in = vec![Step::Pause(Duration::from_millis(300)), welcome("seat-2"), Step::Hang];
+    let taken_in = vec![Step::Pause(Duration::from_millis(300)), welcome("resume-2"), Step::Hang];
     let second = Edge::start(vec![], vec![taken_in]).await;
     let to = Move { url: second.url.clone(), deadline: Some(span(Duration::from_millis(200))) };
-    let script =
-        vec![welcome("seat-1"), Step::Pause(Duration::from_millis(200)), told(Message::Move(to)), Step::Hang];
+    let script = vec![
+        welcome("resume-1"),
+        Step::Pause(Duration::from_millis(200)),
+        told(Message::Move(to)),
+        Step::Hang,
+    ];
     let first = Edge::start(vec![], vec![script]).await;
     let report = speak(&first, 50).await.unwrap();
     assert_eq!((report.end, report.moves, report.reconnects), (Some(SpeakEnd::Finished), 1, 0));
@@ -139,7 +144,7 @@ async fn a_speaker_goes_where_it_is_sent() {
     let [(before, hello), (after, resumed)] = [sent(&first), sent(&second)];
     assert!(before.len() >= 20 && after.len() >= 5, "{} and {}", before.len(), after.len());
     assert_eq!([before, after].concat(), (0..50).collect::<Vec<_>>());
-    assert_eq!((hello, resumed), (vec![String::new()], vec!["seat-1".to_owned()]));
+    assert_eq!((hello, resumed), (vec![String::new()], vec!["resume-1".to_owned()]));
 }
 
 #[tokio::test]

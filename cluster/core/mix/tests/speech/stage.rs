@@ -1,6 +1,6 @@
 //! Who is mixed, and how loud: the stage is obeyed from the next slot on.
 
-use stentor_mix::{Config, Mixer, Push, Seat, Stage};
+use stentor_mix::{Config, Mixer, Participant, Push, Stage};
 
 use crate::{
     measure::{level, sharpest},
@@ -16,16 +16,16 @@ fn talking() -> (Speech, Studio) {
     (speech, studio)
 }
 
-fn with(version: u64, change: impl Fn(&mut Seat)) -> Stage {
+fn with(version: u64, change: impl Fn(&mut Participant)) -> Stage {
     let mut stage = stage(version, &["a"]);
-    stage.seats.iter_mut().for_each(change);
+    stage.participants.iter_mut().for_each(change);
     stage
 }
 
 #[test]
 fn a_muted_speaker_is_gone_from_the_next_slot_on() {
     let (_, mut studio) = talking();
-    studio.mixer.set_stage(with(2, |seat| seat.muted = true));
+    studio.mixer.set_stage(with(2, |participant| participant.muted = true));
     studio.run(50);
     for output in &studio.outputs[100..] {
         assert_eq!(output.log.stage_version, 2);
@@ -91,9 +91,9 @@ fn a_newer_connection_replaces_an_older_one_at_once() {
 }
 
 #[test]
-fn a_seat_s_gain_is_heard_without_a_click() {
+fn a_participant_s_gain_is_heard_without_a_click() {
     let (speech, mut studio) = talking();
-    studio.mixer.set_stage(with(2, |seat| seat.gain_db = -12.0));
+    studio.mixer.set_stage(with(2, |participant| participant.gain_db = -12.0));
     studio.run(100);
     let heard = studio.heard();
     let change = |from: usize, to: usize| {
@@ -108,7 +108,7 @@ fn a_seat_s_gain_is_heard_without_a_click() {
 fn a_gain_out_of_all_bounds_is_held_within_them() {
     for gain_db in [f32::NAN, f32::INFINITY, 1e9, -1e9] {
         let (_, mut studio) = talking();
-        studio.mixer.set_stage(with(2, |seat| seat.gain_db = gain_db));
+        studio.mixer.set_stage(with(2, |participant| participant.gain_db = gain_db));
         studio.run(50);
         assert!(studio.heard().iter().all(|x| x.abs() < 1.0), "{gain_db}");
     }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use stentor_ids::{ParticipantId, SLOT_SAMPLES, Slot};
 use stentor_mix::{
-    Config, Decoder, Encoder, EncoderConfig, Mixer, Packet, Push, Seat, SlotOutput, SpeakerPacket, Stage,
+    Config, Decoder, Encoder, EncoderConfig, Mixer, Packet, Participant, Push, SlotOutput, SpeakerPacket,
+    Stage,
 };
 use stentor_pace::{Time, WallTime};
 
@@ -24,7 +25,7 @@ pub(crate) fn time_of(slot: u64) -> Time {
 }
 
 pub(crate) fn stage(version: u64, names: &[&str]) -> Stage {
-    Stage { version, seats: names.iter().map(|who| Seat::open(name(who))).collect() }
+    Stage { version, participants: names.iter().map(|who| Participant::open(name(who))).collect() }
 }
 
 /// Something said: as packets, and as what they decode to.

@@ -6,7 +6,7 @@ use stentor_ids::Role;
 use stentor_proto::role_to_wire;
 
 use super::*;
-use crate::uplink::{Speaker, seat::SessionSide};
+use crate::uplink::{Speaker, attachment::SessionSide};
 
 fn lane() -> Arc<Lane> {
     Arc::new(Lane::new(Counter::default()))
@@ -15,9 +15,9 @@ fn lane() -> Arc<Lane> {
 fn arrive(lane: &Lane, id: u64, resume: Option<u64>) -> SessionSide {
     let participant = ParticipantId::new("anna").unwrap();
     let speaker = Speaker { participant, name: "Anna".into(), role: Role::Host, monitor: false };
-    let (seat, side) = Seat::new(id, speaker, resume);
+    let (attachment, side) = Attachment::new(id, speaker, resume);
     assert!(lane.join());
-    lane.arrive(seat);
+    lane.arrive(attachment);
     side
 }
 
@@ -73,13 +73,13 @@ fn a_mirror_is_asked_once_the_owner_gave_a_stream_and_again_when_that_rises() {
     lane.leave(1);
     assert_eq!((out(&mut owner), out(&mut mirror)), ("detach 9".into(), "detach 9".into()));
     lane.attached(Way::Mirror, &given(9));
-    assert_eq!(out(&mut mirror), "detach 9", "a seat that was given too late is given up");
+    assert_eq!(out(&mut mirror), "detach 9", "a speaker that was taken too late is let go");
     lane.disconnect(Way::Mirror);
     assert_eq!(out(&mut mirror), "end");
 }
 
 #[test]
-fn the_first_origin_to_answer_gives_a_resumed_seat_and_the_owner_may_take_it_back() {
+fn the_first_origin_to_answer_takes_a_resumed_speaker_and_the_owner_may_refuse_it() {
     let lane = lane();
     let (mut owner, mut mirror) = (connect(&lane, Way::Owner), connect(&lane, Way::Mirror));
     let mut side = arrive(&lane, 1, Some(5));

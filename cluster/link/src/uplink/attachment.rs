@@ -1,4 +1,4 @@
-//! A speaker's seat as the edge holds it: what its session is told, and what the origins are asked.
+//! A speaker's attachment as the edge holds it: what its session is told, and what the origins are asked.
 
 use bytes::Bytes;
 use stentor_ids::{Code, Fault, ParticipantId, Slot};
@@ -16,33 +16,33 @@ const EVENTS: usize = 96;
 /// Places that monitor frames do not take.
 const EVENTS_KEPT: usize = 32;
 
-/// One speaker's seat, over all connections to origins.
-pub(super) struct Seat {
+/// One speaker's attachment, over all connections to origins.
+pub(super) struct Attachment {
     pub(super) id: u64,
     speaker: Speaker,
     /// What an origin gave, or is asked to give again; 0 until there is one.
     pub(super) stream: u64,
-    /// Who waits for the seat.
+    /// Who waits to be attached.
     waiting: Option<oneshot::Sender<Result<Attached, Fault>>>,
     events: mpsc::Sender<SpeakerEvent>,
     /// The newest slot of the stage that it was given.
     monitored: Option<Slot>,
 }
 
-/// What the session of a seat hears: the answer, then events.
+/// What the session of an attachment hears: the answer, then events.
 pub(super) struct SessionSide {
     pub(super) answer: oneshot::Receiver<Result<Attached, Fault>>,
     pub(super) events: mpsc::Receiver<SpeakerEvent>,
 }
 
-impl Seat {
-    /// A seat that is to be had, under the stream to resume if there is one.
+impl Attachment {
+    /// A speaker that is to be attached, under the stream to resume if there is one.
     pub(super) fn new(id: u64, speaker: Speaker, resume: Option<u64>) -> (Self, SessionSide) {
         let (events, events_out) = mpsc::channel(EVENTS);
         let (waiting, answer) = oneshot::channel();
         let (waiting, stream) = (Some(waiting), resume.unwrap_or_default());
-        let seat = Self { id, speaker, stream, waiting, events, monitored: None };
-        (seat, SessionSide { answer, events: events_out })
+        let attachment = Self { id, speaker, stream, waiting, events, monitored: None };
+        (attachment, SessionSide { answer, events: events_out })
     }
 
     pub(super) const fn participant(&self) -> &ParticipantId {
@@ -54,7 +54,7 @@ impl Seat {
         way == Way::Owner || self.stream > 0
     }
 
-    /// What asks for the seat.
+    /// What asks an origin to take the speaker.
     pub(super) fn attach(&self) -> Message {
         Message::Attach(v1::SpeakerAttach {
             participant: self.participant().to_string(),
@@ -65,13 +65,13 @@ impl Seat {
         })
     }
 
-    /// An origin gave it.
+    /// An origin took the speaker.
     pub(super) fn given(&mut self, answer: &v1::SpeakerAttached) {
         self.stream = self.stream.max(answer.stream);
         if let Some(waiting) = self.waiting.take() {
             let role = required(role_held(answer.role), "role");
             let attached = role.map(|role| Attached { stream: self.stream, role, muted: answer.muted });
-            // Who waited may have gone; then the seat is let go with it.
+            // Who waited may have gone; then the speaker is let go with it.
             let _ = waiting.send(attached.map_err(Fault::from));
         }
     }
@@ -102,7 +102,7 @@ impl Seat {
     }
 }
 
-/// What gives a seat up.
+/// What ends an attachment.
 pub(super) fn detach(participant: &ParticipantId, stream: u64) -> Message {
     Message::Detach(v1::SpeakerDetach { participant: participant.to_string(), stream })
 }

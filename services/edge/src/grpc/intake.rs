@@ -28,15 +28,15 @@ pub(super) enum Verdict {
     Excess,
 }
 
-/// The gate of one speaker.
+/// The intake of one speaker.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Intake {
     pace: TokenBucket,
     excess: TokenBucket,
     last: Option<u64>,
 }
 
-impl Gate {
+impl Intake {
     pub(super) fn new() -> Self {
         Self {
             pace: TokenBucket::new(RATE_MS, Duration::from_secs(1), BURST_MS),
@@ -82,9 +82,9 @@ mod tests {
     #[test]
     fn speech_in_real_time_and_twice_as_fast_passes_for_ever() {
         for step in [20, 10] {
-            let mut gate = Gate::new();
+            let mut intake = Intake::new();
             for seq in 0..10_000 {
-                let verdict = gate.pass(Time::from_millis(seq * step), seq, packet()).unwrap();
+                let verdict = intake.pass(Time::from_millis(seq * step), seq, packet()).unwrap();
                 assert!(matches!(verdict, Verdict::Take(_)), "{seq} at a packet in {step} ms: {verdict:?}");
             }
         }
@@ -92,10 +92,10 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_to_its_bound_and_then_sent_away() {
-        let mut gate = Gate::new();
+        let mut intake = Intake::new();
         let now = Time::from_millis(5000);
         let mut taken = 0;
-        let fault = (0..10_000).find_map(|seq| match gate.pass(now, seq, packet()) {
+        let fault = (0..10_000).find_map(|seq| match intake.pass(now, seq, packet()) {
             Ok(Verdict::Take(_)) => {
                 taken += 1;
                 None
@@ -111,13 +111,13 @@ mod tests {
 
     #[test]
     fn repeated_numbers_and_bad_packets_are_told() {
-        let mut gate = Gate::new();
+        let mut intake = Intake::new();
         let now = Time::from_millis(5000);
-        assert!(matches!(gate.pass(now, 7, packet()), Ok(Verdict::Take(_))));
-        assert_eq!(gate.pass(now, 7, packet()), Ok(Verdict::Repeated));
-        assert_eq!(gate.pass(now, 6, packet()), Ok(Verdict::Repeated));
+        assert!(matches!(intake.pass(now, 7, packet()), Ok(Verdict::Take(_))));
+        assert_eq!(intake.pass(now, 7, packet()), Ok(Verdict::Repeated));
+        assert_eq!(intake.pass(now, 6, packet()), Ok(Verdict::Repeated));
         for bad in [Bytes::new(), Bytes::from(vec![9 << 3; 4000]), Bytes::from_static(&[0xff; 9])] {
-            let fault = gate.pass(now, 8, bad).unwrap_err();
+            let fault = intake.pass(now, 8, bad).unwrap_err();
             assert_eq!(fault.code, Code::InvalidPacket);
             assert!(fault.detail.starts_with("packet 8: "), "{fault}");
         }

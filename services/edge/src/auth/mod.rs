@@ -31,16 +31,16 @@ pub struct Keys {
     pub cluster: ClusterKeys,
 }
 
-/// The door of an edge.
+/// Checks who comes in at an edge.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Auth {
     keys: Keys,
     /// With these keys, which stay as they are.
     verified: Mutex<Verified>,
     leaving: watch::Receiver<Option<Leaving>>,
 }
 
-impl Door {
+impl Auth {
     /// `leaving` turns when the edge leaves; newcomers are refused from then on.
     pub(crate) fn new(keys: Keys, leaving: watch::Receiver<Option<Leaving>>) -> Self {
         Self { keys, verified: Mutex::default(), leaving }
@@ -89,7 +89,7 @@ impl Door {
     /// wants to know.
     ///
     /// # Errors
-    /// As [`Door::participant`]; `Banned` for the holder of a ticket who was banned is told by the room, not here.
+    /// As [`Auth::participant`]; `Banned` for the holder of a ticket who was banned is told by the room, not here.
     pub(crate) fn listener(
         &self,
         ticket: Option<&str>,
@@ -158,7 +158,7 @@ mod tests {
         RoomId::new(name).unwrap()
     }
 
-    fn door_and_ticket() -> (Door, String) {
+    fn auth_and_ticket() -> (Auth, String) {
         let private = NewKey::new("main", KeyKind::EdDsa, &[7; 32]).unwrap().private;
         let signing = SigningKeys::parse(&private).unwrap();
         let cluster = ClusterKeys::parse(&key_line("main", &[8; 32]).unwrap()).unwrap();
@@ -173,13 +173,13 @@ mod tests {
         };
         let ticket = signing.sign(&claims, None).unwrap();
         let keys = Keys { tickets: signing.verifying(), cluster };
-        (Door::new(keys, watch::channel(None).1), ticket)
+        (Auth::new(keys, watch::channel(None).1), ticket)
     }
 
     #[test]
     fn a_public_room_is_heard_without_a_ticket_and_a_private_one_is_not() {
-        let (door, ticket) = door_and_ticket();
-        let hear = |ticket, visibility| door.listener(ticket, &room("talk"), visibility, NOW);
+        let (auth, ticket) = auth_and_ticket();
+        let hear = |ticket, visibility| auth.listener(ticket, &room("talk"), visibility, NOW);
         assert_eq!(hear(None, v1::Visibility::Public), Ok(None));
         assert_eq!(hear(None, v1::Visibility::Private).unwrap_err().code, Code::Unauthenticated);
         assert_eq!(hear(None, v1::Visibility::Unspecified).unwrap_err().code, Code::Unauthenticated);
@@ -189,19 +189,19 @@ mod tests {
 
     #[test]
     fn a_ticket_opens_its_room_in_its_time() {
-        let (door, ticket) = door_and_ticket();
-        let enter = |name, now| door.participant(Some(&ticket), &room(name), now).map_err(|fault| fault.code);
+        let (auth, ticket) = auth_and_ticket();
+        let enter = |name, now| auth.participant(Some(&ticket), &room(name), now).map_err(|fault| fault.code);
         assert!(enter("talk", NOW).is_ok());
         assert_eq!(enter("else", NOW), Err(Code::WrongRoom));
         assert_eq!(enter("talk", NOW + Duration::from_secs(61)), Err(Code::TicketExpired));
-        assert_eq!(door.participant(None, &room("talk"), NOW).unwrap_err().code, Code::Unauthenticated);
+        assert_eq!(auth.participant(None, &room("talk"), NOW).unwrap_err().code, Code::Unauthenticated);
     }
 
     #[test]
     fn a_ticket_that_was_verified_once_is_no_better_later_and_one_that_was_not_is_not_remembered() {
-        let (door, ticket) = door_and_ticket();
+        let (auth, ticket) = auth_and_ticket();
         let enter = |ticket: &str, name, now| {
-            door.participant(Some(ticket), &room(name), now).map(|_| ()).map_err(|fault| fault.code)
+            auth.participant(Some(ticket), &room(name), now).map(|_| ()).map_err(|fault| fault.code)
         };
         for _ in 0..3 {
             assert_eq!(enter(&ticket, "talk", NOW), Ok(()));
@@ -214,16 +214,16 @@ mod tests {
                 assert_eq!(enter(&forged, "talk", NOW), Err(Code::InvalidTicket), "{forged}");
             }
         }
-        assert_eq!(format!("{:?}", door.verified.lock()), "Verified(1)");
+        assert_eq!(format!("{:?}", auth.verified.lock()), "Verified(1)");
     }
 
     #[test]
     fn who_comes_back_goes_on_under_the_next_stream_and_nobody_else_does() {
-        let (door, ticket) = door_and_ticket();
-        let ann = door.participant(Some(&ticket), &room("talk"), NOW).unwrap();
-        let token = door.resume_token(&ticket, 41);
-        assert_eq!(door.resumed(&token, &ann, NOW), Ok(Some(42)));
-        assert_eq!(door.resumed("", &ann, NOW), Ok(None));
+        let (auth, ticket) = auth_and_ticket();
+        let ann = auth.participant(Some(&ticket), &room("talk"), NOW).unwrap();
+        let token = auth.resume_token(&ticket, 41);
+        assert_eq!(auth.resumed(&token, &ann, NOW), Ok(Some(42)));
+        assert_eq!(auth.resumed("", &ann, NOW), Ok(None));
         let eve = Claims { participant: ParticipantId::new("eve").unwrap(), ..ann.clone() };
         for (token, holder, now) in [
             (token.as_str(), &eve, NOW),
@@ -231,7 +231,7 @@ mod tests {
             (&ticket, &ann, NOW),
             ("garbage", &ann, NOW),
         ] {
-            let fault = door.resumed(token, holder, now).unwrap_err();
+            let fault = auth.resumed(token, holder, now).unwrap_err();
             assert!(fault.code == Code::InvalidTicket && fault.detail.contains("resume token"), "{fault}");
         }
     }
