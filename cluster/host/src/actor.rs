@@ -21,17 +21,15 @@ use stentor_ids::{Fault, NodeId};
 use stentor_link::Mirror;
 use stentor_pace::Pacing;
 use stentor_proto::v1;
-use stentor_room::{Actor, Room};
+use stentor_room::{Absence, Actor, Ledger, Room, Settled};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    absence::Absence,
     command::Request,
     desk::Reply,
     heir::Leaving,
     hosted::{Hosted, Seat},
-    ledger::{Ledger, Settled},
     media::{self, Media},
     origin::Origin,
     standby::Promotion,

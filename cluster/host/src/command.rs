@@ -58,25 +58,6 @@ pub(crate) fn parse(request: v1::CommandRequest) -> Result<(Actor, Request), Fau
     Ok((by, Request::Do(command)))
 }
 
-/// Whether a command takes effect on the stage before the directory has it.
-///
-/// What protects the room (mute, remove, ban) and what speakers need to go on (join, leave, one's own mute) must work
-/// while the directory does not; hands need no commit at all. All of it is safe to lose with this owner: a moderator's decision is answered with
-/// `NOT_OWNER` when it could not outlast the owner, so that it is given again to the next; a speaker that reconnects
-/// joins again.
-pub(crate) const fn acts_at_once(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Join
-            | Command::Leave
-            | Command::RaiseHand
-            | Command::LowerHand
-            | Command::Mute { .. }
-            | Command::Remove { .. }
-            | Command::Ban { .. }
-    )
-}
-
 /// Who raises (true) or lowers a hand.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! The room actor's desk: requests in, and what the ledger says carried out. What is told here holds: the directory has it,
-//! or it acts before the directory has it by decision (see `ledger`).
+//! or it acts before the directory has it by decision (see `room::Ledger`).
 
 use std::{sync::Arc, time::Instant};
 
@@ -8,14 +8,13 @@ use stentor_admission::Class;
 use stentor_directory::{BanPart, Error, Revision};
 use stentor_ids::{Epoch, Fault, NodeId, Role, Slot};
 use stentor_proto::{role_to_wire, v1};
-use stentor_room::{Actor, Command, Effect, Lifecycle, Record, Refusal};
+use stentor_room::{Actor, Command, Effect, Lifecycle, Record, Refusal, Settled, Step, Written};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span, info_span};
 
 use crate::{
     actor::{Message, State},
     command::{self, Request},
-    ledger::{Settled, Step, Written},
     media::{Begin, Media, Reign, Start},
     status,
     timebase::wall,

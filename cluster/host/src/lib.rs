@@ -11,7 +11,7 @@
 //! | `supervisor` | restarts rooms that fail |
 //! | `actor`, `desk`, `tenure`, `heir` | the room actor: the owner's part |
 //! | `standby`, `vigil` | the same: the mirror's part |
-//! | `ledger`, `command`, `status`, `absence` | its pure parts: order of commands and commits, wire to domain and back |
+//! | `command`, `status` | its pure parts: wire to domain and back |
 //! | `hosted`, `speakers`, `peer`, `rooms` | what links and calls reach without the actor |
 //! | `media`, `engine` | the audio of a room at one of its two origins |
 //! | `pulse` | whether this process stood still |
@@ -20,7 +20,6 @@
 //! Invariants: `OneWriter` (a room is committed only under its owner's fence), `RoleGate` (a change of the stage holds from
 //! the next slot), slots and lineages only rise, and nothing that a peer can send fast passes a mailbox.
 
-mod absence;
 mod actor;
 mod claim;
 mod command;
@@ -33,7 +32,6 @@ mod heir;
 mod host;
 mod hosted;
 mod ingest;
-mod ledger;
 mod media;
 mod mirror;
 mod news;

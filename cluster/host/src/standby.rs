@@ -12,14 +12,13 @@ use stentor_proto::{
     v1::{self, happening::What},
 };
 use stentor_relay::Side;
-use stentor_room::{Lifecycle, Record, Room};
+use stentor_room::{Ledger, Lifecycle, Record, Room};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     actor::{Message, State},
     heir::Leaving,
     hosted::Seat,
-    ledger::Ledger,
     media::{Begin, Reign},
     origin::mirrored_only,
     status,

@@ -171,3 +171,25 @@ impl Actor {
         }
     }
 }
+
+impl Command {
+    /// Whether a command takes effect on the stage before the directory has it.
+    ///
+    /// What protects the room (mute, remove, ban) and what speakers need to go on (join, leave, one's own mute) must work
+    /// while the directory does not; hands need no commit at all. All of it is safe to lose with this owner: a moderator's
+    /// decision is answered with `NOT_OWNER` when it could not outlast the owner, so that it is given again to the next; a
+    /// speaker that reconnects joins again.
+    #[must_use]
+    pub const fn acts_at_once(&self) -> bool {
+        matches!(
+            self,
+            Self::Join
+                | Self::Leave
+                | Self::RaiseHand
+                | Self::LowerHand
+                | Self::Mute { .. }
+                | Self::Remove { .. }
+                | Self::Ban { .. }
+        )
+    }
+}

@@ -3,10 +3,12 @@
 //!
 //! What lasts is the [`Record`], with the [`Bans`] beside it; hands and invitations are lost with the owner, and are raised and given again.
 
+mod absence;
 mod bans;
 mod change;
 mod command;
 mod hands;
+mod ledger;
 mod lifecycle;
 mod moderation;
 mod record;
@@ -15,10 +17,12 @@ mod room;
 mod spec;
 mod stored;
 
+pub use absence::Absence;
 pub use bans::{BanPart, Bans, MAX_BANS};
 pub use change::SpecChange;
 pub use command::{Actor, Command, Effect, Notice};
 pub use hands::{Hand, MAX_HANDS};
+pub use ledger::{Ledger, Settled, Step, Written};
 pub use lifecycle::Lifecycle;
 pub use record::{InvalidRecord, MAX_RECORD_BYTES, MAX_RULINGS, Participant, Record, Ruling};
 pub use refusal::Refusal;

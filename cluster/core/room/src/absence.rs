@@ -15,11 +15,11 @@ const KEPT: Duration = Duration::from_secs(5 * 60);
 
 /// Since when who has been absent. As long as the stage.
 #[derive(Debug, Default)]
-pub(crate) struct Absence(BTreeMap<ParticipantId, Time>);
+pub struct Absence(BTreeMap<ParticipantId, Time>);
 
 impl Absence {
     /// Those of the absent who are to leave the stage now.
-    pub(crate) fn over(&mut self, now: Time, absent: &BTreeSet<ParticipantId>) -> Vec<ParticipantId> {
+    pub fn over(&mut self, now: Time, absent: &BTreeSet<ParticipantId>) -> Vec<ParticipantId> {
         self.0.retain(|who, _| absent.contains(who));
         for who in absent {
             self.0.entry(who.clone()).or_insert(now);

@@ -1,14 +1,14 @@
 //! What a commit has to write, and what of a room the directory has for certain.
 
-use stentor_room::{BanPart, Bans, Record};
+use crate::{BanPart, Bans, Record};
 
 /// What a commit writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Written {
+pub struct Written {
     /// The record.
-    pub(crate) record: Vec<u8>,
+    pub record: Vec<u8>,
     /// Parts of the bans that the directory may not have as they are, by number.
-    pub(crate) bans: Vec<(usize, Vec<u8>)>,
+    pub bans: Vec<(usize, Vec<u8>)>,
 }
 
 /// What of a room's bans the directory has for certain. A part whose write was never answered is in doubt, and is written again

@@ -4,7 +4,7 @@
 //! | command | directory there | directory away |
 //! |---|---|---|
 //! | needs no commit (hands, invitations) | at once | at once |
-//! | acts at once ([`acts_at_once`]) | on the stage at once, answered when committed | at once, saved when it is back |
+//! | acts at once ([`Command::acts_at_once`]) | on the stage at once, answered when committed | at once, saved when it is back |
 //! | any other | when committed | refused with `DIRECTORY_UNAVAILABLE`, unchanged |
 //!
 //! Invariants: one commit is under way at a time; what waits for its commit is told to nobody before; a command that was
@@ -15,18 +15,16 @@ mod stored;
 
 use std::collections::VecDeque;
 
+use crate::{Actor, Command, Effect, Room};
 use stentor_ids::Fault;
 use stentor_pace::WallTime;
-use stentor_room::{Actor, Command, Effect, Room};
-
-use crate::command::acts_at_once;
 
 use stored::Stored;
-pub(crate) use stored::Written;
+pub use stored::Written;
 
 /// What the actor is to do, in this order. `T` is whom to answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step<T> {
+pub enum Step<T> {
     /// Commit this under the owner's fence, and report to [`Ledger::settle`].
     Commit(Written),
     /// Carry these effects out: they hold.
@@ -37,7 +35,7 @@ pub(crate) enum Step<T> {
 
 /// How a commit ended.
 #[derive(Debug, Clone)]
-pub(crate) enum Settled {
+pub enum Settled {
     /// The directory has the record.
     Committed,
     /// It may or may not have it.
@@ -54,7 +52,7 @@ enum Attempt<T> {
 
 /// A room with its unfinished business.
 #[derive(Debug)]
-pub(crate) struct Ledger<T> {
+pub struct Ledger<T> {
     room: Room,
     attempt: Option<Attempt<T>>,
     waiting: VecDeque<(Actor, Command, T)>,
@@ -69,7 +67,7 @@ pub(crate) struct Ledger<T> {
 
 impl<T> Ledger<T> {
     /// The business of a room that is as the directory has it.
-    pub(crate) fn new(room: Room) -> Self {
+    pub fn new(room: Room) -> Self {
         let stored = Stored::new(room.record().bans());
         Self {
             room,
@@ -83,32 +81,32 @@ impl<T> Ledger<T> {
     }
 
     /// The room as everyone is told it is.
-    pub(crate) const fn room(&self) -> &Room {
+    pub const fn room(&self) -> &Room {
         &self.room
     }
 
     /// Whether the directory has all that was decided.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         self.attempt.is_none() && self.unsaved.is_none() && self.waiting.is_empty() && self.away.is_none()
     }
 
     /// Why commits fail now, if they do.
-    pub(crate) const fn away(&self) -> Option<&Fault> {
+    pub const fn away(&self) -> Option<&Fault> {
         self.away.as_ref()
     }
 
     /// Refuses every command from now on; what is under way goes on.
-    pub(crate) fn close(&mut self, fault: Fault) {
+    pub fn close(&mut self, fault: Fault) {
         self.closed = Some(fault);
     }
 
     /// Takes commands again.
-    pub(crate) fn reopen(&mut self) {
+    pub fn reopen(&mut self) {
         self.closed = None;
     }
 
     /// What time alone changes.
-    pub(crate) fn expire(&mut self, now: WallTime) -> Vec<Step<T>> {
+    pub fn expire(&mut self, now: WallTime) -> Vec<Step<T>> {
         if let Some(Attempt::Command { next, .. }) = &mut self.attempt {
             drop(next.expire(now));
         }
@@ -116,11 +114,11 @@ impl<T> Ledger<T> {
     }
 
     /// Takes a command.
-    pub(crate) fn handle(&mut self, now: WallTime, by: Actor, command: Command, to: T) -> Vec<Step<T>> {
+    pub fn handle(&mut self, now: WallTime, by: Actor, command: Command, to: T) -> Vec<Step<T>> {
         if let Some(fault) = &self.closed {
             return vec![Step::Answer(to, Err(fault.clone()))];
         }
-        if acts_at_once(&command) {
+        if command.acts_at_once() {
             return self.act(now, &by, command, to);
         }
         self.waiting.push_back((by, command, to));
@@ -133,7 +131,7 @@ impl<T> Ledger<T> {
     ///
     /// # Errors
     /// Why it is refused.
-    pub(crate) fn hand(&mut self, now: WallTime, by: &Actor, up: bool) -> Result<bool, Fault> {
+    pub fn hand(&mut self, now: WallTime, by: &Actor, up: bool) -> Result<bool, Fault> {
         if let Some(fault) = &self.closed {
             return Err(fault.clone());
         }
@@ -147,7 +145,7 @@ impl<T> Ledger<T> {
     }
 
     /// A commit ended.
-    pub(crate) fn settle(&mut self, now: WallTime, outcome: Settled) -> Vec<Step<T>> {
+    pub fn settle(&mut self, now: WallTime, outcome: Settled) -> Vec<Step<T>> {
         let mut steps = Vec::new();
         if let Settled::Committed = outcome {
             self.stored.committed();
@@ -178,7 +176,7 @@ impl<T> Ledger<T> {
     }
 
     /// Tries to save again after a failure. Call it every second or so.
-    pub(crate) fn retry(&mut self) -> Vec<Step<T>> {
+    pub fn retry(&mut self) -> Vec<Step<T>> {
         if self.away.is_none() || self.attempt.is_some() {
             return Vec::new();
         }
@@ -186,7 +184,7 @@ impl<T> Ledger<T> {
     }
 
     /// Commits the whole room as it is, for whoever cannot tell what the directory has of it.
-    pub(crate) fn save_again(&mut self) -> Vec<Step<T>> {
+    pub fn save_again(&mut self) -> Vec<Step<T>> {
         self.stored.doubt();
         if self.attempt.is_some() {
             // When that has ended, however it does.
@@ -197,7 +195,7 @@ impl<T> Ledger<T> {
     }
 
     /// Answers everyone that waits: this ledger will commit nothing more.
-    pub(crate) fn abandon(&mut self, fault: &Fault) -> Vec<(T, Result<(), Fault>)> {
+    pub fn abandon(&mut self, fault: &Fault) -> Vec<(T, Result<(), Fault>)> {
         self.close(fault.clone());
         let attempt = match self.attempt.take() {
             Some(Attempt::Command { to, .. }) => vec![to],
@@ -288,10 +286,9 @@ fn take_commit(effects: &mut Vec<Effect>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use stentor_ids::{Code, ParticipantId, Role};
-    use stentor_room::{Bans, Record, Spec};
-
     use super::*;
+    use crate::{Bans, Record, Spec};
+    use stentor_ids::{Code, ParticipantId, Role};
 
     const NOW: WallTime = WallTime::from_millis(1_000);
 
