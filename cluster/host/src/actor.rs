@@ -21,7 +21,7 @@ use stentor_ids::{Fault, NodeId};
 use stentor_link::Mirror;
 use stentor_pace::Pacing;
 use stentor_proto::v1;
-use stentor_room::{Absence, Actor, Ledger, Room, Settled};
+use stentor_room::{Absence, Actor, CommitId, Ledger, Room, Settled};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -53,7 +53,7 @@ pub(crate) enum Message {
         permit: OwnedSemaphorePermit,
     },
     /// The commit under way ended.
-    Settled(Settled),
+    Settled(CommitId, Settled),
     /// The media loop ended by itself.
     Media(media::Outcome),
     /// A second has passed.
@@ -144,7 +144,7 @@ impl ractor::Actor for RoomActor {
     ) -> Result<State, ActorProcessingErr> {
         let kept = hosted.kept();
         let mut state = State {
-            ledger: Ledger::new(Room::new(kept.record)),
+            ledger: Ledger::new(Room::new(kept.record), kept.seat.epoch()),
             origin,
             hosted,
             myself: myself.clone(),
@@ -190,7 +190,7 @@ impl ractor::Actor for RoomActor {
                 drop(reply.send(Ok(state.hands(changes))));
                 drop(permit);
             }
-            Message::Settled(settled) => state.settled(settled),
+            Message::Settled(commit, settled) => state.settled(commit, settled),
             Message::Media(outcome) => state.media_ended(outcome)?,
             Message::Tick => state.tick(),
             Message::Refresh => {

@@ -8,7 +8,7 @@ use stentor_admission::Class;
 use stentor_directory::{BanPart, Error, Revision};
 use stentor_ids::{Epoch, Fault, NodeId, Role, Slot};
 use stentor_proto::{role_to_wire, v1};
-use stentor_room::{Actor, Command, Effect, Lifecycle, Record, Refusal, Settled, Step, Written};
+use stentor_room::{Actor, Command, CommitId, Effect, Lifecycle, Record, Refusal, Settled, Step, Written};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span, info_span};
 
@@ -66,8 +66,8 @@ impl State {
         v1::HandsReply { room: Some(self.current()), outcomes }
     }
 
-    pub(crate) fn settled(&mut self, settled: Settled) {
-        let steps = self.ledger.settle(wall(), settled);
+    pub(crate) fn settled(&mut self, commit: CommitId, settled: Settled) {
+        let steps = self.ledger.settle(wall(), commit, settled);
         // A commit may carry what is told to nobody, as that a promotion is over.
         self.keep_record();
         self.carry_out(steps);
@@ -97,7 +97,7 @@ impl State {
         let mut answers = Vec::new();
         for step in steps {
             match step {
-                Step::Commit(record) => self.commit(record),
+                Step::Commit(written) => self.commit(written),
                 Step::Tell(effects) => {
                     told |= effects.iter().any(is_told_with_status);
                     urgent |= effects.iter().any(is_urgent);
@@ -199,7 +199,7 @@ impl State {
         }
     }
 
-    fn commit(&self, Written { record, bans }: Written) {
+    fn commit(&self, Written { id, record, bans }: Written) {
         let Some(ownership) = self.hosted.ownership() else { return };
         let origin = self.origin.clone();
         let myself = self.myself.clone();
@@ -213,7 +213,7 @@ impl State {
                 tracing::warn!(room = %ownership.room(), epoch = %ownership.epoch(), %error, "not committed");
             }
             // The actor is gone: then nobody waits for the answer.
-            drop(myself.cast(meaning(&origin.me, ownership.epoch(), outcome)));
+            drop(myself.cast(meaning(&origin.me, ownership.epoch(), id, outcome)));
         };
         tokio::spawn(commit.instrument(info_span!("commit", room = %self.hosted.id)));
     }
@@ -252,13 +252,13 @@ const fn is_urgent(effect: &Effect) -> bool {
 
 /// What the end of a commit means. A key that is gone with its lease fences nobody for good: the owner puts it back.
 /// Another's key does.
-fn meaning(me: &NodeId, epoch: Epoch, outcome: Result<Revision, Error>) -> Message {
+fn meaning(me: &NodeId, epoch: Epoch, id: CommitId, outcome: Result<Revision, Error>) -> Message {
     match outcome {
-        Ok(_) => Message::Settled(Settled::Committed),
+        Ok(_) => Message::Settled(id, Settled::Committed),
         Err(Error::Fenced { owner: Some(owner), .. }) if owner.node != *me || owner.epoch > epoch => {
             Message::Claimed(owner.into())
         }
-        Err(Error::Fenced { .. }) => Message::Settled(Settled::Unavailable(Error::LeaseGone.into())),
-        Err(error) => Message::Settled(Settled::Unavailable(error.into())),
+        Err(Error::Fenced { .. }) => Message::Settled(id, Settled::Unavailable(Error::LeaseGone.into())),
+        Err(error) => Message::Settled(id, Settled::Unavailable(error.into())),
     }
 }

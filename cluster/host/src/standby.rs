@@ -179,7 +179,7 @@ impl State {
         });
         (self.vigil, self.unowned) = (None, false);
         self.look_for_mirror();
-        self.ledger = Ledger::new(Room::new(record.clone()));
+        self.ledger = Ledger::new(Room::new(record.clone()), epoch);
         for reply in self.aside.take().into_iter().flatten() {
             // It is no mirror any more; whoever asked has gone, or hands the room over next.
             drop(reply.send(()));

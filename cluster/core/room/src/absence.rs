@@ -13,12 +13,13 @@ use stentor_pace::Time;
 /// Who comes back later goes on the stage as at first, with the role that moderators gave.
 const KEPT: Duration = Duration::from_secs(5 * 60);
 
-/// Since when who has been absent. As long as the stage.
+/// Since when who has been absent. Holds no more than were last absent, so no more than are on the stage.
 #[derive(Debug, Default)]
 pub struct Absence(BTreeMap<ParticipantId, Time>);
 
 impl Absence {
-    /// Those of the absent who are to leave the stage now.
+    /// Those of the absent who are to leave the stage now: five minutes in a row without a connection. `absent` are all
+    /// on the stage who have none at `now`; who is not among them begins anew. Call it every second or so.
     pub fn over(&mut self, now: Time, absent: &BTreeSet<ParticipantId>) -> Vec<ParticipantId> {
         self.0.retain(|who, _| absent.contains(who));
         for who in absent {

@@ -1,5 +1,6 @@
 //! The room as a state machine: a command comes in with who gives it and when, effects come out or a refusal that says
-//! why. The crate knows no directory, no link and no audio; a driver carries the effects out.
+//! why. The crate knows no directory, no link and no audio; a driver carries the effects out. In which order commands are
+//! committed, told and answered is the [`Ledger`]'s; who has left the stage without saying so is the [`Absence`]'s.
 //!
 //! What lasts is the [`Record`], with the [`Bans`] beside it; hands and invitations are lost with the owner, and are raised and given again.
 
@@ -22,7 +23,7 @@ pub use bans::{BanPart, Bans, MAX_BANS};
 pub use change::SpecChange;
 pub use command::{Actor, Command, Effect, Notice};
 pub use hands::{Hand, MAX_HANDS};
-pub use ledger::{Ledger, Settled, Step, Written};
+pub use ledger::{CommitId, Ledger, Settled, Step, Written};
 pub use lifecycle::Lifecycle;
 pub use record::{InvalidRecord, MAX_RECORD_BYTES, MAX_RULINGS, Participant, Record, Ruling};
 pub use refusal::Refusal;

@@ -1,13 +1,38 @@
-//! What a commit has to write, and what of a room the directory has for certain.
+//! What of a room the directory has for certain, and so what a commit has to write.
+
+use stentor_ids::Epoch;
 
 use crate::{BanPart, Bans, Record};
 
+/// Which commit: the epoch it was asked for under, and the how manieth of that epoch's ledger it is. An answer names the
+/// commit it is to, so that one that comes twice, late, or to an owner of before settles nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId {
+    epoch: Epoch,
+    number: u64,
+}
+
+impl CommitId {
+    /// Before the first commit of an owner.
+    pub(super) const fn none(epoch: Epoch) -> Self {
+        Self { epoch, number: 0 }
+    }
+
+    /// The one after it.
+    pub(super) const fn next(self) -> Self {
+        Self { number: self.number + 1, ..self }
+    }
+}
+
 /// What a commit writes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The record.
+    /// Which commit this is.
+    pub id: CommitId,
+    /// The record, as [`Record::encode`] gives it.
     pub record: Vec<u8>,
-    /// Parts of the bans that the directory may not have as they are, by number.
+    /// Parts of the bans that the directory may not have as they are, by number: none to all of
+    /// [`Bans::PARTS`].
     pub bans: Vec<(usize, Vec<u8>)>,
 }
 
@@ -26,7 +51,8 @@ impl Stored {
     }
 
     /// What to write so that the directory has the record and its bans.
-    pub(super) fn write(&mut self, record: &Record) -> Written {
+    pub(super) fn write(&mut self, id: CommitId, record: &Record) -> Written {
+        // What the last commit wrote and was not answered for stays in doubt: its part is `None`, hence written again.
         self.written.clear();
         for (number, part) in record.bans().parts().iter().enumerate() {
             if self.parts[number].as_ref() != Some(part) {
@@ -35,7 +61,7 @@ impl Stored {
             }
         }
         let bans = self.written.iter().map(|(number, part)| (*number, part.encode())).collect();
-        Written { record: record.encode(), bans }
+        Written { id, record: record.encode(), bans }
     }
 
     /// The directory has what was written.
