@@ -325,7 +325,7 @@ fn settled<T, E>(room: &RoomId, answer: Result<CallResult<T>, E>) -> Result<T, F
 #[async_trait]
 impl Carry for HostHandle {
     async fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
-        Ok(self.origin.hosted(room)?.feed.clone())
+        Ok(self.origin.hosted(room)?.feed.reader())
     }
 
     async fn follow(&self, room: &RoomId, _by: NodeId, epoch: Epoch) -> Result<FollowStream, Fault> {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use stentor_admission::Class;
 use stentor_directory::{MirrorKey, Owner, Ownership};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, RoomId, Slot};
-use stentor_link::{Closed, Feed, uplink::ToEdge};
+use stentor_link::{Closed, FeedWriter, uplink::ToEdge};
 use stentor_pace::{Time, WallTime};
 use stentor_relay::Side;
 use stentor_room::{Actor, Record};
@@ -21,7 +21,7 @@ use crate::{mirror::MixLog, peer::Peer, permits::Permits, speakers::Speakers};
 /// A room that this node owns or mirrors.
 pub(crate) struct Hosted {
     pub(crate) id: RoomId,
-    pub(crate) feed: Feed,
+    pub(crate) feed: FeedWriter,
     pub(crate) speakers: Speakers<Edge>,
     pub(crate) edges: Edges,
     pub(crate) mix_log: MixLog,
@@ -94,7 +94,7 @@ impl Seat {
 impl Hosted {
     pub(crate) fn new(id: RoomId, record: Record, seat: Seat) -> Self {
         Self {
-            feed: Feed::new(id.clone()),
+            feed: FeedWriter::new(id.clone()),
             id,
             speakers: Speakers::new(),
             edges: Edges::default(),

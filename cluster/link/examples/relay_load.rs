@@ -20,7 +20,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use stentor_ids::{Epoch, Fault, Lineage, NodeId, RoomId, SLOT_DURATION, Slot};
 use stentor_link::{
-    Carrier, Carry, Config, Feed, Journal, LinkServer, Owner, Peer, Pool, Security, Services, Topology,
+    Carrier, Carry, Config, Feed, FeedWriter, Journal, LinkServer, Owner, Peer, Pool, Security, Services,
+    Topology,
 };
 use stentor_pace::WallTime;
 use stentor_proto::v1::{
@@ -108,14 +109,14 @@ async fn measure(children: usize, during: Duration) -> Outcome<()> {
     let me = NodeId::new("origin-1")?;
     let room = RoomId::new("demo")?;
     let metrics = Metrics::new().for_node(&me);
-    let feed = Feed::new(room.clone());
+    let feed = FeedWriter::new(room.clone());
     let lifecycle = v1::Lifecycle::Live.into();
     let status =
         v1::RoomStatus { room: room.to_string(), lifecycle, owner: me.to_string(), ..Default::default() };
     feed.set_status(Arc::new(status));
     let server = LinkServer::bind("127.0.0.1:0".parse()?, &Security::Insecure)?;
     let owner = server.local_addr();
-    let services = Services { own: Some(Arc::new(Own(feed.clone()))), ..Default::default() };
+    let services = Services { own: Some(Arc::new(Own(feed.reader()))), ..Default::default() };
     tokio::spawn(server.run(me, services, metrics, CancellationToken::new()));
     let (mut relay, addr) = start_relay(&owner.to_string())?;
     let got = Arc::new(AtomicU64::new(0));
@@ -150,7 +151,7 @@ fn start_relay(owner: &str) -> Outcome<(Child, String)> {
     Ok((relay, addr.trim().to_owned()))
 }
 
-async fn emit(feed: Feed) {
+async fn emit(feed: FeedWriter) {
     let mut tick = tokio::time::interval(SLOT_DURATION);
     for slot in 0.. {
         tick.tick().await;

@@ -24,7 +24,7 @@ mod tree;
 pub mod uplink;
 
 pub use downlink::{Carrier, Carry, Config};
-pub use feed::{Closed, Cursor, Feed, Item, Reported, bans_to_wire, fill};
+pub use feed::{Closed, Cursor, Feed, FeedWriter, Item, Reported, bans_to_wire, fill};
 pub use journal::Journal;
 pub use locate::Locator;
 pub use mirror::{FollowStream, Followed, Follower};

@@ -17,7 +17,7 @@ use tracing::Span;
 
 use super::{Carry, heard::Heard, subscriber::Subscriber};
 use crate::{
-    Closed, Counted, Feed, Item, Journal, Peer, Pool, Topology, clock,
+    Closed, Counted, Feed, FeedWriter, Item, Journal, Peer, Pool, Topology, clock,
     locate::unknown,
     tree::{Place, above_edge},
 };
@@ -66,7 +66,8 @@ struct Inner {
 /// A room that is carried.
 #[derive(Clone)]
 struct Carried {
-    feed: Feed,
+    /// Written by its subscriber; what this node itself reports goes in here.
+    feed: Arc<FeedWriter>,
     heard: Heard,
 }
 
@@ -160,7 +161,7 @@ impl Carrier {
     }
 
     /// A feed's room has been made anew: it is over, and does not come back.
-    pub(super) fn end_of(&self, feed: &Feed) {
+    pub(super) fn end_of(&self, feed: &FeedWriter) {
         tracing::info!(room = %feed.room(), "the room was made anew; what is known of the former one is let go");
         let mut past = self.0.past.lock();
         if past.len() == PAST {
@@ -235,14 +236,14 @@ impl Carrier {
         }
         if let Some(Carried { feed, .. }) = rooms.get(room) {
             feed.touch();
-            return Ok(feed.clone());
+            return Ok(feed.reader());
         }
         if rooms.len() >= MAX_CARRIED {
             let detail = format!("{} carries {MAX_CARRIED} rooms, as many as it may", self.0.config.me);
             return Err(Fault::new(Code::Overloaded, detail).retry_after(LINGER));
         }
-        let carried = Carried { feed: Feed::new(room.clone()), heard: Heard::default() };
-        let feed = carried.feed.clone();
+        let carried = Carried { feed: Arc::new(FeedWriter::new(room.clone())), heard: Heard::default() };
+        let feed = carried.feed.reader();
         rooms.insert(room.clone(), carried.clone());
         drop(rooms);
         let counted = Counted::new(self.0.metrics.rooms(self.0.config.tier));

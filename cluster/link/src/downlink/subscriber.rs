@@ -20,7 +20,7 @@ use super::{
     upstream::{Reports, Told, Upstream, subscribe},
     wire::{Hello, frame_of},
 };
-use crate::{Closed, Counted, Feed, Owner, Peer, clock, feed::differ, tree::Place};
+use crate::{Closed, Counted, FeedWriter, Owner, Peer, clock, feed::differ, tree::Place};
 
 /// How often counts go up, and it is looked whether anyone still follows.
 const BEAT: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// One room's subscription to its parents.
 pub(super) struct Subscriber {
     carrier: Carrier,
-    feed: Feed,
+    feed: Arc<FeedWriter>,
     heard: Heard,
     parents: Parents<Arc<Place>>,
     streams: StreamMap<Arc<Place>, Upstream>,
@@ -58,7 +58,7 @@ struct Link {
 
 impl Subscriber {
     /// The first connections belong to the trace of `cause`.
-    pub(super) fn new(carrier: Carrier, feed: Feed, heard: Heard, cause: Span) -> Self {
+    pub(super) fn new(carrier: Carrier, feed: Arc<FeedWriter>, heard: Heard, cause: Span) -> Self {
         Self {
             carrier,
             feed,

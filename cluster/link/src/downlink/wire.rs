@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_hello_survives_the_wire() {
-        let feed = Feed::new(RoomId::new("demo").unwrap());
+        let feed = crate::FeedWriter::new(RoomId::new("demo").unwrap());
         let frame = Frame {
             epoch: Epoch(3),
             lineage: Lineage(2),

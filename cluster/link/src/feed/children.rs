@@ -124,6 +124,7 @@ mod tests {
     use stentor_ids::RoomId;
 
     use super::*;
+    use crate::FeedWriter;
 
     fn count(listeners: u64) -> v1::ListenerCount {
         v1::ListenerCount { listeners, edges_reporting: 1, edges_known: 1, ..Default::default() }
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_a_child_said_goes_with_it() {
-        let (feed, node) = (Feed::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
+        let (feed, node) = (FeedWriter::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
         assert_eq!(feed.reported(), None);
         let high = feed.child(node.clone(), at(9)).unwrap();
         let low = feed.child(node, at(4)).unwrap();
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn two_nodes_of_one_name_count_as_two_and_are_told_once() {
-        let (feed, node) = (Feed::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
+        let (feed, node) = (FeedWriter::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
         let [one, two] = [(); 2].map(|()| feed.child(node.clone(), Reported::default()).unwrap());
         let told: Vec<_> = (0..9).map(|_| (one.report(&count(3)), two.report(&count(4))).0).collect();
         assert_eq!(feed.counts().listeners, 7);
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_sum_that_cannot_be_is_not_in_the_sum() {
-        let (feed, node) = (Feed::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
+        let (feed, node) = (FeedWriter::new(RoomId::new("demo").unwrap()), NodeId::new("edge-1").unwrap());
         let child = feed.child(node, Reported::default()).unwrap();
         assert_eq!(child.report(&count(3)), Taken::Yes);
         assert_eq!(child.report(&count(u64::MAX)), Taken::CannotBe);

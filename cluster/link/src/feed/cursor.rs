@@ -248,9 +248,10 @@ mod tests {
     use stentor_pace::WallTime;
 
     use super::*;
+    use crate::FeedWriter;
 
-    fn feed() -> Feed {
-        Feed::new(RoomId::new("demo").unwrap())
+    fn feed() -> FeedWriter {
+        FeedWriter::new(RoomId::new("demo").unwrap())
     }
 
     fn frame(epoch: u64, slot: u64) -> Frame {

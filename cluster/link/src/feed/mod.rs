@@ -1,7 +1,8 @@
 //! One room on one node: what came from above (or was made here) and everyone below who follows it.
 //!
-//! A feed does not know where its frames come from nor where they go. Writers put things in; each reader follows with a
-//! [`Cursor`] at its own pace. A reader that lags skips forward; it never holds up a writer or another reader.
+//! A feed does not know where its frames come from nor where they go. Its [`FeedWriter`] puts things in; each reader
+//! follows with a [`Cursor`] at its own pace. A reader that lags skips forward; it never holds up a writer or another
+//! reader.
 //!
 //! Invariants: `EpochFence` and one copy of a (slot, lineage), by the ring; a reader is given each event once; nothing
 //! grows with how slow a reader is. The lock is held for copies of small things and never across a wait.
@@ -9,6 +10,7 @@
 mod children;
 mod cursor;
 mod told;
+mod writer;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,7 +18,7 @@ use parking_lot::Mutex;
 use stentor_ids::{Epoch, Fault, Lineage, ParticipantId, RoomId, Slot};
 use stentor_pace::Time;
 use stentor_proto::v1;
-use stentor_relay::{Bans, Count, Counts, Frame, Inserted, Log, RING_SLOTS, Ring};
+use stentor_relay::{Bans, Count, Counts, Frame, Log, RING_SLOTS, Ring};
 use tokio::sync::watch;
 
 use crate::clock;
@@ -24,8 +26,9 @@ use children::Kid;
 pub use children::Reported;
 pub(crate) use children::{Child, Taken};
 pub use cursor::{Cursor, Item};
-use told::{Levels, words_of};
+use told::Levels;
 pub use told::{bans_to_wire, fill};
+pub use writer::FeedWriter;
 
 /// Frames that a reader may lag behind: two lineages of as many slots as the ring holds. Beyond it the reader skips.
 const FRAMES: usize = 2 * RING_SLOTS;
@@ -40,7 +43,8 @@ const fn first_serial(epoch: Epoch) -> u64 {
     epoch.0.saturating_mul(EVENTS_PER_EPOCH)
 }
 
-/// One room's audio and state on this node. Clones share it.
+/// One room's audio and state on this node, for reading. Clones share it; only its [`FeedWriter`] changes what it
+/// tells.
 #[derive(Clone)]
 pub struct Feed(Arc<Inner>);
 
@@ -84,54 +88,10 @@ pub enum Closed {
 }
 
 impl Feed {
-    /// An empty feed.
-    #[must_use]
-    pub fn new(room: RoomId) -> Self {
-        let state = State {
-            ring: Ring::new(),
-            frames: Log::new(FRAMES),
-            events: Log::new(EVENTS),
-            serial: 0,
-            status: (0, None),
-            levels: (0, Levels::default()),
-            fence: (0, None),
-            bans: Bans::default(),
-            closed: None,
-            counts: Counts::default(),
-            last_child: 0,
-            children: BTreeMap::new(),
-            cursors: 0,
-            idle_since: clock::now(),
-        };
-        Self(Arc::new(Inner { room, state: Mutex::new(state), changed: watch::Sender::new(()) }))
-    }
-
     /// The room.
     #[must_use]
     pub fn room(&self) -> &RoomId {
         &self.0.room
-    }
-
-    /// Puts a frame in. Only a new one is passed on.
-    pub fn push(&self, frame: Frame) -> Inserted {
-        let mut state = self.0.state.lock();
-        let inserted = state.ring.insert(frame.clone());
-        if inserted == Inserted::New {
-            state.frames.push(frame);
-            drop(state);
-            self.wake();
-        }
-        inserted
-    }
-
-    /// Tells the room as it is now.
-    pub fn set_status(&self, status: Arc<v1::RoomStatus>) {
-        let mut state = self.0.state.lock();
-        let (version, told) = &mut state.status;
-        *version += 1;
-        *told = Some(status);
-        drop(state);
-        self.wake();
     }
 
     /// The room as last told, without what changes all the time.
@@ -164,93 +124,16 @@ impl Feed {
         Some(status)
     }
 
-    /// Tells the count, and how loud who speaks is, unless something newer is known.
-    pub fn set_levels(&self, levels: v1::Levels) {
-        let mut state = self.0.state.lock();
-        let age = |levels: &v1::Levels| (levels.epoch, levels.serial);
-        let (version, told) = &mut state.levels;
-        if told.as_ref().is_some_and(|known| age(known) >= age(&levels)) {
-            return;
-        }
-        *version += 1;
-        *told = Some(Arc::new(told::bounded(levels)));
-        drop(state);
-        self.wake();
-    }
-
     /// Whether a participant may not hear the room.
     #[must_use]
     pub fn is_banned(&self, participant: &ParticipantId) -> bool {
         self.0.state.lock().bans.is_banned(participant)
     }
 
-    /// The owner's word on a participant, after its word on everyone.
-    pub fn set_banned(&self, participant: ParticipantId, banned: bool) {
-        self.0.state.lock().bans.say(participant, !banned);
-        self.wake();
-    }
-
-    /// The owner's word on everyone, when it begins: these may not hear the room, and everyone else may. An origin that
-    /// knows them from the record alone says so under epoch 0.
-    pub fn set_all_banned(&self, epoch: Epoch, banned: impl IntoIterator<Item = ParticipantId>) {
-        self.0.state.lock().bans.say_all(first_serial(epoch), banned);
-        self.wake();
-    }
-
-    /// Takes in what a parent, or the owner to its mirror, says of bans. A name that is none is let go.
-    pub fn take_bans(&self, bans: v1::Bans) {
-        let above = bans.whole_above;
-        let mut state = self.0.state.lock();
-        let mut news = false;
-        for word in words_of(bans) {
-            news |= state.bans.take(word);
-        }
-        news |= state.bans.whole(above);
-        drop(state);
-        if news {
-            self.wake();
-        }
-    }
-
-    /// Passes an event on, if it did not come before. The owner's events have no serial yet and are given one.
-    pub fn event(&self, mut event: v1::ParticipantEvent) {
-        let mut state = self.0.state.lock();
-        if event.serial == 0 {
-            event.serial = state.serial.max(first_serial(state.ring.epoch())) + 1;
-        } else if state.has_event(event.serial) {
-            return;
-        }
-        state.serial = state.serial.max(event.serial);
-        state.events.push(event);
-        drop(state);
-        self.wake();
-    }
-
     /// Serial of the newest event; zero if there was none.
     #[must_use]
     pub fn serial(&self) -> u64 {
         self.0.state.lock().serial
-    }
-
-    /// Learns of a claim, and passes it on: from this slot on nothing of an older epoch is taken. Returns whether the
-    /// epoch is higher than any known.
-    pub fn fence(&self, epoch: Epoch, from: Slot) -> bool {
-        let mut state = self.0.state.lock();
-        let rises = state.ring.fence(epoch, from);
-        let (version, told) = &mut state.fence;
-        if told.is_none_or(|(known, _)| epoch > known) {
-            *version += 1;
-            *told = Some((epoch, from));
-            drop(state);
-            self.wake();
-        }
-        rises
-    }
-
-    /// Ends the feed. Readers are given what they have not seen yet, then this. The first close counts.
-    pub fn close(&self, closed: Closed) {
-        self.0.state.lock().closed.get_or_insert(closed);
-        self.wake();
     }
 
     /// Why the feed is over, if it is.
@@ -287,16 +170,6 @@ impl Feed {
     #[must_use]
     pub fn counts(&self) -> v1::ListenerCount {
         count_to_wire(self.0.state.lock().counts.sum(clock::now()))
-    }
-
-    /// This node's own listeners.
-    pub fn set_own_listeners(&self, listeners: u64) {
-        self.0.state.lock().counts.own(listeners);
-    }
-
-    /// Slots that this node itself had to fill since it began to play the room.
-    pub fn set_own_filled(&self, slots: u64) {
-        self.0.state.lock().counts.filled(slots);
     }
 
     /// Follows the feed: from now on, or from a slot as far as it is still held.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use stentor_link::{Carry, Cursor, Feed, Item};
+use stentor_link::{Carry, Cursor, FeedWriter, Item};
 use stentor_proto::v1;
 use stentor_telemetry::Tier;
 use tokio::time::timeout;
@@ -67,7 +67,7 @@ async fn a_room_that_is_heard_stays_so_when_its_state_names_another_go_live() {
 }
 
 /// A relay that brings what the test puts into its feed.
-async fn source(cluster: &Cluster, name: &str) -> (Node, Feed) {
+async fn source(cluster: &Cluster, name: &str) -> (Node, Arc<FeedWriter>) {
     let rooms = Arc::new(Rooms::default());
     let feed = rooms.own(off_by(0, 1));
     let own: Arc<dyn Carry> = rooms;
@@ -83,7 +83,8 @@ async fn a_parent_whose_slots_are_refused_is_not_heard_and_another_takes_its_pla
     }
     let edge = cluster.edge("edge-1");
     let mut cursor = edge.feed(&room()).await.unwrap().subscribe(None);
-    let taken = |relays: &[(Node, Feed)]| relays.iter().filter(|(_, feed)| feed.cursors() > 0).count();
+    let taken =
+        |relays: &[(Node, Arc<FeedWriter>)]| relays.iter().filter(|(_, feed)| feed.cursors() > 0).count();
     until("the edge has two parents", || taken(&relays) == 2).await;
     // The one that is not a parent comes last, and the liar first.
     relays.sort_by_key(|(_, feed)| std::cmp::Reverse(feed.cursors()));

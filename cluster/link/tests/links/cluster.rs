@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use stentor_ids::{Code, Epoch, Fault, Lineage, NodeId, RoomId, Slot};
 use stentor_link::{
-    Carrier, Carry, Closed, Config, Cursor, Feed, Item, Journal, LinkServer, Locator, Mirror, Owner, Peer,
-    Pool, Security, Services, Topology, control, uplink,
+    Carrier, Carry, Closed, Config, Cursor, Feed, FeedWriter, Item, Journal, LinkServer, Locator, Mirror,
+    Owner, Peer, Pool, Security, Services, Topology, control, uplink,
 };
 use stentor_pace::WallTime;
 use stentor_proto::v1;
@@ -140,16 +140,16 @@ impl Topology for EdgeView {
 
 /// The rooms of one origin.
 #[derive(Default)]
-pub struct Rooms(Mutex<HashMap<RoomId, Feed>>);
+pub struct Rooms(Mutex<HashMap<RoomId, Arc<FeedWriter>>>);
 
 impl Rooms {
     /// Begins to own the room from its first slot on.
-    pub fn own(&self, status: v1::RoomStatus) -> Feed {
+    pub fn own(&self, status: v1::RoomStatus) -> Arc<FeedWriter> {
         self.own_from(0, status)
     }
 
-    pub fn own_from(&self, slot: u64, status: v1::RoomStatus) -> Feed {
-        let feed = Feed::new(room());
+    pub fn own_from(&self, slot: u64, status: v1::RoomStatus) -> Arc<FeedWriter> {
+        let feed = Arc::new(FeedWriter::new(room()));
         feed.fence(Epoch(status.epoch), Slot(slot));
         feed.set_status(Arc::new(status));
         self.0.lock().unwrap().insert(room(), feed.clone());
@@ -167,7 +167,7 @@ impl Rooms {
 #[async_trait]
 impl Carry for Rooms {
     async fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
-        let feed = self.0.lock().unwrap().get(room).cloned();
+        let feed = self.0.lock().unwrap().get(room).map(|feed| feed.reader());
         feed.ok_or_else(|| Fault::new(Code::NotOwner, format!("{room} is owned elsewhere")))
     }
 }
@@ -301,7 +301,7 @@ impl Cluster {
 }
 
 /// Puts slots into a feed at a steady pace.
-pub async fn emit(feed: &Feed, epoch: u64, slots: std::ops::Range<u64>, pace: Duration) {
+pub async fn emit(feed: &FeedWriter, epoch: u64, slots: std::ops::Range<u64>, pace: Duration) {
     let mut tick = tokio::time::interval(pace);
     for slot in slots {
         tick.tick().await;

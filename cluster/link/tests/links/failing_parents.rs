@@ -1,8 +1,8 @@
 //! An edge with two parents, one of which dies, stalls, or comes back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use stentor_link::{Carrier, Carry, Cursor, Feed};
+use stentor_link::{Carrier, Carry, Cursor, FeedWriter};
 use stentor_telemetry::{Frames, LinkKind, Tier};
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ const PACE: Duration = Duration::from_millis(10);
 /// An origin that owns the room, relays, and an edge that follows it and has its first slot.
 struct Tree {
     cluster: Cluster,
-    source: Feed,
+    source: Arc<FeedWriter>,
     relays: Vec<Node>,
     edge: Carrier,
     cursor: Cursor,

@@ -1,7 +1,7 @@
 //! A child that does not read holds up nobody: it skips, is told so, and is counted.
 
 use bytes::Bytes;
-use stentor_link::{Carry, Feed};
+use stentor_link::{Carry, Feed, FeedWriter};
 use stentor_proto::v1::{self, downlink_service_client::DownlinkServiceClient, subscribe_response::Message};
 use stentor_relay::Frame;
 use stentor_telemetry::{Frames, Tier};
@@ -32,7 +32,7 @@ fn big(slot: u64) -> Frame {
 }
 
 /// Puts slots in at the pace of whoever reads `feed`.
-async fn emit_read(source: &Feed, feed: &Feed, slots: std::ops::Range<u64>) {
+async fn emit_read(source: &FeedWriter, feed: &Feed, slots: std::ops::Range<u64>) {
     let mut reader = feed.subscribe(None);
     for slot in slots {
         source.push(big(slot));

@@ -1,10 +1,10 @@
 //! A relay under both origins of a room: either may fail, and the room goes on.
 
-use std::{future, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use stentor_ids::{Epoch, Slot};
-use stentor_link::{Carry, Cursor, Feed, Item};
+use stentor_link::{Carry, Cursor, FeedWriter, Item};
 use stentor_proto::v1::{self, happening::What};
 use stentor_telemetry::LinkKind;
 use tokio::time::timeout;
@@ -19,7 +19,7 @@ const PACE: Duration = Duration::from_millis(10);
 struct Pair {
     cluster: Cluster,
     origins: [Node; 2],
-    feeds: [Feed; 2],
+    feeds: [Arc<FeedWriter>; 2],
     relay: Node,
     cursor: Cursor,
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use stentor_admission::{ClusterKeys, KeyKind, NewKey, SigningKeys, key_line};
 use stentor_ids::{Epoch, Lineage, NodeId, RoomId, Slot};
-use stentor_link::{Carrier, Feed, Journal, Locator, Owner, Peer, Pool, Security, Topology};
+use stentor_link::{Carrier, FeedWriter, Journal, Locator, Owner, Peer, Pool, Security, Topology};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
 use stentor_relay::{Frame, Output};
@@ -69,7 +69,7 @@ fn rooms(buffer: Duration) -> Rooms {
     })
 }
 
-fn push(feed: &Feed, slots: std::ops::Range<u64>) {
+fn push(feed: &FeedWriter, slots: std::ops::Range<u64>) {
     for slot in slots {
         feed.push(Frame {
             epoch: Epoch(1),
@@ -97,8 +97,8 @@ async fn given(heard: &mut Receiver<Heard>, last: u64) -> Vec<Output> {
 #[tokio::test]
 async fn a_player_that_was_held_up_plays_what_came_meanwhile() {
     let rooms = rooms(Duration::from_millis(300));
-    let feed = Feed::new(RoomId::new("demo").unwrap());
-    let on_air = Arc::new(OnAir::new(feed.clone()));
+    let feed = FeedWriter::new(RoomId::new("demo").unwrap());
+    let on_air = Arc::new(OnAir::new(feed.reader()));
     let _audience = on_air.admit(None, Part::Listener);
     let mut heard = on_air.follow();
     let player = tokio::spawn(Player::new(rooms, on_air).run());

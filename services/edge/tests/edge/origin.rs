@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use stentor_ids::{Code, Epoch, Fault, NodeId, ParticipantId, Role, RoomId};
 use stentor_link::{
-    Carry, Feed, control,
+    Carry, Feed, FeedWriter, control,
     uplink::{Attached, Ingest, IngestSession, Opened, Opening, Packet, Speaker, ToEdge},
 };
 use stentor_proto::v1;
@@ -35,12 +35,12 @@ pub struct Origin {
 
 impl Origin {
     /// Keeps a room; one that is open or live with a feed.
-    pub fn keep(&self, status: v1::RoomStatus) -> Feed {
+    pub fn keep(&self, status: v1::RoomStatus) -> FeedWriter {
         let room = RoomId::new(&status.room).unwrap();
-        let feed = Feed::new(room.clone());
+        let feed = FeedWriter::new(room.clone());
         feed.set_status(Arc::new(status.clone()));
         let owned = !status.owner.is_empty();
-        self.rooms.lock().unwrap().insert(room, (status, owned.then(|| feed.clone())));
+        self.rooms.lock().unwrap().insert(room, (status, owned.then(|| feed.reader())));
         feed
     }
 

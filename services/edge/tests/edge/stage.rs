@@ -11,8 +11,8 @@ use stentor_admission::{Claims, ClusterKeys, KeyKind, NewKey, SigningKeys, Ticke
 use stentor_edge::{Config, Edge, EdgeHandle, Keys, Ways};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
-    Carrier, Closed, Feed, Journal, LinkServer, Locator, Owner, Peer, Pool, Security, Services, Topology,
-    control, uplink::Uplinks,
+    Carrier, Closed, FeedWriter, Journal, LinkServer, Locator, Owner, Peer, Pool, Security, Services,
+    Topology, control, uplink::Uplinks,
 };
 use stentor_mix::{Encoder, EncoderConfig};
 use stentor_pace::WallTime;
@@ -146,7 +146,7 @@ impl Stage {
 
     /// The room `demo` on the air, with a tone in every slot from now on.
     pub fn on_air(&self, visibility: v1::Visibility) -> Air {
-        let feed = self.origin.keep(status("demo", v1::Lifecycle::Live, visibility));
+        let feed = Arc::new(self.origin.keep(status("demo", v1::Lifecycle::Live, visibility)));
         let emitting = tokio::spawn(emit(feed.clone()));
         Air { feed, origin: self.origin.clone(), emitting }
     }
@@ -199,7 +199,7 @@ fn edge(
 
 /// A room on the air.
 pub struct Air {
-    pub feed: Feed,
+    pub feed: Arc<FeedWriter>,
     origin: Arc<Origin>,
     emitting: JoinHandle<()>,
 }
@@ -276,7 +276,7 @@ pub fn frame(slot: u64) -> Frame {
     }
 }
 
-async fn emit(feed: Feed) {
+async fn emit(feed: Arc<FeedWriter>) {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for slot in 1000.. {
