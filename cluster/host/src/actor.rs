@@ -1,6 +1,6 @@
 //! The actor of one room at one of its two origins. The owner's alone decides what the room is: commands come in as
 //! messages, go through the room's core and its ledger, and what holds is told to the feed, the edges and the media loop.
-//! The mirror's keeps vigil, and becomes the owner's when the owner fails or hands the room over.
+//! The mirror's watches the owner, and becomes the owner's when the owner fails or hands the room over.
 //!
 //! | module | the actor's part |
 //! |---|---|
@@ -120,7 +120,7 @@ pub(crate) struct State {
     /// The room's mirror, to its owner.
     pub(crate) mirror: Option<Mirror>,
     /// Watches over the owner, at its mirror.
-    pub(crate) vigil: Option<AbortOnDropHandle<()>>,
+    pub(crate) detector: Option<AbortOnDropHandle<()>>,
     /// This mirror steps aside, and these wait until it has.
     pub(crate) aside: Option<Vec<RpcReplyPort<()>>>,
     pub(crate) absence: Absence,
@@ -152,7 +152,7 @@ impl ractor::Actor for RoomActor {
             on_air: false,
             leaving: Leaving::No,
             mirror: None,
-            vigil: None,
+            detector: None,
             aside: None,
             absence: Absence::default(),
             telling: Pacing::new(TELL_EVERY),

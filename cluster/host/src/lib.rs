@@ -10,7 +10,7 @@
 //! | `watch`, `claim` | which offices of which rooms to claim, and claiming one |
 //! | `supervisor` | restarts rooms that fail |
 //! | `actor`, `desk`, `tenure`, `heir` | the room actor: the owner's part |
-//! | `standby`, `vigil` | the same: the mirror's part |
+//! | `standby`, `detector` | the same: the mirror's part |
 //! | `command`, `status` | its pure parts: wire to domain and back |
 //! | `hosted`, `speakers`, `peer`, `rooms` | what links and calls reach without the actor |
 //! | `media`, `engine` | the audio of a room at one of its two origins |
@@ -25,6 +25,7 @@ mod claim;
 mod command;
 mod config;
 mod desk;
+mod detector;
 mod drain;
 mod engine;
 mod error;
@@ -48,7 +49,6 @@ mod telling;
 mod tenure;
 mod timebase;
 mod topology;
-mod vigil;
 mod watch;
 
 pub use config::Config;

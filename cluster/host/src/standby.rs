@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     actor::{Message, State},
+    detector::watch_owner,
     heir::Leaving,
     hosted::Seat,
     media::{Begin, Reign},
@@ -24,7 +25,6 @@ use crate::{
     status,
     supervisor::release,
     timebase::wall,
-    vigil::keep_vigil,
 };
 
 /// Slots after which a mirror that leads gives the audio back before it leaves.
@@ -50,8 +50,8 @@ impl State {
             self.hosted.feed.set_all_banned(Epoch(0), status::banned(&kept.record));
         }
         self.start_media(None);
-        let vigil = keep_vigil(self.origin.clone(), self.hosted.clone(), self.myself.clone());
-        self.vigil = Some(AbortOnDropHandle::new(tokio::spawn(vigil)));
+        let detector = watch_owner(self.origin.clone(), self.hosted.clone(), self.myself.clone());
+        self.detector = Some(AbortOnDropHandle::new(tokio::spawn(detector)));
         tracing::info!(room = %self.hosted.id, owner = %owner.node, epoch = %owner.epoch, "mirroring");
     }
 
@@ -177,7 +177,7 @@ impl State {
             kept.record = record.clone();
             kept.taken_over = took.map(|_| wall()).or(kept.taken_over);
         });
-        (self.vigil, self.unowned) = (None, false);
+        (self.detector, self.unowned) = (None, false);
         self.look_for_mirror();
         self.ledger = Ledger::new(Room::new(record.clone()), epoch);
         for reply in self.aside.take().into_iter().flatten() {

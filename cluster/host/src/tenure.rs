@@ -174,7 +174,7 @@ impl State {
 
     /// Stops the audio, lets everyone go, and stops the actor.
     pub(crate) fn close(&mut self, closed: Closed) {
-        (self.media, self.vigil) = (None, None);
+        (self.media, self.detector) = (None, None);
         self.origin.rooms.remove(&self.hosted);
         self.hosted.close(closed);
         self.myself.stop(None);

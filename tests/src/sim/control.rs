@@ -1,6 +1,6 @@
 //! The control of a node: its session, its reading of the directory, and as an origin the rooms that it owns and mirrors.
 //! It follows `cluster/host/src/{watch,claim,tenure,standby}.rs`, told in steps of a turn; the decisions are those of
-//! `placement::{Claims, Vigil}`.
+//! `placement::Claims` and `ownership::Detector`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +8,9 @@ use std::{
 };
 
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
+use stentor_ownership::{Act, Answer};
 use stentor_pace::Time;
-use stentor_placement::{Act, Answer, Candidate, Claims, Office, OfficeKind, Vacancy};
+use stentor_placement::{Candidate, Claims, Office, OfficeKind, Vacancy};
 
 use super::{
     directory::{Changed, Op, Revision, RoomIx},
@@ -61,7 +62,7 @@ pub(super) enum What {
     /// The former owner is asked before a claim.
     Asking { since: u64, preempt: Option<Revision> },
     /// The room is claimed; by whom it was decided.
-    Claiming { vigil: bool },
+    Claiming { detector: bool },
     /// The mirror's office is claimed.
     Mirroring,
     /// The owner key is put back.
@@ -138,12 +139,12 @@ impl World {
             let Some(pending) = control.pending.remove(&room) else { continue };
             let again = time + Duration::from_millis(500);
             match pending.what {
-                What::Claiming { vigil: true } => {
+                What::Claiming { detector: true } => {
                     if let Some(mirrored) = control.mirrored.get_mut(&room) {
-                        mirrored.vigil.refused(time);
+                        mirrored.detector.refused(time);
                     }
                 }
-                What::Claiming { vigil: false } => {
+                What::Claiming { detector: false } => {
                     control.claims.shun(self.rooms[room].clone(), OfficeKind::Owner, again)
                 }
                 What::Mirroring => control.claims.shun(self.rooms[room].clone(), OfficeKind::Mirror, again),
@@ -268,7 +269,7 @@ impl World {
                 preempt,
                 from: self.slot().plus(5),
             };
-            self.request(n, room, What::Claiming { vigil: false }, op);
+            self.request(n, room, What::Claiming { detector: false }, op);
         }
     }
 
@@ -284,12 +285,12 @@ impl World {
         self.look(n, room);
     }
 
-    /// What a vigil says is due.
-    pub(super) fn keep_vigil(&mut self, n: NodeIx, room: RoomIx) {
+    /// What a detector says is due.
+    pub(super) fn watch_owner(&mut self, n: NodeIx, room: RoomIx) {
         let time = self.time();
         loop {
             let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) else { return };
-            match mirrored.vigil.poll(time) {
+            match mirrored.detector.poll(time) {
                 None => return,
                 Some(Act::Ask) => {
                     self.note(Note::Asks { room, node: n });
@@ -316,7 +317,7 @@ impl World {
         if let Some(mirrored) =
             self.nodes[n].control.mirrored.get_mut(&room).filter(|one| one.question == serial)
         {
-            mirrored.vigil.answered(time, Answer { runs, heard });
+            mirrored.detector.answered(time, Answer { runs, heard });
         }
     }
 
@@ -342,14 +343,14 @@ impl World {
         if !possible || self.nodes[n].draining {
             let time = self.time();
             if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) {
-                mirrored.vigil.refused(time);
+                mirrored.detector.refused(time);
             }
             return;
         }
         let from = self.next_slot(n, room).plus(5);
         let preempt = owner.map(|owner| owner.revision);
         let op = Op::Claim { room, seen: self.dir.highest_seen(room, view), preempt, from };
-        self.request(n, room, What::Claiming { vigil: true }, op);
+        self.request(n, room, What::Claiming { detector: true }, op);
     }
 
     /// The slot that a node would mix next.

@@ -8,7 +8,7 @@
 //! | `fault` | what goes wrong |
 //! | `world` | time, nodes, messages |
 //! | `net`, `directory` | what lies between nodes |
-//! | `control`, `tenure` | an origin's claims, vigils, hand-overs |
+//! | `control`, `tenure` | an origin's claims, detectors, hand-overs |
 //! | `audio`, `studio`, `tree` | watched rooms, slot by slot |
 //! | `judge` | what must hold in the whole |
 

@@ -91,7 +91,7 @@ impl fmt::Display for Stats {
         writeln!(f, "slots played      {}, missed {}", self.played, self.missed)?;
         writeln!(f, "longest wait      {} ms between two slots of a listener", self.longest_wait_ms)?;
         writeln!(f, "origins led       {} times, {} of them cold", self.led, self.led_cold)?;
-        writeln!(f, "owners            {} came, {} by a vigil", self.claims, self.take_overs)?;
+        writeln!(f, "owners            {} came, {} by a detector", self.claims, self.take_overs)?;
         writeln!(f, "longest take-over {} ms from the first sign", self.longest_take_over_ms)?;
         writeln!(f, "rooms moved       at most {} by a directory that was away", self.moved)?;
         writeln!(f, "drains given up   {}", self.drains_given_up)?;

@@ -2,7 +2,8 @@
 //! `cluster/host/src/{tenure,standby}.rs`.
 
 use stentor_ids::{Epoch, NodeId, Slot};
-use stentor_placement::{OfficeKind, Vigil, rank};
+use stentor_ownership::Detector;
+use stentor_placement::{OfficeKind, rank};
 
 use super::{
     control::What,
@@ -38,7 +39,7 @@ pub(super) struct Mirrored {
     pub(super) revision: Revision,
     /// Whose it is.
     pub(super) owner: NodeIx,
-    pub(super) vigil: Vigil,
+    pub(super) detector: Detector,
     /// The last question asked about its owner.
     pub(super) question: u64,
 }
@@ -71,9 +72,9 @@ impl World {
                 self.become_owner(n, room, owner);
                 self.go_on_air(n, room, owner, record);
             }
-            (Reply::Claimed(Err(_)), Some(What::Claiming { vigil: true })) => {
+            (Reply::Claimed(Err(_)), Some(What::Claiming { detector: true })) => {
                 if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) {
-                    mirrored.vigil.refused(time);
+                    mirrored.detector.refused(time);
                 }
                 self.look(n, room);
             }
@@ -135,7 +136,7 @@ impl World {
         self.note(Note::Owns { room, node: n, epoch: owner.epoch, from: owner.from });
         self.judge_owner(n, room, owner);
         let control = &mut self.nodes[n].control;
-        let since = control.mirrored.remove(&room).and_then(|mirrored| mirrored.vigil.since());
+        let since = control.mirrored.remove(&room).and_then(|mirrored| mirrored.detector.since());
         control.vacant.retain(|(vacant, _)| *vacant != room);
         let Owner { epoch, from, revision, .. } = owner;
         control.owned.insert(room, Owned { epoch, from, revision, unowned: false, handing: 0, beat_at: 0 });
@@ -148,7 +149,7 @@ impl World {
         self.note(Note::Mirrors { room, node: n, does: true });
         let control = &mut self.nodes[n].control;
         control.vacant.retain(|(vacant, _)| *vacant != room);
-        let new = Mirrored { revision: mirror.revision, owner, vigil: Vigil::new(time), question: 0 };
+        let new = Mirrored { revision: mirror.revision, owner, detector: Detector::new(time), question: 0 };
         control.mirrored.entry(room).or_insert(new).revision = mirror.revision;
         self.stand_by(n, room);
     }
@@ -184,12 +185,12 @@ impl World {
         }
         if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) {
             match owner {
-                Some(shown) if shown.node == mirrored.owner => mirrored.vigil.owned(time),
+                Some(shown) if shown.node == mirrored.owner => mirrored.detector.owned(time),
                 Some(shown) if shown.node != n => {
-                    (mirrored.owner, mirrored.vigil) = (shown.node, Vigil::new(time));
+                    (mirrored.owner, mirrored.detector) = (shown.node, Detector::new(time));
                 }
                 Some(_) => {}
-                None => mirrored.vigil.unowned(time),
+                None => mirrored.detector.unowned(time),
             }
         }
         self.follow(n, room, owner, mirror);
@@ -237,7 +238,7 @@ impl World {
                 self.ask(n, room, Op::Release { room, revision });
                 self.stop_mirroring(n, room);
             } else {
-                self.keep_vigil(n, room);
+                self.watch_owner(n, room);
             }
         }
     }
@@ -291,7 +292,7 @@ impl World {
         if takes && node.lease != 0 && !node.draining {
             let seen = self.dir.highest_seen(room, node.view);
             let op = Op::Claim { room, seen, preempt: Some(revision), from };
-            self.request(n, room, What::Claiming { vigil: true }, op);
+            self.request(n, room, What::Claiming { detector: true }, op);
         }
     }
 
@@ -332,7 +333,7 @@ impl World {
         let time = self.time();
         if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room).filter(|one| one.owner == from)
         {
-            mirrored.vigil.heard(time);
+            mirrored.detector.heard(time);
         }
     }
 
@@ -340,6 +341,6 @@ impl World {
     pub(super) fn gone(&mut self, n: NodeIx, peer: NodeIx) {
         let time = self.time();
         let mirrored = self.nodes[n].control.mirrored.values_mut().filter(|one| one.owner == peer);
-        mirrored.for_each(|one| one.vigil.lost(time));
+        mirrored.for_each(|one| one.detector.lost(time));
     }
 }

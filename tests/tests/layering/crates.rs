@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("stentor-mix", 1),
     ("stentor-relay", 1),
     ("stentor-placement", 1),
+    ("stentor-ownership", 1),
     ("stentor-admission", 1),
     ("stentor-telemetry", 2),
     ("stentor-directory", 2),

@@ -8,7 +8,6 @@
 //! | `tree` | the relays of a room, the two parents of an edge, where a leaving edge's listeners go |
 //! | `claims` | which empty offices this node claims, and when |
 //! | `clocks` | how far this node's clock is off, and whether it is fit to claim |
-//! | `vigil` | when a mirror takes control over from an owner that it no longer hears |
 //!
 //! The method is weighted rendezvous hashing, also called highest random weight (D. Thaler, C. Ravishankar, "Using
 //! Name-Based Mappings to Increase Hit Rates", IEEE/ACM Transactions on Networking 6(1), 1998; with weights: C. Schindelhauer,
@@ -24,10 +23,8 @@ mod claims;
 mod clocks;
 mod rank;
 mod tree;
-mod vigil;
 
 pub use claims::{CLAIM_STEP, Claim, Claims, Office, OfficeKind, Vacancy, claim_delay};
 pub use clocks::{BARRED, Clocks, Standing};
 pub use rank::{Candidate, rank, rank_apart, readers};
 pub use tree::{FANOUT, PARENTS, carriers, parents, refuge};
-pub use vigil::{Act, Answer, Vigil, Wake};

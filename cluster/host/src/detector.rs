@@ -1,4 +1,4 @@
-//! A mirror's watch over the owner of its room: it drives the pure [`Vigil`], asks whom that wants asked, and claims the room
+//! A mirror's watch over the owner of its room: it drives the pure [`Detector`], asks whom that wants asked, and claims the room
 //! when it is sure that nobody runs it.
 
 use std::{sync::Arc, time::Duration};
@@ -7,8 +7,9 @@ use futures::future::join_all;
 use ractor::ActorRef;
 use stentor_directory::{Error, Ownership};
 use stentor_ids::{NodeId, RoomId};
+use stentor_ownership::{Act, Answer, Detector};
 use stentor_pace::Time;
-use stentor_placement::{Act, Answer, Vigil, carriers};
+use stentor_placement::carriers;
 use stentor_room::Record;
 use tokio::time::{sleep_until, timeout};
 
@@ -32,51 +33,51 @@ const RELAYS_ASKED: usize = 3;
 const AHEAD: u64 = 50;
 
 /// Watches until the room is claimed. The actor is told, and drops the watch when it is no mirror any more.
-pub(crate) async fn keep_vigil(origin: Arc<Origin>, hosted: Arc<Hosted>, actor: ActorRef<Message>) {
-    let mut vigil = Vigil::new(origin.timebase.now());
+pub(crate) async fn watch_owner(origin: Arc<Origin>, hosted: Arc<Hosted>, actor: ActorRef<Message>) {
+    let mut detector = Detector::new(origin.timebase.now());
     let (mut known, mut news) = (hosted.peer.known(), origin.topology.changed(&hosted.id));
     let (mut owner, mut heard) = (hosted.seat().owner().clone(), Time::default());
     loop {
         let now = origin.timebase.now();
         if owner != *hosted.seat().owner() {
             owner = hosted.seat().owner().clone();
-            vigil = Vigil::new(now);
+            detector = Detector::new(now);
         }
         let last = hosted.peer.last_heard();
         if last > heard {
             heard = last;
-            vigil.heard(last);
+            detector.heard(last);
         }
         if !known.borrow_and_update().connected {
-            vigil.lost(now);
+            detector.lost(now);
         }
         news.mark_unchanged();
         let shown = origin.view.snapshot();
         if shown.current
             && let Some(room) = shown.rooms.get(&hosted.id)
         {
-            if room.owner.is_some() { vigil.owned(now) } else { vigil.unowned(now) }
+            if room.owner.is_some() { detector.owned(now) } else { detector.unowned(now) }
         }
         drop(shown);
-        match vigil.poll(now) {
+        match detector.poll(now) {
             Some(Act::Ask) => {
                 let answer = ask(&origin, &hosted).await;
                 tracing::info!(room = %hosted.id, ?answer, "the room's owner is not heard; others were asked");
-                vigil.answered(origin.timebase.now(), answer);
+                detector.answered(origin.timebase.now(), answer);
             }
             Some(Act::Claim) => match claim(&origin, &hosted).await {
                 Ok((ownership, record)) => {
-                    let took = Some(origin.timebase.now().since(vigil.since().unwrap_or(now)));
+                    let took = Some(origin.timebase.now().since(detector.since().unwrap_or(now)));
                     // The actor is gone: then the key is left to the watch.
                     return drop(actor.cast(Message::Promoted(Promotion { ownership, record, took })));
                 }
                 Err(error) => {
                     tracing::warn!(room = %hosted.id, %error, "the room could not be claimed");
-                    vigil.refused(origin.timebase.now());
+                    detector.refused(origin.timebase.now());
                 }
             },
             None => {
-                let due = vigil.next_deadline().map(|due| origin.timebase.instant(due.at));
+                let due = detector.next_deadline().map(|due| origin.timebase.instant(due.at));
                 let alarm = async {
                     match due {
                         Some(at) => sleep_until(at).await,

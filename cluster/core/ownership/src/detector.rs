@@ -6,7 +6,7 @@
 //! | asking | by the answer, or when that has not come in its time: then it asks again |
 //! | resting | after a pause: then it asks again; or when the owner is heard |
 //! | decided | at once: it claims |
-//! | claiming | when the claim was refused; won, the vigil is over |
+//! | claiming | when the claim was refused; won, the detector is over |
 //!
 //! An owner that says that it runs the room, or that some relay has heard a moment ago, is left alone, however long this
 //! node hears nothing of it. Only one whose key is gone and stays gone is claimed over all the same, so that the room can
@@ -48,9 +48,9 @@ const REFUSED_CAP: Duration = Duration::from_secs(5);
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// Ask the owner and the relays, and tell by [`Vigil::answered`].
+    /// Ask the owner and the relays, and tell by [`Detector::answered`].
     Ask,
-    /// Claim the room; tell by [`Vigil::refused`] if it came to nothing.
+    /// Claim the room; tell by [`Detector::refused`] if it came to nothing.
     Claim,
 }
 
@@ -63,7 +63,7 @@ pub struct Answer {
     pub heard: Option<Duration>,
 }
 
-/// Why the vigil wakes.
+/// Why the detector wakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// The owner's stream has brought nothing for too long.
@@ -91,9 +91,9 @@ enum Phase {
 
 /// A mirror's watch over its room's owner. A room whose owner changes gets a new one.
 #[derive(Debug, Clone)]
-pub struct Vigil {
+pub struct Detector {
     phase: Phase,
-    /// When the owner was last heard, or when the vigil began.
+    /// When the owner was last heard, or when the detector began.
     heard: Time,
     /// Since when its stream is broken.
     lost: Option<Time>,
@@ -105,7 +105,7 @@ pub struct Vigil {
     refusals: Backoff,
 }
 
-impl Vigil {
+impl Detector {
     /// Begins as if the owner had just been heard.
     #[must_use]
     pub fn new(now: Time) -> Self {

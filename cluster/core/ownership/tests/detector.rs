@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
+use stentor_ownership::{Act, Answer, Detector, Wake};
 use stentor_pace::{Deadline, Time};
-use stentor_placement::{Act, Answer, Vigil, Wake};
 
 const fn at(millis: u64) -> Time {
     Time::from_millis(millis)
@@ -22,15 +22,15 @@ const fn heard_ago(millis: u64) -> Answer {
     Answer { runs: false, heard: Some(ms(millis)) }
 }
 
-/// A vigil that is polled whenever it wants to be.
+/// A detector that is polled whenever it wants to be.
 struct Story {
-    vigil: Vigil,
+    detector: Detector,
     now: Time,
 }
 
 impl Story {
     fn begin() -> Self {
-        Self { vigil: Vigil::new(at(0)), now: at(0) }
+        Self { detector: Detector::new(at(0)), now: at(0) }
     }
 
     /// Goes on to this moment, in which nothing is to be done.
@@ -41,9 +41,10 @@ impl Story {
 
     /// The first thing to be done up to this moment, and when.
     fn next(&mut self, millis: u64) -> Option<(u64, Act)> {
-        while let Some(deadline) = self.vigil.next_deadline().filter(|deadline| deadline.at <= at(millis)) {
+        while let Some(deadline) = self.detector.next_deadline().filter(|deadline| deadline.at <= at(millis))
+        {
             self.now = self.now.max(deadline.at);
-            if let Some(act) = self.vigil.poll(self.now) {
+            if let Some(act) = self.detector.poll(self.now) {
                 return Some((self.now.as_millis(), act));
             }
         }
@@ -58,7 +59,7 @@ impl Story {
                 Act::Claim => return Some(when),
                 Act::Ask => {
                     self.now = at(when + 10);
-                    self.vigil.answered(self.now, answer);
+                    self.detector.answered(self.now, answer);
                 }
             }
         }
@@ -71,42 +72,42 @@ fn an_owner_that_is_heard_is_not_asked_about() {
     let mut story = Story::begin();
     for millis in (0..20_000).step_by(990) {
         story.quiet_until(millis);
-        story.vigil.heard(at(millis));
+        story.detector.heard(at(millis));
     }
-    assert_eq!(story.vigil.since(), None);
+    assert_eq!(story.detector.since(), None);
 }
 
 #[test]
 fn an_owner_that_died_is_asked_about_at_once_and_claimed_from() {
     let mut story = Story::begin();
-    story.vigil.lost(at(300));
+    story.detector.lost(at(300));
     assert_eq!(story.next(5_000), Some((400, Act::Ask)));
-    story.vigil.answered(at(410), heard_ago(110));
+    story.detector.answered(at(410), heard_ago(110));
     assert_eq!(story.next(5_000), Some((1_410, Act::Ask)), "the relays have heard it a moment ago");
-    story.vigil.answered(at(1_420), heard_ago(1_120));
+    story.detector.answered(at(1_420), heard_ago(1_120));
     assert_eq!(story.next(5_000), Some((1_420, Act::Claim)));
-    assert_eq!(story.vigil.since(), Some(at(300)));
+    assert_eq!(story.detector.since(), Some(at(300)));
     story.quiet_until(60_000);
 }
 
 #[test]
 fn an_owner_that_fell_silent_is_asked_about_after_a_second() {
     let mut story = Story::begin();
-    story.vigil.heard(at(500));
-    assert_eq!(story.vigil.next_deadline(), Some(Deadline::new(at(1_500), Wake::Silent)));
+    story.detector.heard(at(500));
+    assert_eq!(story.detector.next_deadline(), Some(Deadline::new(at(1_500), Wake::Silent)));
     assert_eq!(story.next(5_000), Some((1_500, Act::Ask)));
-    story.vigil.answered(at(1_700), DEAD);
+    story.detector.answered(at(1_700), DEAD);
     assert_eq!(story.next(5_000), Some((1_700, Act::Claim)));
-    assert_eq!(story.vigil.since(), Some(at(500)), "the silence began when it was last heard");
+    assert_eq!(story.detector.since(), Some(at(500)), "the silence began when it was last heard");
 }
 
 #[test]
 fn a_stream_that_is_back_in_a_moment_was_not_lost() {
     let mut story = Story::begin();
     for millis in (0..10_000).step_by(200) {
-        story.vigil.lost(at(millis));
+        story.detector.lost(at(millis));
         story.quiet_until(millis + 90);
-        story.vigil.heard(at(millis + 90));
+        story.detector.heard(at(millis + 90));
     }
 }
 
@@ -114,13 +115,13 @@ fn a_stream_that_is_back_in_a_moment_was_not_lost() {
 fn an_owner_that_lives_is_left_alone_for_ever_and_asked_about_once_a_second() {
     for answer in [RUNS, heard_ago(499), Answer { runs: true, heard: Some(ms(9_000)) }] {
         let mut story = Story::begin();
-        story.vigil.lost(at(0));
+        story.detector.lost(at(0));
         let mut asked = 0;
         while let Some((when, act)) = story.next(60_000) {
             assert_eq!(act, Act::Ask);
             asked += 1;
             story.now = at(when + 10);
-            story.vigil.answered(story.now, answer);
+            story.detector.answered(story.now, answer);
         }
         assert!((55..=61).contains(&asked), "{asked}");
     }
@@ -130,10 +131,10 @@ fn an_owner_that_lives_is_left_alone_for_ever_and_asked_about_once_a_second() {
 fn an_owner_that_is_heard_while_it_is_asked_about_is_left_alone() {
     let mut story = Story::begin();
     assert_eq!(story.next(1_000), Some((1_000, Act::Ask)));
-    story.vigil.heard(at(1_010));
-    story.vigil.answered(at(1_020), DEAD);
+    story.detector.heard(at(1_010));
+    story.detector.answered(at(1_020), DEAD);
     story.quiet_until(2_000);
-    assert_eq!(story.vigil.since(), None);
+    assert_eq!(story.detector.since(), None);
 }
 
 #[test]
@@ -143,61 +144,61 @@ fn a_living_owner_whose_key_is_gone_has_ten_seconds_to_put_it_back() {
         // Its stream stands all the time.
         while story.now < at(until) {
             let now = story.now;
-            story.vigil.heard(now);
+            story.detector.heard(now);
             if let Some(claim) = story.next_claim(RUNS, now.as_millis() + 400) {
                 return Some(claim);
             }
         }
         None
     };
-    story.vigil.unowned(at(0));
+    story.detector.unowned(at(0));
     assert_eq!(keep(&mut story, 9_500), None);
-    story.vigil.owned(story.now);
+    story.detector.owned(story.now);
     assert_eq!(keep(&mut story, 30_000), None, "it has put it back");
     let gone = story.now;
-    story.vigil.unowned(gone);
+    story.detector.unowned(gone);
     let claim = keep(&mut story, 60_000).map(|claim| at(claim).since(gone));
     assert!(claim.is_some_and(|after| (ms(10_000)..ms(11_500)).contains(&after)), "{claim:?}");
-    assert_eq!(story.vigil.since(), Some(gone));
+    assert_eq!(story.detector.since(), Some(gone));
 }
 
 #[test]
 fn an_owner_whose_key_is_gone_and_who_is_heard_at_the_last_moment_is_left_alone() {
     let mut story = Story::begin();
-    story.vigil.unowned(at(0));
+    story.detector.unowned(at(0));
     assert_eq!(story.next(1_000), Some((0, Act::Ask)));
-    story.vigil.lost(at(900));
-    story.vigil.answered(at(950), DEAD);
-    story.vigil.heard(at(950));
+    story.detector.lost(at(900));
+    story.detector.answered(at(950), DEAD);
+    story.detector.heard(at(950));
     assert_eq!(story.next(5_000), Some((1_950, Act::Ask)));
 }
 
 #[test]
 fn a_dead_owner_whose_key_is_gone_is_claimed_from_at_once() {
     let mut story = Story::begin();
-    story.vigil.lost(at(2));
-    story.vigil.unowned(at(3));
+    story.detector.lost(at(2));
+    story.detector.unowned(at(3));
     assert_eq!(story.next_claim(DEAD, 5_000), Some(13));
-    assert_eq!(story.vigil.since(), Some(at(2)));
+    assert_eq!(story.detector.since(), Some(at(2)));
 }
 
 #[test]
 fn a_claim_that_was_refused_is_tried_again_after_longer_and_longer_pauses_with_a_new_question() {
     let mut story = Story::begin();
-    story.vigil.lost(at(0));
+    story.detector.lost(at(0));
     let mut pauses = Vec::new();
     for _ in 0..6 {
         let claim = story.next_claim(DEAD, 100_000).expect("it claims again");
-        story.vigil.refused(at(claim));
-        pauses.push(story.vigil.next_deadline().map(|deadline| deadline.at.as_millis() - claim));
+        story.detector.refused(at(claim));
+        pauses.push(story.detector.next_deadline().map(|deadline| deadline.at.as_millis() - claim));
     }
     assert_eq!(pauses, [500, 1000, 2000, 4000, 5000, 5000].map(Some));
-    story.vigil.heard(story.now);
-    story.vigil.lost(story.now);
+    story.detector.heard(story.now);
+    story.detector.lost(story.now);
     let claim = story.next_claim(DEAD, 100_000).expect("it claims");
-    story.vigil.refused(at(claim));
+    story.detector.refused(at(claim));
     assert_eq!(
-        story.vigil.next_deadline().map(|deadline| deadline.at),
+        story.detector.next_deadline().map(|deadline| deadline.at),
         Some(at(claim + 500)),
         "it was heard"
     );
@@ -206,9 +207,9 @@ fn a_claim_that_was_refused_is_tried_again_after_longer_and_longer_pauses_with_a
 #[test]
 fn an_answer_that_does_not_come_is_asked_for_again() {
     let mut story = Story::begin();
-    story.vigil.lost(at(0));
+    story.detector.lost(at(0));
     assert_eq!(story.next(500), Some((100, Act::Ask)));
-    assert_eq!(story.vigil.next_deadline(), Some(Deadline::new(at(1_100), Wake::Unanswered)));
+    assert_eq!(story.detector.next_deadline(), Some(Deadline::new(at(1_100), Wake::Unanswered)));
     assert_eq!(story.next(5_000), Some((1_100, Act::Ask)));
 }
 
@@ -216,18 +217,18 @@ fn an_answer_that_does_not_come_is_asked_for_again() {
 fn a_pause_of_this_node_proves_nothing() {
     // Asleep while listening, while an answer is on its way, and with the decision made.
     for asleep_in in ["hearing", "asking", "decided"] {
-        let mut vigil = Vigil::new(at(0));
+        let mut detector = Detector::new(at(0));
         if asleep_in != "hearing" {
-            vigil.lost(at(0));
-            assert_eq!(vigil.poll(at(100)), Some(Act::Ask));
+            detector.lost(at(0));
+            assert_eq!(detector.poll(at(100)), Some(Act::Ask));
         }
         if asleep_in == "decided" {
-            vigil.answered(at(110), DEAD);
+            detector.answered(at(110), DEAD);
         }
-        vigil.answered(at(10_000), DEAD);
-        assert_eq!(vigil.poll(at(10_000)), None, "{asleep_in}");
-        assert_eq!(vigil.since(), None);
-        let mut story = Story { vigil, now: at(10_000) };
+        detector.answered(at(10_000), DEAD);
+        assert_eq!(detector.poll(at(10_000)), None, "{asleep_in}");
+        assert_eq!(detector.since(), None);
+        let mut story = Story { detector, now: at(10_000) };
         let (when, act) = story.next(20_000).expect("it asks");
         assert_eq!(act, Act::Ask);
         assert!(when >= 10_100, "{asleep_in}: {when}");
@@ -259,7 +260,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What the rules of a vigil rest on, kept beside it.
+/// What the rules of a detector rest on, kept beside it.
 #[derive(Default)]
 struct Witness {
     heard: Time,
@@ -308,41 +309,41 @@ proptest! {
     fn no_claim_without_a_fresh_answer_that_the_owner_is_dead(
         events in vec((0_u64..1_500, any_event()), 1..60), sleeps in any::<u64>(),
     ) {
-        let (mut vigil, mut seen, mut now) = (Vigil::new(at(0)), Witness::default(), at(0));
+        let (mut detector, mut seen, mut now) = (Detector::new(at(0)), Witness::default(), at(0));
         for (number, (wait, event)) in events.into_iter().enumerate() {
             let until = now + ms(wait);
             let asleep = sleeps >> (number % 64) & 1 == 1;
-            while let Some(deadline) = vigil.next_deadline().filter(|deadline| !asleep && deadline.at <= until) {
+            while let Some(deadline) = detector.next_deadline().filter(|deadline| !asleep && deadline.at <= until) {
                 now = now.max(deadline.at);
-                if let Some(act) = vigil.poll(now) {
+                if let Some(act) = detector.poll(now) {
                     seen.check(now, act)?;
                 }
             }
             now = until;
             match event {
                 Event::Heard => {
-                    vigil.heard(now);
+                    detector.heard(now);
                     (seen.heard, seen.broken) = (now, false);
                 }
                 Event::Lost => {
-                    vigil.lost(now);
+                    detector.lost(now);
                     seen.broken = true;
                 }
                 Event::Unowned => {
-                    vigil.unowned(now);
+                    detector.unowned(now);
                     seen.unowned.get_or_insert(now);
                 }
                 Event::Owned => {
-                    vigil.owned(now);
+                    detector.owned(now);
                     seen.unowned = None;
                 }
                 Event::Answer(runs, heard) => if std::mem::take(&mut seen.open) {
                     let answer = Answer { runs, heard: heard.map(|ago| ms(ago.into())) };
-                    vigil.answered(now, answer);
+                    detector.answered(now, answer);
                     seen.answer = Some((now, answer));
                 },
                 Event::Refused => if std::mem::take(&mut seen.claiming) {
-                    vigil.refused(now);
+                    detector.refused(now);
                 },
             }
         }
@@ -365,7 +366,7 @@ proptest! {
                     None if answer == Some(step) => {
                         answer = None;
                         let heard = died.map_or(ms(0), |died| step.since(died));
-                        story.vigil.answered(step, Answer { runs: died.is_none(), heard: Some(heard) });
+                        story.detector.answered(step, Answer { runs: died.is_none(), heard: Some(heard) });
                     }
                     None => {}
                 }
@@ -375,14 +376,14 @@ proptest! {
         for (wait, heard) in before {
             let until = story.now + ms(wait);
             prop_assert_eq!(run(&mut story, until, None), None, "it lives");
-            if heard { story.vigil.heard(until) } else { story.vigil.lost(until) }
+            if heard { story.detector.heard(until) } else { story.detector.lost(until) }
         }
         let died = story.now;
         if breaks {
-            story.vigil.lost(died);
+            story.detector.lost(died);
         }
         let claim = run(&mut story, died + ms(3_000), Some(died));
         prop_assert!(claim.is_some());
-        prop_assert!(story.vigil.since().is_some_and(|since| since <= died + ms(1_000)));
+        prop_assert!(story.detector.since().is_some_and(|since| since <= died + ms(1_000)));
     }
 }
