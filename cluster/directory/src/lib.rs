@@ -46,7 +46,8 @@ pub use map::Map;
 pub use node::{InvalidNodeRole, NodeRecord, NodeRole, Roles};
 pub use room::{BanPart, MAX_RECORD_BYTES, Mirror, MirrorKey, Owner, Ownership, Room, Written};
 pub use session::{Session, SessionState};
-pub use store::{LeaseId, Revision};
+pub use stentor_ids::Revision;
+pub use store::LeaseId;
 pub use view::View;
 
 use stentor_ids::{Epoch, RoomId};

@@ -12,27 +12,10 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+
+use stentor_ids::Revision;
 
 use crate::{Error, keys::Range};
-
-/// A moment in the directory's history. Compared for equality when a write says "unchanged since"; only the same
-/// directory's revisions can be compared, and one that lost its data starts over.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Revision(pub u64);
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "r{}", self.0)
-    }
-}
 
 /// Number of a lease. Never used again for another lease.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,5 +10,5 @@ mod role;
 
 pub use code::{Code, Fault};
 pub use name::{InvalidName, NodeId, ParticipantId, RoomId};
-pub use number::{Epoch, Lineage, SLOT_DURATION, SLOT_SAMPLES, SLOTS_PER_SECOND, Slot};
+pub use number::{Epoch, Lineage, Revision, SLOT_DURATION, SLOT_SAMPLES, SLOTS_PER_SECOND, Slot};
 pub use role::{InvalidRole, Role};

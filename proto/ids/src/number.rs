@@ -53,6 +53,12 @@ number!(
     Lineage, "l"
 );
 
+number!(
+    /// A moment in the directory's history, by which the state of a key is named. Compared for equality when a write says
+    /// "unchanged since"; only the same directory's revisions can be compared, and one that lost its data starts over.
+    Revision, "r"
+);
+
 /// Bits of a lineage below those of its epoch: 65 536 take-overs within one ownership.
 const LINEAGE_BITS: u32 = 16;
 

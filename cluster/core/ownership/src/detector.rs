@@ -22,28 +22,9 @@ use std::time::Duration;
 
 use stentor_pace::{Backoff, Deadline, Time, soonest};
 
-/// How long the owner's stream may bring nothing. Its state comes twice a second.
-const SILENT: Duration = Duration::from_secs(1);
-/// How long after its stream broke an owner is asked about: a stream that only lost its connection is back by then.
-const RECONNECT: Duration = Duration::from_millis(100);
-/// How recently a relay must have heard the owner for it to be alive: longer than any jitter of a link, as frames come every
-/// 20 ms, and short, as the whole of a take-over has three seconds.
-const HEARD: Duration = Duration::from_millis(500);
-/// How long an owner that was found alive is left alone before it is asked about again.
-const REST: Duration = Duration::from_secs(1);
-/// How long an answer is waited for. Whoever asks has a shorter time-out of its own.
-const ANSWER: Duration = Duration::from_secs(1);
-/// Least time between two questions, whatever the stream does.
-const ASK_APART: Duration = Duration::from_millis(500);
-/// How long a living owner whose key is gone is left to put it back.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How much later than due this node wakes up when it is only busy. Beyond that it was itself paused, and has not heard
-/// what it did not listen to.
-const PAUSE: Duration = Duration::from_millis(200);
-/// Pauses after claims that came to nothing double from here on,
-const REFUSED: Duration = Duration::from_millis(500);
-/// up to this long.
-const REFUSED_CAP: Duration = Duration::from_secs(5);
+use crate::timing::{
+    ANSWER, ASK_APART, HEARD, PATIENCE, PAUSE, RECONNECT, REFUSED, REFUSED_CAP, REST, SILENT,
+};
 
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,32 @@
-//! Who owns a room, as one node sees it. Pure.
+//! Who owns a room, as one node sees it, and what that node does about it. Pure: the room actor performs it, the simulation
+//! runs it.
 //!
 //! | module | says |
 //! |---|---|
+//! | `tenure` | one room at a node that owns or mirrors it: what is told to it, what it does |
 //! | `detector` | whether the owner of a mirrored room has failed |
+//! | `candidacy` | one claim of a room that does not run here |
+//! | `event` | what a tenure is told and asks for |
+//! | `keys` | what the directory shows of a room |
+//! | `timing` | every time of a take-over of control |
+//! | `refusal` | what whoever asks something of a room is told that is going, or is not here |
+//!
+//! It knows no directory, no link and no record: what comes with a key is handed back as it came ([`Driver`]). Which node's
+//! turn it is to claim is `stentor-placement`'s; which origin mixes is `stentor-relay`'s.
 
+mod candidacy;
 mod detector;
+mod event;
+mod keys;
+pub mod refusal;
+mod tenure;
+pub mod timing;
 
-pub use detector::{Act, Answer, Detector, Wake};
+pub use candidacy::{Came, Candidacy, Outcome, Step};
+pub use detector::{Act, Answer, Detector, Wake as DetectorWake};
+pub use event::{
+    Books, Claim, Claimed, Driver, Effect, End, Errand, Event, Held, Here, Left, MirrorHeld, NotBack,
+    OwnerHeld, Standing, Took,
+};
+pub use keys::{Keys, MirrorKey, Moment, OwnerKey, Shown, Successor, Wants};
+pub use tenure::{Tenure, Wake};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
-use stentor_ownership::{Act, Answer, Detector, Wake};
+use stentor_ownership::{Act, Answer, Detector, DetectorWake as Wake};
 use stentor_pace::{Deadline, Time};
 
 const fn at(millis: u64) -> Time {

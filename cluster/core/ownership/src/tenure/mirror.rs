@@ -1,0 +1,319 @@
+//! Being a room's mirror: watching over its owner, claiming the room from one that has failed or that asks for it, and
+//! stepping aside. The audio goes on meanwhile as the two origins settle it between them; here it is about control.
+
+use stentor_ids::{Fault, NodeId};
+use stentor_pace::{Deadline, Time, soonest};
+
+use super::{Desk, Pending, PutBack, State, Tenure, Wake, owner::Owner};
+use crate::{
+    Act, Claim, Claimed, Detector, Driver, Effect, End, Errand, Here, Left, MirrorHeld, MirrorKey, NotBack,
+    OwnerKey, Took, Wants, refusal,
+    timing::{ASIDE_AHEAD, CLAIM_AHEAD, PUT_BACK_AGAIN},
+};
+
+/// A room that this node mirrors.
+pub(super) struct Mirror<D: Driver> {
+    pub(super) held: MirrorHeld<D>,
+    /// Whose the room is.
+    pub(super) owner: OwnerKey,
+    pub(super) put_back: PutBack,
+    detector: Detector,
+    /// When the owner was heard that the detector knows of.
+    heard: Time,
+    asked: Option<Pending>,
+    claiming: Option<Claiming<D>>,
+    /// It gives the audio back and then steps aside.
+    aside: bool,
+}
+
+/// A claim under way.
+pub(super) struct Claiming<D: Driver> {
+    pending: Pending,
+    /// Who asked for it; `None` if the detector did.
+    asker: Option<D::Asker>,
+    /// When the first sign of the owner's failure was.
+    since: Option<Time>,
+}
+
+impl<D: Driver> Mirror<D> {
+    pub(super) fn new(here: &Here, held: MirrorHeld<D>, owner: OwnerKey) -> Self {
+        Self {
+            held,
+            owner,
+            put_back: PutBack::default(),
+            detector: Detector::new(here.now),
+            heard: Time::default(),
+            asked: None,
+            claiming: None,
+            aside: false,
+        }
+    }
+
+    /// Takes in how the owner is heard. Before anything else: what happened meanwhile must not look as if it came after.
+    pub(super) fn listen(&mut self, here: &Here) {
+        if here.heard > self.heard {
+            self.heard = here.heard;
+            self.detector.heard(here.heard);
+        }
+        if !here.connected {
+            self.detector.lost(here.now);
+        }
+    }
+
+    /// What the view shows. Gives why this node is to mirror the room no more, if so.
+    pub(super) fn look(&mut self, here: &Here, desk: &mut Desk<D>) -> Option<Goes> {
+        let keys = desk.shown.keys.as_ref()?;
+        match &keys.owner {
+            Some(_) => self.detector.owned(here.now),
+            None => self.detector.unowned(here.now),
+        }
+        let owner = keys.owner.as_ref();
+        if owner.is_some_and(|owner| owner.node == desk.me) {
+            // This node has claimed it and comes to own it.
+            return None;
+        }
+        let gone = keys.mirror.is_none() && owner.is_some() && desk.shown.is_after(self.held.written);
+        if gone {
+            // The owner puts the room back before.
+            self.put_back.gone(here.now);
+            return None;
+        }
+        match keys.wants {
+            Wants::Nobody => return Some(Goes::Ended),
+            _ if keys.mirror.as_ref().is_some_and(|mirror| mirror.node != desk.me) => {
+                return Some(Goes::Replaced);
+            }
+            // An owner of a newer build has written what this one must not run the room without.
+            Wants::Others => return Some(Goes::Aside),
+            Wants::Origins => {}
+        }
+        if let Some(owner) = owner.filter(|owner| **owner != self.owner && owner.epoch >= self.owner.epoch) {
+            let owner = owner.clone();
+            self.become_of(here, desk, owner);
+        }
+        None
+    }
+
+    pub(super) fn key_gone(&mut self, here: &Here, _desk: &mut Desk<D>) {
+        self.put_back.gone(here.now);
+    }
+
+    /// The room has another owner, or the same under another epoch or revision.
+    fn become_of(&mut self, here: &Here, desk: &mut Desk<D>, owner: OwnerKey) {
+        let rises = owner.epoch > self.owner.epoch;
+        self.owner = owner;
+        // Another owner has not failed because the one before it did.
+        self.detector = Detector::new(here.now);
+        self.asked = None;
+        desk.ask([Effect::Publish, Effect::Follow(Some(self.owner.node.clone()))]);
+        if rises {
+            desk.ask([Effect::Term(self.owner.clone())]);
+        }
+    }
+
+    pub(super) fn poll(&mut self, here: &Here, desk: &mut Desk<D>) {
+        self.listen(here);
+        self.put_back(here, desk);
+        self.time_out(here, desk);
+        while let Some(act) = self.detector.poll(here.now) {
+            match act {
+                Act::Ask => {
+                    let owner = self.owner.clone();
+                    self.asked = Some(desk.send(here, |errand| Effect::Ask(errand, owner)));
+                }
+                Act::Claim if self.claiming.is_some() => self.detector.refused(here.now),
+                Act::Claim => {
+                    let claim = self.claim(here, desk);
+                    let pending = desk.send(here, |errand| Effect::Claim(errand, claim));
+                    self.claiming = Some(Claiming { pending, asker: None, since: self.detector.since() });
+                }
+            }
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Deadline<Wake>> {
+        soonest([
+            self.put_back.next_deadline(),
+            self.claiming.as_ref().and_then(|claiming| Pending::deadline(Some(claiming.pending))),
+            self.detector.next_deadline().map(|deadline| deadline.map(Wake::Detector)),
+        ])
+    }
+
+    fn put_back(&mut self, here: &Here, desk: &mut Desk<D>) {
+        if self.put_back.is_due(here.now) {
+            // A key of this node's own on a former lease is replaced.
+            let own = desk.shown.mirror().filter(|mirror| mirror.node == desk.me);
+            let own = own.map(|mirror| mirror.revision);
+            self.put_back.pending = Some(desk.send(here, |errand| Effect::PutBackMirror(errand, own)));
+            self.put_back.next = Some(here.now + PUT_BACK_AGAIN);
+        }
+    }
+
+    /// A claim that does not end came to nothing.
+    fn time_out(&mut self, here: &Here, desk: &mut Desk<D>) {
+        if let Some(claiming) = self.claiming.take_if(|claiming| claiming.pending.until <= here.now) {
+            let fault = refusal::restarting(&desk.room);
+            self.refused(here, desk, claiming, fault);
+        }
+    }
+
+    fn refused(&mut self, here: &Here, desk: &mut Desk<D>, claiming: Claiming<D>, fault: Fault) {
+        match claiming.asker {
+            Some(asker) => desk.ask([Effect::TookOver(asker, Err(fault))]),
+            None => self.detector.refused(here.now),
+        }
+    }
+
+    /// The room leaves this node: whoever asked for the claim under way is answered.
+    pub(super) fn abandon_claim(&mut self, desk: &mut Desk<D>) {
+        if let Some(Claiming { asker: Some(asker), .. }) = self.claiming.take() {
+            let fault = refusal::restarting(&desk.room);
+            desk.ask([Effect::TookOver(asker, Err(fault))]);
+        }
+    }
+
+    /// The claim of a room from an owner that nobody hears.
+    fn claim(&self, here: &Here, desk: &Desk<D>) -> Claim {
+        // A claim of this node's own whose answer was lost is claimed over.
+        let own = desk.shown.owner().filter(|owner| owner.node == desk.me);
+        let preempt = Some(own.unwrap_or(&self.owner).revision);
+        // Whoever goes on from slots that were here asks no clock.
+        let next = here.next.or(here.clock);
+        let from_slot = next.map(|next| next.plus(CLAIM_AHEAD)).unwrap_or_default();
+        Claim { seen: here.epoch.max(self.owner.epoch), preempt, from_slot }
+    }
+
+    /// The putting back ended. Gives why this node is to mirror the room no more, if so.
+    fn put_back_ended(&mut self, here: &Here, desk: &mut Desk<D>, end: End<D>) -> Option<Goes> {
+        match end {
+            End::MirrorBack(Ok(held)) => {
+                self.held = held;
+                self.put_back.next = None;
+                desk.ask([Effect::Publish]);
+            }
+            // This node has claimed the room and comes to own it.
+            End::MirrorBack(Err(NotBack::OwnsIt)) => self.put_back.next = None,
+            // The view shows it soon, and the next try names it.
+            End::MirrorBack(Err(NotBack::Other(MirrorKey { node, .. }))) if node == desk.me => {}
+            End::MirrorBack(Err(NotBack::Other(_) | NotBack::Superseded)) => return Some(Goes::Replaced),
+            // The owner puts the room itself back before.
+            _ => self.put_back.next = Some(here.now + PUT_BACK_AGAIN),
+        }
+        None
+    }
+}
+
+/// Why a mirror is one no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goes {
+    /// The room has ended.
+    Ended,
+    /// Another node mirrors it.
+    Replaced,
+    /// It cannot be this node any more.
+    Aside,
+}
+
+impl<D: Driver> Tenure<D> {
+    pub(super) fn mirror_goes(&mut self, here: &Here, goes: Goes) {
+        match goes {
+            Goes::Ended => self.give_up(here, Left::Ended),
+            // The key is another node's: there is none to give up.
+            Goes::Replaced => self.leave(Left::Moved),
+            Goes::Aside => self.step_aside(here),
+        }
+    }
+
+    /// The owner says that the room has ended.
+    pub(super) fn owner_ended(&mut self, here: &Here) {
+        if self.is_mirror() {
+            self.give_up(here, Left::Ended);
+        }
+    }
+
+    /// The owner asks this mirror to own the room.
+    pub(super) fn take_over(&mut self, here: &Here, claim: Claim, asker: D::Asker) {
+        let (desk, busy) = (&mut self.desk, refusal::restarting);
+        match &mut self.state {
+            State::Mirror(mirror) if mirror.claiming.is_none() => {
+                let pending = desk.send(here, |errand| Effect::Claim(errand, claim));
+                mirror.claiming = Some(Claiming { pending, asker: Some(asker), since: None });
+            }
+            State::Mirror(_) | State::Over(_) => {
+                let fault = busy(&desk.room);
+                desk.ask([Effect::TookOver(asker, Err(fault))]);
+            }
+            State::Owner(_) | State::Retiring(_) => {
+                let fault = refusal::not_mirrored(&desk.room, &desk.me);
+                desk.ask([Effect::TookOver(asker, Err(fault))]);
+            }
+        }
+    }
+
+    /// Stops to mirror the room; gives the audio back first if it leads.
+    pub(super) fn step_aside(&mut self, here: &Here) {
+        match &mut self.state {
+            State::Mirror(mirror) if mirror.aside => {}
+            State::Mirror(mirror) if here.leads => {
+                mirror.aside = true;
+                let end = here.newest.unwrap_or_default().plus(ASIDE_AHEAD);
+                self.desk.ask([Effect::EndAt(end)]);
+            }
+            State::Mirror(_) => self.give_up(here, Left::Moved),
+            // It is no mirror any more; there is nothing to wait for.
+            State::Owner(_) | State::Retiring(_) => self.desk.ask([Effect::Aside]),
+            // Whoever waits is answered when the key is given up.
+            State::Over(_) => {}
+        }
+    }
+
+    /// An errand of the mirror's ended.
+    pub(super) fn mirror_done(&mut self, here: &Here, errand: Errand, end: End<D>) {
+        let State::Mirror(mirror) = &mut self.state else { return };
+        if mirror.put_back.ended(errand) {
+            if let Some(goes) = mirror.put_back_ended(here, &mut self.desk, end) {
+                self.mirror_goes(here, goes);
+            }
+        } else if mirror.asked.take_if(|asked| asked.errand == errand).is_some() {
+            if let End::Answered(answer) = end {
+                mirror.detector.answered(here.now, answer);
+            }
+        } else if let Some(claiming) = mirror.claiming.take_if(|claiming| claiming.pending.errand == errand) {
+            match end {
+                End::Claimed(Ok(claimed)) => self.become_owner(here, claiming, claimed),
+                End::Claimed(Err(fault)) => mirror.refused(here, &mut self.desk, claiming, fault),
+                _ => {
+                    let fault = refusal::restarting(&self.desk.room);
+                    mirror.refused(here, &mut self.desk, claiming, fault);
+                }
+            }
+        }
+    }
+
+    /// This node has claimed the room that it mirrored.
+    fn become_owner(&mut self, here: &Here, claiming: Claiming<D>, claimed: Claimed<D>) {
+        let State::Mirror(mirror) = &self.state else { return };
+        let (former, key) = (mirror.owner.node.clone(), claimed.held.key.clone());
+        let owner = Owner::new(&self.desk, claimed.held);
+        let follows: Option<NodeId> = owner.mirror().cloned();
+        self.state = State::Owner(owner);
+        let desk = &mut self.desk;
+        desk.ask([Effect::Publish, Effect::Aside]);
+        if let Some(asker) = claiming.asker {
+            desk.ask([Effect::TookOver(asker, Ok((&key).into()))]);
+        }
+        if claimed.ended {
+            // The former owner had ended it and did not come to tell.
+            desk.ask([Effect::Decide(Some(claimed.record))]);
+            return self.room_ended(here);
+        }
+        // The fence comes before the audio, so that no slot of the new term is taken for one of the old.
+        desk.ask([
+            Effect::Follow(follows),
+            Effect::Term(key.clone()),
+            Effect::Decide(Some(claimed.record)),
+            Effect::TellOwner(Took { former, key, since: claiming.since }),
+            Effect::Look,
+        ]);
+    }
+}

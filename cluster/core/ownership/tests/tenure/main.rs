@@ -1,0 +1,6 @@
+//! A room at one node: what it does about what it is told, told as stories.
+
+mod mirroring;
+mod owning;
+mod story;
+mod transferring;
