@@ -53,7 +53,7 @@ const KNOTS: &[&[&str]] = &[
         "cluster/host/src/supervisor.rs",
         "cluster/host/src/telling.rs",
         "cluster/host/src/tenure.rs",
-        "cluster/host/src/vigil.rs",
+        "cluster/host/src/detector.rs",
     ],
     &[
         "cluster/host/src/hosted.rs",
