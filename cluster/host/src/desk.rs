@@ -15,7 +15,7 @@ use tracing::{Instrument, Span, info_span};
 use crate::{
     actor::{Message, State},
     command::{self, Request},
-    media::{Begin, Media, Reign, Start},
+    media::{Begin, Media, Start, Term},
     status,
     timebase::wall,
 };
@@ -155,7 +155,7 @@ impl State {
             hosted: self.hosted.clone(),
             actor: self.myself.clone(),
             stage: Arc::new(status::stage(&kept.record)),
-            reign: Reign { epoch, from, side },
+            term: Term { epoch, from, side },
             begin,
             peer: self.other_origin(),
         };

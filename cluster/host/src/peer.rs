@@ -9,7 +9,7 @@ use std::{
 use stentor_ids::NodeId;
 use stentor_link::Mirror;
 use stentor_pace::Time;
-use stentor_proto::v1::OriginState;
+use stentor_relay::origin::State;
 use tokio::sync::watch;
 
 /// How old the other's word on itself may be. It is said twice a second.
@@ -30,7 +30,7 @@ pub(crate) struct Known {
     /// Whether its stream stands.
     pub(crate) connected: bool,
     /// Its last word on itself.
-    pub(crate) state: Option<OriginState>,
+    pub(crate) state: Option<State>,
 }
 
 impl Known {

@@ -20,7 +20,7 @@ use crate::{
     detector::watch_owner,
     heir::Leaving,
     hosted::Seat,
-    media::{Begin, Reign},
+    media::{Begin, Term},
     origin::mirrored_only,
     status,
     supervisor::release,
@@ -114,7 +114,7 @@ impl State {
             media.follow(self.origin.place_of(&node));
             if rises {
                 self.hosted.feed.fence(epoch, from);
-                media.reign(Reign { epoch, from, side: Side::Mirror });
+                media.term(Term { epoch, from, side: Side::Mirror });
             }
         }
     }
@@ -191,7 +191,7 @@ impl State {
         self.hosted.feed.fence(epoch, from);
         if let Some(media) = &self.media {
             media.follow(self.mirror.clone());
-            media.reign(Reign { epoch, from, side: Side::Owner });
+            media.term(Term { epoch, from, side: Side::Owner });
             media.set_stage(std::sync::Arc::new(status::stage(&record)));
             if let Lifecycle::Live { since } = record.lifecycle() {
                 let line = self.hosted.under_way(self.origin.timebase.now());

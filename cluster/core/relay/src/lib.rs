@@ -1,4 +1,4 @@
-//! The way of a room's frames through one node, without the node: which of two origins mixes, which slots and reports can be true, the
+//! The way of a room's frames through one node, without the node: what each of two origins does and which of them mixes, which slots and reports can be true, the
 //! slot ring with its deduplication and epoch fence, the playout behind a seam buffer, which parents to take, the sum of
 //! listeners below, who is banned, and what is gathered to be sent up.
 //!
@@ -14,6 +14,7 @@ mod gather;
 mod grid;
 mod leadership;
 mod log;
+pub mod origin;
 mod parents;
 mod playout;
 mod ring;
@@ -28,6 +29,7 @@ pub use gather::{Gather, Gathered, MOST_WAITING, Next};
 pub use grid::{Due, Grid};
 pub use leadership::{Act, GRACE, Heard, Leadership, Side};
 pub use log::{Log, Read};
+pub use origin::{Begin, Origin, Term};
 pub use parents::{Action, MAX_CANDIDATES, PARENTS, Parents, SILENT, STALL, Wake, Why};
 pub use playout::{Output, PENDING_FRAMES, Playout, Pushed};
 pub use ring::{Inserted, RING_SLOTS, Ring};

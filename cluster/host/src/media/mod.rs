@@ -3,7 +3,7 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | `run` | the loop: what wakes it, and what `relay::Leadership` says to do |
+//! | `run` | the loop: what wakes it, and what `relay::Origin` says to do |
 //! | `replays` | what many rooms that begin to mix at once do beside the runtime |
 //! | `told` | what the other origin says |
 //! | `studio` | the mixer while this origin leads, the history from which it can begin to |
@@ -19,13 +19,12 @@ mod told;
 use std::sync::Arc;
 
 pub(crate) use replays::Replays;
+pub(crate) use stentor_relay::{Begin, Term};
 
 use ractor::ActorRef;
-use stentor_ids::{Epoch, Lineage, Slot};
+use stentor_ids::Slot;
 use stentor_link::Mirror;
 use stentor_mix::{ReplayError, Stage};
-use stentor_pace::{Time, WallTime};
-use stentor_relay::Side;
 use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{actor::Message, hosted::Hosted, origin::Origin};
@@ -37,30 +36,10 @@ pub(crate) struct Start {
     /// Who runs the room, and is told what the loop learns.
     pub(crate) actor: ActorRef<Message>,
     pub(crate) stage: Arc<Stage>,
-    pub(crate) reign: Reign,
+    pub(crate) term: Term,
     pub(crate) begin: Option<Begin>,
     /// The other origin.
     pub(crate) peer: Option<Mirror>,
-}
-
-/// Under which epoch slots are emitted, and what this origin is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reign {
-    pub(crate) epoch: Epoch,
-    /// The epoch's first slot.
-    pub(crate) from: Slot,
-    pub(crate) side: Side,
-}
-
-/// From where on this origin leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Begin {
-    pub(crate) slot: Slot,
-    pub(crate) lineage: Lineage,
-    /// Go-live time.
-    pub(crate) since: WallTime,
-    /// The slot that comes next on the room's grid and when it is due, where slots of the room were here already.
-    pub(crate) line: Option<(Slot, Time)>,
 }
 
 /// A running media loop. Dropping it stops the audio.
@@ -72,7 +51,7 @@ pub(crate) struct Media {
 #[derive(Clone)]
 struct Steer {
     stage: Arc<Stage>,
-    reign: Reign,
+    term: Term,
     begin: Option<Begin>,
     /// The first slot that is not emitted any more.
     end: Option<Slot>,
@@ -91,9 +70,8 @@ pub(crate) enum Outcome {
 impl Media {
     /// Starts the loop; the actor is told when it ends by itself.
     pub(crate) fn start(start: Start) -> Self {
-        let Start { stage, reign, begin, peer, .. } = &start;
-        let steer =
-            Steer { stage: stage.clone(), reign: *reign, begin: *begin, end: None, peer: peer.clone() };
+        let Start { stage, term, begin, peer, .. } = &start;
+        let steer = Steer { stage: stage.clone(), term: *term, begin: *begin, end: None, peer: peer.clone() };
         let (steer, steered) = watch::channel(steer);
         let actor = start.actor.clone();
         let task = tokio::spawn(run::Loop::new(start, steered).run());
@@ -121,9 +99,9 @@ impl Media {
         self.steer.send_modify(|steer| (steer.begin, steer.end) = (Some(begin), None));
     }
 
-    /// Slots from `reign.from` on are emitted under this epoch.
-    pub(crate) fn reign(&self, reign: Reign) {
-        self.steer.send_modify(|steer| steer.reign = reign);
+    /// Slots from `term.from` on are emitted under this epoch.
+    pub(crate) fn term(&self, term: Term) {
+        self.steer.send_modify(|steer| steer.term = term);
     }
 
     /// The other origin is this one from now on.

@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use stentor_ids::{Epoch, Lineage, Slot};
-use stentor_link::{Followed, clock};
+use stentor_ids::{Epoch, Slot};
+use stentor_link::{Followed, Mirror, clock};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message as Told};
-use stentor_relay::{Heard, Inserted, can_be_epoch, can_be_lineage};
+use stentor_relay::origin::{Effect, Verdict, Word};
 
 use super::run::Loop;
 use crate::{
     actor::Message,
-    mirror::{entry_of, frame_of, stage_of},
+    mirror::{entry_of, frame_of, stage_of, state_of},
     tenure::Successor,
 };
 
@@ -35,9 +35,7 @@ impl Loop {
                 } else {
                     tracing::debug!(room = %self.hosted.id, %fault, "the other origin is not heard");
                 }
-                if let Some(leadership) = &mut self.leadership {
-                    leadership.lost();
-                }
+                self.machine.lost();
             }
             Followed::Told(message) => {
                 self.hosted.peer.heard(now);
@@ -56,16 +54,19 @@ impl Loop {
                     tracing::warn!(room = %self.hosted.id, %error, "an entry of the mix log is refused")
                 }
             },
-            Told::Stage(stage) if self.mirrors() => match stage_of(&stage) {
+            Told::Stage(stage) if self.machine.mirrors() => match stage_of(&stage) {
                 Ok(stage) => self.studio.set_stage(Arc::new(stage)),
                 Err(error) => tracing::warn!(room = %self.hosted.id, %error, "a stage is refused"),
             },
             Told::Origin(state) => self.state(state),
-            Told::Room(status) if self.mirrors() => self.status(status),
-            Told::Event(event) if self.mirrors() => self.hosted.feed.event(event),
-            Told::Levels(levels) if self.mirrors() => self.hosted.feed.set_levels(levels),
-            Told::Bans(bans) if self.mirrors() => self.hosted.feed.take_bans(bans),
-            Told::Fence(fence) => self.fence(Epoch(fence.epoch), Slot(fence.from_slot)),
+            Told::Room(status) if self.machine.mirrors() => self.status(status),
+            Told::Event(event) if self.machine.mirrors() => self.hosted.feed.event(event),
+            Told::Levels(levels) if self.machine.mirrors() => self.hosted.feed.set_levels(levels),
+            Told::Bans(bans) if self.machine.mirrors() => self.hosted.feed.take_bans(bans),
+            Told::Fence(fence) => {
+                let effects = self.machine.fence(Epoch(fence.epoch), Slot(fence.from_slot));
+                self.perform(effects);
+            }
             // Of an origin that takes itself for the owner, as this one does; their epochs decide.
             Told::Stage(_) | Told::Room(_) | Told::Event(_) | Told::Levels(_) | Told::Bans(_) => {}
         }
@@ -74,51 +75,27 @@ impl Loop {
     /// A slot that the other origin mixed: passed on as it is, if it counts.
     fn frame(&mut self, frame: v1::Frame) {
         let Some(frame) = frame_of(frame) else { return };
-        let (slot, lineage) = (frame.slot, frame.lineage);
-        let reign = self.steer.reign;
-        if !can_be_epoch(reign.epoch, frame.epoch) || !can_be_lineage(reign.epoch, lineage) {
-            return self.refuse();
+        let hosted = &self.hosted;
+        let clock = || clock::slot(hosted.feed.status().as_deref());
+        match self.machine.judge(self.origin.timebase.now(), &frame, clock) {
+            Verdict::Refuse => self.refuse(),
+            Verdict::Drop => {}
+            Verdict::Pass => {
+                let (now, inserted) = self.pass(&frame);
+                let effects = self.machine.heard(now, &frame, inserted);
+                self.perform(effects);
+            }
         }
-        if (frame.epoch < reign.epoch && slot >= reign.from) || !self.believes(slot) {
-            return;
-        }
-        if self.pass(&frame) == Inserted::Fenced {
-            return;
-        }
-        // A frame of a higher epoch is a claim by itself.
-        self.fence(frame.epoch, slot);
-        let now = self.now();
-        let Some(leadership) = &mut self.leadership else { return };
-        if leadership.heard(now, slot, lineage) == Heard::StepDown {
-            tracing::info!(room = %self.hosted.id, %slot, %lineage, "the other origin leads; this one keeps");
-            self.keep();
-            self.say_now();
-        }
-    }
-
-    /// Whether a slot can be true.
-    fn believes(&mut self, slot: Slot) -> bool {
-        let (now, hosted) = (self.now(), &self.hosted);
-        self.ceiling.admits(now, slot, || clock::slot(hosted.feed.status().as_deref()))
     }
 
     fn state(&mut self, state: v1::OriginState) {
-        let lineage = Lineage(state.lineage);
-        if !can_be_lineage(self.steer.reign.epoch, lineage) {
+        let state = state_of(state);
+        let word = self.machine.told(state);
+        if word == Word::Refused {
             return self.refuse();
         }
-        // What it has led, and this one may not have heard, is not begun here a second time.
-        if let Some(leadership) = self.leadership.as_mut().filter(|leadership| leadership.leads().is_none()) {
-            leadership.saw(lineage);
-        }
-        let ready = |known: &crate::peer::Known| known.state.map(|state| (state.ready, state.leads));
-        let mut changed = false;
-        self.hosted.peer.learn(|known| {
-            let before = ready(known);
-            known.state = Some(state);
-            changed = ready(known) != before;
-        });
-        if changed {
+        self.hosted.peer.learn(|known| known.state = Some(state));
+        if word == Word::Changed {
             // The actor is gone: the next one tells the room as it is.
             drop(self.actor.cast(Message::PeerChanged));
         }
@@ -144,21 +121,26 @@ impl Loop {
         self.origin.metrics.reports_refused().inc();
     }
 
-    /// A claim that the other origin knows of.
-    fn fence(&mut self, epoch: Epoch, from_slot: Slot) {
-        if epoch <= self.steer.reign.epoch {
-            return;
-        }
-        if !can_be_epoch(self.steer.reign.epoch, epoch) {
-            return self.refuse();
-        }
-        self.hosted.feed.fence(epoch, from_slot);
-        if self.mirrors() {
-            self.learn_reign(epoch, from_slot);
-        } else if let Some(peer) = &self.steer.peer {
-            let successor = Successor { node: peer.node.clone(), epoch, from_slot };
-            // The actor is gone, and the room with it.
-            drop(self.actor.cast(Message::Claimed(successor)));
+    fn perform(&mut self, effects: Vec<Effect<Mirror>>) {
+        for effect in effects {
+            match effect {
+                Effect::Refused => self.refuse(),
+                Effect::Fence { epoch, from } => {
+                    // Its readers hear of it by the feed.
+                    self.hosted.feed.fence(epoch, from);
+                }
+                Effect::Claimed { by, epoch, from } => {
+                    let successor = Successor { node: by.node, epoch, from_slot: from };
+                    // The actor is gone, and the room with it.
+                    drop(self.actor.cast(Message::Claimed(successor)));
+                }
+                Effect::StepDown { slot, lineage } => {
+                    tracing::info!(room = %self.hosted.id, %slot, %lineage, "the other origin leads; this one keeps");
+                    self.keep();
+                    // At once: until it knows, the other takes this one for a leader too.
+                    self.say();
+                }
+            }
         }
     }
 }

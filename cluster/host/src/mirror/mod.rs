@@ -12,13 +12,13 @@ use futures::{StreamExt, stream};
 use stentor_link::{Cursor, Item, bans_to_wire};
 use stentor_mix::{LogEntry, Stage};
 use stentor_proto::v1::{self, follow_response::Message};
-use stentor_relay::Frame;
+use stentor_relay::{Frame, origin::State};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{hosted::Hosted, status};
-pub(crate) use wire::{entry_of, frame_of, stage_of};
+pub(crate) use wire::{entry_of, frame_of, stage_of, state_of};
 
 /// Entries that a follower may lag behind: two seconds of slots and their frames. What is older is of no use to who would
 /// go on from it; the oldest goes first.
@@ -40,7 +40,7 @@ pub(crate) enum Mixed {
     /// And came out as this.
     Frame(Frame),
     /// How this origin stands.
-    Origin(v1::OriginState),
+    Origin(State),
 }
 
 impl MixLog {

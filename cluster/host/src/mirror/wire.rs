@@ -4,7 +4,7 @@ use stentor_ids::{Epoch, InvalidName, Lineage, ParticipantId, Slot};
 use stentor_mix::{LogEntry, MAX_PACKET_BYTES, PacketRef, Participant, Stage, Step, VoiceLog};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message};
-use stentor_relay::Frame;
+use stentor_relay::{Frame, origin::State};
 
 use super::Mixed;
 
@@ -25,7 +25,7 @@ pub(super) fn response(mixed: &Mixed) -> v1::FollowResponse {
             opus: frame.opus.clone(),
             captured_us: frame.captured.as_micros(),
         }),
-        Mixed::Origin(state) => Message::Origin(*state),
+        Mixed::Origin(state) => Message::Origin(state_to_wire(*state)),
     };
     v1::FollowResponse { message: Some(message) }
 }
@@ -68,6 +68,15 @@ pub(crate) fn entry_of(entry: v1::MixLogEntry) -> Result<LogEntry, InvalidName> 
     };
     let voices = entry.speakers.into_iter().take(MAX_VOICES).map(voice).collect::<Result<_, _>>()?;
     Ok(LogEntry { slot: Slot(entry.slot), stage_version: entry.stage_version, voices })
+}
+
+/// How the other origin says that it stands.
+pub(crate) const fn state_of(state: v1::OriginState) -> State {
+    State { leads: state.leads, lineage: Lineage(state.lineage), ready: state.ready }
+}
+
+const fn state_to_wire(state: State) -> v1::OriginState {
+    v1::OriginState { leads: state.leads, lineage: state.lineage.0, ready: state.ready }
 }
 
 fn stage_to_wire(stage: &Stage) -> v1::StageState {
