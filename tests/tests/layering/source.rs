@@ -16,7 +16,7 @@ pub struct Module {
     pub imports: Vec<Import>,
     /// Paths of two names or more outside `use`, such as `crate::a::b` or `a::b`.
     pub paths: BTreeSet<Vec<String>>,
-    /// Every name outside `use` and `mod`.
+    /// Every name outside `use` and `mod`, but for those of fields, methods and associated types (`.a`, `A = B`).
     pub names: BTreeSet<String>,
 }
 
@@ -118,13 +118,19 @@ impl Reader<'_> {
     /// Over a name and those that `::` joins to it.
     fn path(&mut self, module: &mut Module) {
         let mut path = Vec::from_iter(self.name(0));
+        let dots =
+            self.tokens[..self.at].iter().rev().take_while(|token| **token == Token::Sign('.')).count();
         self.at += 1;
+        let assigned =
+            self.peek(0) == Some(&Token::Sign('=')) && !matches!(self.peek(1), Some(Token::Sign('=' | '>')));
         while self.peek(0) == Some(&Token::Path) {
             let Some(name) = self.name(1) else { break };
             path.push(name);
             self.at += 2;
         }
-        module.names.extend(path.iter().cloned());
+        if dots != 1 && !assigned {
+            module.names.extend(path.iter().cloned());
+        }
         if path.len() > 1 {
             module.paths.insert(path);
         }
@@ -218,6 +224,13 @@ mod tests {
         );
         assert_eq!(paths("pub(in crate::a) struct B(pub(super) c::D, pub (e::F, G));"), ["c::D", "e::F"]);
         assert_eq!(paths("// crate::a\n\"crate::b\" <C as D>::e; ::f::g"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn names_of_fields_methods_and_associated_types_are_others() {
+        let names = read("fn a(b: impl C<D = E>) { b.f(G { h, ..I }); if J == k {} }").names;
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        assert_eq!(names, ["C", "E", "G", "I", "J", "a", "b", "fn", "h", "if", "impl", "k"]);
     }
 
     #[test]
