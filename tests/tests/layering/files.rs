@@ -16,13 +16,6 @@ use super::{
 /// Knots of files that are still there. No file may join one, none may be added, and what is untied is taken out.
 const KNOTS: &[&[&str]] = &[
     &[
-        "cluster/core/room/src/bans.rs",
-        "cluster/core/room/src/change.rs",
-        "cluster/core/room/src/command.rs",
-        "cluster/core/room/src/record.rs",
-        "cluster/core/room/src/room.rs",
-    ],
-    &[
         "cluster/core/admission/src/claims.rs",
         "cluster/core/admission/src/refusal.rs",
         "cluster/core/admission/src/resume.rs",

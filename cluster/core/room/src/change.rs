@@ -10,42 +10,11 @@
 //! A value that the room has already is no change, and is never refused. Who is on a stage that becomes smaller stays.
 
 use stentor_ids::Role;
-use stentor_pace::WallTime;
 
 use crate::{
-    Lifecycle, Refusal, Room, Spec, Visibility,
+    Lifecycle, Refusal, Room, Spec, SpecChange, Visibility,
     room::{Changes, require},
 };
-
-/// What is to be different; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SpecChange {
-    /// Another title.
-    pub title: Option<String>,
-    /// Who may hear the room.
-    pub visibility: Option<Visibility>,
-    /// Another announced start, or none any more.
-    pub starts_at: Option<Option<WallTime>>,
-    /// Most participants on the stage at once.
-    pub stage_limit: Option<u32>,
-    /// Bit rate of the room's audio, in bits a second.
-    pub bitrate_bps: Option<u32>,
-}
-
-impl SpecChange {
-    /// The spec with what changes; the rest of it, also what only a newer build knows, stays.
-    fn applied(self, spec: &Spec) -> Spec {
-        let spec = spec.clone();
-        Spec {
-            title: self.title.unwrap_or(spec.title),
-            visibility: self.visibility.unwrap_or(spec.visibility),
-            starts_at: self.starts_at.unwrap_or(spec.starts_at),
-            stage_limit: self.stage_limit.unwrap_or(spec.stage_limit),
-            bitrate_bps: self.bitrate_bps.unwrap_or(spec.bitrate_bps),
-            ..spec
-        }
-    }
-}
 
 impl Room {
     pub(crate) fn update(&mut self, role: Role, change: SpecChange) -> Result<Changes, Refusal> {
@@ -80,6 +49,7 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use stentor_ids::Code;
+    use stentor_pace::WallTime;
 
     use super::*;
     use crate::{Actor, Command, Effect, Record};

@@ -13,11 +13,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use stentor_ids::{ParticipantId, Role};
 
-use crate::{Actor, Bans, InvalidSpec, Lifecycle, Refusal, Spec, StoredRole, Unknown};
-
-/// Longest encoded record: a hundred participants on the stage and a thousand rulings with the longest names take half
-/// of it, what newer builds add may take the other half. A longer one is no room's.
-pub const MAX_RECORD_BYTES: usize = 512 * 1024;
+use crate::{
+    Actor, Bans, InvalidRecord, InvalidSpec, Lifecycle, Refusal, Spec, StoredRole, Unknown,
+    invalid::{MAX_RECORD_BYTES, SCHEMA},
+};
 
 /// Participants about whom a ruling is kept: removals, mutes and promotions of one event. They make up most of a record,
 /// which is written whole; beyond it the command that needs another is refused.
@@ -95,39 +94,11 @@ pub struct Ruling {
     pub unknown: Unknown,
 }
 
-/// Bytes that are no record of this or an older build.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidRecord {
-    /// Longer than any record of ours.
-    #[error("a room record of {0} bytes is longer than {MAX_RECORD_BYTES}")]
-    TooLong(usize),
-    /// A build of this schema or a newer one is needed.
-    #[error("a room record has schema {0}; this build reads up to {max}: upgrade this node", max = Record::SCHEMA)]
-    Newer(u32),
-    /// Not JSON, or not of this form.
-    #[error("a room record does not parse: {0}")]
-    Json(#[from] serde_json::Error),
-    /// The spec is out of bounds.
-    #[error("a room record's {0}")]
-    Spec(#[from] InvalidSpec),
-    /// A part of its bans is none.
-    #[error("part {part} of a room's bans: {what}")]
-    Bans {
-        /// Its number.
-        part: usize,
-        /// What is wrong.
-        what: String,
-    },
-    /// The stage or the rulings contradict themselves or are too long.
-    #[error("a room record is not consistent: {0}")]
-    Inconsistent(String),
-}
-
 impl Record {
     /// The highest schema that this build reads. It is raised when an older build must not run a room that a newer one has
     /// written, because what it would leave out would be heard or would let somebody in. Most changes are none of these: new
     /// fields and roles are kept by builds that do not know them.
-    pub const SCHEMA: u32 = 1;
+    pub const SCHEMA: u32 = SCHEMA;
 
     /// The schema that a stored record names, whether this build can read the rest or not; `None` if it is no record.
     #[must_use]

@@ -91,6 +91,36 @@ impl Spec {
     }
 }
 
+/// What is to be different; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpecChange {
+    /// Another title.
+    pub title: Option<String>,
+    /// Who may hear the room.
+    pub visibility: Option<Visibility>,
+    /// Another announced start, or none any more.
+    pub starts_at: Option<Option<WallTime>>,
+    /// Most participants on the stage at once.
+    pub stage_limit: Option<u32>,
+    /// Bit rate of the room's audio, in bits a second.
+    pub bitrate_bps: Option<u32>,
+}
+
+impl SpecChange {
+    /// The spec with what changes; the rest of it, also what only a newer build knows, stays.
+    pub(crate) fn applied(self, spec: &Spec) -> Spec {
+        let spec = spec.clone();
+        Spec {
+            title: self.title.unwrap_or(spec.title),
+            visibility: self.visibility.unwrap_or(spec.visibility),
+            starts_at: self.starts_at.unwrap_or(spec.starts_at),
+            stage_limit: self.stage_limit.unwrap_or(spec.stage_limit),
+            bitrate_bps: self.bitrate_bps.unwrap_or(spec.bitrate_bps),
+            ..spec
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
