@@ -12,6 +12,7 @@ mod paces;
 mod refusal;
 mod resume;
 mod ticket;
+mod token;
 mod wrong;
 
 pub use admin::{AdminTokens, InvalidAdminTokens, Operator};
@@ -21,7 +22,7 @@ pub use keys::{
     ClusterKeys, InvalidKeys, KeyKind, MIN_SECRET_BYTES, NewKey, SigningKeys, TicketKeys, key_line,
 };
 pub use paces::{Paces, RATE, TooMuch};
-pub use refusal::Refusal;
+pub use refusal::{MAX_TOKEN_BYTES, Refusal};
 pub use resume::{MAX_RESUME_BYTES, Resume};
-pub use ticket::{MAX_TOKEN_BYTES, SignError, bearer};
+pub use ticket::{SignError, bearer};
 pub use wrong::WrongTokens;

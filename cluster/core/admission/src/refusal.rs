@@ -6,7 +6,10 @@ use chrono::DateTime;
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::WallTime;
 
-use crate::{KeyKind, ticket::MAX_TOKEN_BYTES};
+use crate::KeyKind;
+
+/// Longest token looked at: twice the ticket with the longest names, for claims of others that we ignore.
+pub const MAX_TOKEN_BYTES: usize = 2048;
 
 /// Why a ticket or an admin token was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

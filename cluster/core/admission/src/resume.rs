@@ -12,14 +12,12 @@ use stentor_pace::WallTime;
 
 use crate::{
     Claims, ClusterKeys, Refusal, TicketKeys,
-    ticket::{key_id, parse},
+    token::{RESUME_TYPE, key_id, parse},
 };
 
 /// Longest resume token looked at. Around the longest ticket, under a key with the longest name, one has some 3,100 bytes.
 pub const MAX_RESUME_BYTES: usize = 4096;
 
-/// The type in the header of a resume token.
-pub(crate) const TYPE: &str = "stentor-resume+jwt";
 /// The audience: the one place where a resume token is taken.
 const AUDIENCE: &str = "stentor/speak";
 
@@ -62,7 +60,7 @@ impl ClusterKeys {
     pub fn seal_resume(&self, ticket: &str, stream: u64) -> String {
         let (name, key) = self.named().first();
         let body = Body { aud: AUDIENCE.to_owned(), ticket: ticket.to_owned(), stream };
-        let header = Header::empty().with_token_type(TYPE).with_key_id(name);
+        let header = Header::empty().with_token_type(RESUME_TYPE).with_key_id(name);
         Hs256.token(&header, &Times::new(body), key).expect("texts and numbers are always JSON")
     }
 
@@ -75,7 +73,7 @@ impl ClusterKeys {
             Refusal::TooLong(bytes) => refused(format!("it has {bytes} bytes, which none has")),
             _ => refused("it is malformed"),
         })?;
-        if token.header().token_type.as_deref() != Some(TYPE) {
+        if token.header().token_type.as_deref() != Some(RESUME_TYPE) {
             return Err(refused("it is a token of another kind"));
         }
         let key = key_id(&token).ok().and_then(|name| self.named().get(name));

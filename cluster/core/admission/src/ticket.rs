@@ -4,15 +4,16 @@
 //! header's to choose (RFC 8725, section 3.1).
 
 use chrono::{DateTime, Utc};
-use jwt_compact::{Claims as Times, Header, UntrustedToken, ValidationError};
-use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use jwt_compact::{Claims as Times, Header, ValidationError};
+use serde::{Deserialize, Deserializer, Serialize};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
 
-use crate::{Claims, InvalidClaims, Refusal, SigningKeys, TicketKeys, resume};
-
-/// Longest token looked at: twice the ticket with the longest names, for claims of others that we ignore.
-pub const MAX_TOKEN_BYTES: usize = 2048;
+use crate::{
+    Claims, InvalidClaims, Refusal, SigningKeys, TicketKeys,
+    refusal::MAX_TOKEN_BYTES,
+    token::{RESUME_TYPE, key_id, malformed, parse},
+};
 
 /// Longest part of a stranger's header that is told back.
 const MAX_ECHO_CHARS: usize = 32;
@@ -45,13 +46,6 @@ struct Body {
 fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Role, D::Error> {
     let name = String::deserialize(from)?;
     Ok(name.parse().unwrap_or(Role::Listener))
-}
-
-/// What the header may hold beside the well-known fields.
-#[derive(Clone, Deserialize)]
-pub(crate) struct Extensions {
-    /// Extensions that must be understood (RFC 7515, section 4.1.11). We understand none.
-    crit: Option<IgnoredAny>,
 }
 
 impl SigningKeys {
@@ -91,31 +85,13 @@ impl TicketKeys {
             return Err(Refusal::Algorithm { says, key: name.to_owned(), kind: key.kind() });
         }
         let (header, times) = key.validate(&token).map_err(not_ours)?.into_parts();
-        if header.token_type.as_deref() == Some(resume::TYPE) {
+        if header.token_type.as_deref() == Some(RESUME_TYPE) {
             return Err(malformed("it is a resume token"));
         }
         let claims = read(times)?;
         claims.check_time(now)?;
         Ok(claims)
     }
-}
-
-/// Checks a token's form; its signature is another matter.
-pub(crate) fn parse(token: &str, longest: usize) -> Result<UntrustedToken<'_, Extensions>, Refusal> {
-    if token.len() > longest {
-        return Err(Refusal::TooLong(token.len()));
-    }
-    let token: UntrustedToken<'_, Extensions> =
-        token.try_into().map_err(|_| malformed("it is not three base64url parts with a JSON header"))?;
-    if token.header().other_fields.crit.is_some() {
-        return Err(malformed("its header has critical extensions"));
-    }
-    Ok(token)
-}
-
-/// The name of the key that the token says it is signed with.
-pub(crate) fn key_id<'a>(token: &'a UntrustedToken<'_, Extensions>) -> Result<&'a str, Refusal> {
-    token.header().key_id.as_deref().ok_or(Refusal::NoKey)
 }
 
 /// The token in an `Authorization` header, if its scheme is `Bearer` (RFC 6750, section 2.1).
@@ -149,10 +125,6 @@ fn not_ours(error: ValidationError) -> Refusal {
         ValidationError::MalformedClaims(error) => malformed(error),
         _ => Refusal::BadSignature,
     }
-}
-
-fn malformed(why: impl ToString) -> Refusal {
-    Refusal::Malformed(why.to_string())
 }
 
 fn echo(text: &str) -> String {

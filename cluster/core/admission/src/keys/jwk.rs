@@ -5,7 +5,10 @@
 use jwt_compact::jwk::JsonWebKey;
 use serde_json::{Map, Value, json};
 
-use super::{InvalidKeys, KeyKind, check_name, signing::SigningKey, verifying::VerifyingKey};
+use super::{
+    InvalidKeys, KeyKind, check_name,
+    key::{SigningKey, VerifyingKey},
+};
 
 /// Longest word out of a file that is told back.
 const MAX_ECHO_CHARS: usize = 32;

@@ -12,6 +12,7 @@
 
 mod cluster;
 mod jwk;
+mod key;
 mod signing;
 mod verifying;
 

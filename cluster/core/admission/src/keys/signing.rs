@@ -3,27 +3,16 @@
 use std::fmt;
 
 use jwt_compact::{
-    Algorithm, AlgorithmExt, Claims as Times, Header,
-    alg::{Ed25519, Es256, Hs256, Hs256Key, SigningKey as _},
+    Algorithm,
+    alg::{Ed25519, Es256},
     jwk::JsonWebKey,
 };
-use serde::Serialize;
 
-use super::{
-    InvalidKeys, KeyKind, Named, TicketKeys, check_name, jwk, key_line, secrets, verifying::VerifyingKey,
-};
+use super::{InvalidKeys, KeyKind, Named, TicketKeys, check_name, jwk, key::SigningKey, key_line, secrets};
 
 /// Named keys that sign tickets; the first one does unless another is asked for.
 #[derive(Debug, Clone)]
 pub struct SigningKeys(Named<SigningKey>);
-
-/// One of them, bound to its algorithm.
-#[derive(Clone)]
-pub(crate) enum SigningKey {
-    Hs256(Hs256Key),
-    Es256(<Es256 as Algorithm>::SigningKey),
-    EdDsa(<Ed25519 as Algorithm>::SigningKey),
-}
 
 /// A new key as it is written down.
 pub struct NewKey {
@@ -95,24 +84,5 @@ impl SigningKeys {
 
     pub(crate) const fn named(&self) -> &Named<SigningKey> {
         &self.0
-    }
-}
-
-impl SigningKey {
-    fn verifying(&self) -> VerifyingKey {
-        match self {
-            Self::Hs256(key) => VerifyingKey::Hs256(key.clone()),
-            Self::Es256(key) => VerifyingKey::Es256(key.to_verifying_key()),
-            Self::EdDsa(key) => VerifyingKey::EdDsa(key.to_verifying_key()),
-        }
-    }
-
-    pub(crate) fn token<B: Serialize>(&self, header: &Header, claims: &Times<B>) -> String {
-        let token = match self {
-            Self::Hs256(key) => Hs256.token(header, claims, key),
-            Self::Es256(key) => Es256.token(header, claims, key),
-            Self::EdDsa(key) => Ed25519.token(header, claims, key),
-        };
-        token.expect("names, texts and times are always JSON")
     }
 }

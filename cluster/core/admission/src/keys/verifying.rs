@@ -1,24 +1,10 @@
 //! What tickets are verified with.
 
-use jwt_compact::{
-    Algorithm, AlgorithmExt, Token, UntrustedToken, ValidationError,
-    alg::{Ed25519, Es256, Hs256, Hs256Key},
-};
-use serde::de::DeserializeOwned;
-
-use super::{InvalidKeys, KeyKind, Named, jwk, secrets};
+use super::{InvalidKeys, Named, jwk, key::VerifyingKey, secrets};
 
 /// Named keys, all of which verify tickets: public keys, which can do nothing else, and shared secrets.
 #[derive(Debug, Clone)]
 pub struct TicketKeys(Named<VerifyingKey>);
-
-/// One of them, bound to its algorithm.
-#[derive(Clone)]
-pub(crate) enum VerifyingKey {
-    Hs256(Hs256Key),
-    Es256(<Es256 as Algorithm>::VerifyingKey),
-    EdDsa(<Ed25519 as Algorithm>::VerifyingKey),
-}
 
 impl TicketKeys {
     /// Reads shared secrets: one `name:secret` a line, the secret of 32 to 128 random bytes in base64url without padding;
@@ -61,27 +47,5 @@ impl TicketKeys {
 
     pub(super) const fn of(keys: Named<VerifyingKey>) -> Self {
         Self(keys)
-    }
-}
-
-impl VerifyingKey {
-    pub(crate) const fn kind(&self) -> KeyKind {
-        match self {
-            Self::Hs256(_) => KeyKind::Hs256,
-            Self::Es256(_) => KeyKind::Es256,
-            Self::EdDsa(_) => KeyKind::EdDsa,
-        }
-    }
-
-    /// Checks the signature by the algorithm that the key is for, whatever the header says.
-    pub(crate) fn validate<B: DeserializeOwned, H: Clone>(
-        &self,
-        token: &UntrustedToken<'_, H>,
-    ) -> Result<Token<B, H>, ValidationError> {
-        match self {
-            Self::Hs256(key) => Hs256.validator::<B>(key).validate(token),
-            Self::Es256(key) => Es256.validator::<B>(key).validate(token),
-            Self::EdDsa(key) => Ed25519.validator::<B>(key).validate(token),
-        }
     }
 }
