@@ -15,7 +15,6 @@ use super::{
 
 /// Knots of files that are still there. No file may join one, none may be added, and what is untied is taken out.
 const KNOTS: &[&[&str]] = &[
-    &["cluster/telemetry/src/metrics/mod.rs", "cluster/telemetry/src/metrics/node.rs"],
     &["cluster/directory/src/error.rs", "cluster/directory/src/room.rs", "cluster/directory/src/store.rs"],
     &["cluster/directory/src/etcd/watch.rs", "cluster/directory/src/etcd.rs"],
     &["cluster/link/src/downlink/carrier.rs", "cluster/link/src/downlink/subscriber.rs"],

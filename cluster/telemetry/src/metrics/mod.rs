@@ -38,30 +38,19 @@
 //! | `stentor_commit_seconds` | histogram | | a room record's commit in the directory |
 //! | `stentor_join_seconds` | histogram | | from a listener's request to its first audio |
 
+mod families;
 mod labels;
 mod node;
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::{fmt, sync::Arc};
 
-use prometheus_client::{
-    encoding::text,
-    metrics::{family::Family, histogram::Histogram},
-    registry::{Registry, Unit},
-};
+use prometheus_client::{encoding::text, registry::Registry};
 use stentor_ids::NodeId;
 
+use families::Families;
 pub use labels::{Call, Claim, Frames, Keys, Lease, Leave, LinkKind, Packet, PortKind, Protocol, Tier};
 pub use node::{Latency, NodeMetrics};
 pub use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-
-/// A gauge that is not whole.
-type Offset = Gauge<f64, AtomicU64>;
-
-type Labels = Vec<(&'static str, String)>;
-type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
 /// All metrics of the process. Make one, and hand each node of the process its [`NodeMetrics`].
 #[derive(Clone)]
@@ -70,131 +59,6 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     families: Families,
-}
-
-/// One family a metric, under the name it has in the table above.
-struct Families {
-    frames: Family<Labels, Counter>,
-    uplink_packets: Family<Labels, Counter>,
-    rooms: Family<Labels, Gauge>,
-    listeners: Family<Labels, Gauge>,
-    speakers: Family<Labels, Gauge>,
-    joins: Family<Labels, Counter>,
-    leaves: Family<Labels, Counter>,
-    egress: Family<Labels, Counter>,
-    downlink_bytes: Family<Labels, Counter>,
-    links: Family<Labels, Gauge>,
-    link_failures: Family<Labels, Counter>,
-    reports_refused: Family<Labels, Counter>,
-    epoch_changes: Family<Labels, Counter>,
-    claims: Family<Labels, Counter>,
-    hand_offs: Family<Labels, Counter>,
-    room_restarts: Family<Labels, Counter>,
-    rooms_put_back: Family<Labels, Counter>,
-    lease_held: Family<Labels, Gauge>,
-    lease_events: Family<Labels, Counter>,
-    directory_calls: Family<Labels, Counter>,
-    directory_read_bytes: Family<Labels, Counter>,
-    clock_offset: Family<Labels, Offset>,
-    draining: Family<Labels, Gauge>,
-    http_requests: Family<Labels, Counter>,
-    refusals: Family<Labels, Counter>,
-    connections_refused: Family<Labels, Counter>,
-    violations: Family<Labels, Counter>,
-    mouth_to_ear: Histograms,
-    playout_margin: Histograms,
-    playout_buffer: Histograms,
-    mix: Histograms,
-    tick_late: Histograms,
-    fan_out: Histograms,
-    commit: Histograms,
-    join: Histograms,
-}
-
-impl Families {
-    fn register(registry: &mut Registry) -> Self {
-        let mut to = Registrar(registry);
-        Self {
-            frames: to.counter("frames", "Room audio in slots, by what became of it"),
-            uplink_packets: to.counter("uplink_packets", "Packets of speakers, by what became of them"),
-            rooms: to.gauge("rooms", "Rooms owned or carried"),
-            listeners: to.gauge("listeners", "Listeners connected to this edge"),
-            speakers: to.gauge("speakers", "Speakers connected"),
-            joins: to.counter("joins", "Listeners that began to hear"),
-            leaves: to.counter("leaves", "Sessions of listeners that ended"),
-            egress: to.counter("egress_bytes", "Bytes written to listeners"),
-            downlink_bytes: to.counter("downlink_bytes", "Bytes of room audio and state sent to children"),
-            links: to.gauge("links", "Streams and connections to other nodes"),
-            link_failures: to.counter("link_failures", "Streams and connections that broke or stalled"),
-            reports_refused: to.counter("reports_refused", "Reports of rooms that cannot be"),
-            epoch_changes: to.counter("epoch_changes", "Higher epochs seen"),
-            claims: to.counter("claims", "Claims of rooms by this node"),
-            hand_offs: to.counter("hand_offs", "Rooms handed to another node"),
-            room_restarts: to.counter("room_restarts", "Rooms restarted after a panic"),
-            rooms_put_back: to.counter("rooms_put_back", "Rooms written anew after the directory lost them"),
-            lease_held: to.gauge("lease_held", "1 while the lease of the node is known to be good"),
-            lease_events: to.counter("lease_events", "Renewals of the lease of the node"),
-            directory_calls: to.counter("directory_calls", "Requests to the directory"),
-            directory_read_bytes: to
-                .counter("directory_read_bytes", "Keys and values read for the view of the directory"),
-            clock_offset: to.offset("clock_offset", "The clock of the node less the median of the cluster"),
-            draining: to.gauge("draining", "1 while the node is leaving"),
-            http_requests: to.counter("http_requests", "Answers over HTTP, by status"),
-            refusals: to.counter("refusals", "Refusals to clients, by error code"),
-            connections_refused: to
-                .counter("connections_refused", "Connections closed as they came: the port was full"),
-            violations: to.counter("invariant_violations", "Invariants found broken"),
-            mouth_to_ear: to
-                .histogram("mouth_to_ear", "From the stamp at ingest to playout", || spread(&LONG)),
-            playout_margin: to.histogram("playout_margin", "Time left when a slot came", || spread(&SHORT)),
-            playout_buffer: to.histogram("playout_buffer", "How long a seam buffer is", || spread(&SHORT)),
-            mix: to.histogram("mix", "Work of mixing and encoding one slot", || spread(&WORK)),
-            tick_late: to.histogram("tick_late", "How late a tick of a room began", || spread(&WORK)),
-            fan_out: to
-                .histogram("fan_out", "Work of giving one frame to a shard's listeners", || spread(&WORK)),
-            commit: to.histogram("commit", "Commit of a room record in the directory", || spread(&LONG)),
-            join: to.histogram("join", "From a request to the first audio", || spread(&LONG)),
-        }
-    }
-}
-
-/// Bucket bounds in seconds, for what people wait for.
-const LONG: [f64; 13] = [0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 3.0];
-/// For what happens within a seam buffer; 60 ms by default.
-const SHORT: [f64; 9] = [0.001, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2];
-/// For work that must fit in a slot of 20 ms.
-const WORK: [f64; 11] = [0.000_05, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.2];
-
-fn spread(bounds: &[f64]) -> Histogram {
-    Histogram::new(bounds.iter().copied())
-}
-
-struct Registrar<'a>(&'a mut Registry);
-
-impl Registrar<'_> {
-    fn counter(&mut self, name: &str, help: &str) -> Family<Labels, Counter> {
-        let family = Family::default();
-        self.0.register(name, help, family.clone());
-        family
-    }
-
-    fn gauge(&mut self, name: &str, help: &str) -> Family<Labels, Gauge> {
-        let family = Family::default();
-        self.0.register(name, help, family.clone());
-        family
-    }
-
-    fn offset(&mut self, name: &str, help: &str) -> Family<Labels, Offset> {
-        let family = Family::default();
-        self.0.register_with_unit(name, help, Unit::Seconds, family.clone());
-        family
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, make: fn() -> Histogram) -> Histograms {
-        let family = Histograms::new_with_constructor(make);
-        self.0.register_with_unit(name, help, Unit::Seconds, family.clone());
-        family
-    }
 }
 
 impl Metrics {

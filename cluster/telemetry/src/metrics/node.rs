@@ -7,7 +7,7 @@ use stentor_ids::{Code, NodeId};
 use stentor_pace::{Invariant, Violation};
 
 use super::{
-    Families, Labels, Offset,
+    families::{Families, Histograms, Labels, Offset},
     labels::{Call, Claim, Frames, Keys, Label, Lease, Leave, LinkKind, Packet, PortKind, Protocol, Tier},
 };
 
@@ -89,7 +89,7 @@ impl Resolver<'_> {
         Tier::ALL.iter().map(|tier| L::ALL.iter().map(|outcome| cell(tier, outcome)).collect()).collect()
     }
 
-    fn latency(&self, family: &super::Histograms) -> Latency {
+    fn latency(&self, family: &Histograms) -> Latency {
         Latency(family.get_or_create_owned(&self.labels(&[])))
     }
 }
