@@ -3,28 +3,27 @@
 //! One member is used at a time, the next when it fails. Every call has a time-out of its own, as a balanced channel waits
 //! without a bound for a member that is not there. A call is not repeated here if it might do something twice.
 
+mod entry;
 mod member;
 mod watch;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use etcd_client::{Client, Compare, CompareOp, GetOptions, KeyValue, PutOptions, Txn, TxnOp};
 
-use self::member::Members;
+use self::{
+    entry::{MAX_MESSAGE_BYTES, entry},
+    member::Members,
+};
 use crate::{
     Error, EtcdConfig, LeaseId, Revision,
     keys::Range,
-    store::{Check, Entry, Interrupted, Op, Outcome, Resume, Snapshot, Store, Watch},
+    store::{Check, Interrupted, Op, Outcome, Resume, Snapshot, Store, Watch},
 };
 
 /// Keys of one page of a listing. With the longest records a page stays within [`MAX_MESSAGE_BYTES`].
 const PAGE: i64 = 128;
-/// Longest message taken from etcd: a full page of the longest records is 64 MiB, and a watch that catches up may be given
-/// a thousand revisions at once.
-const MAX_MESSAGE_BYTES: usize = 1 << 30;
-
 pub(crate) struct Etcd {
     members: Members,
     /// With the slash at its end.
@@ -86,14 +85,6 @@ impl Etcd {
         let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         Ok((revision, response.take_kvs(), response.more()))
     }
-}
-
-/// An entry, if its key is one of ours.
-fn entry(prefix: &str, kv: &KeyValue) -> Option<Entry> {
-    let key = kv.key_str().ok()?.strip_prefix(prefix)?.to_owned();
-    let lease = (kv.lease() != 0).then(|| LeaseId(kv.lease()));
-    let revision = Revision(kv.mod_revision().cast_unsigned());
-    Some(Entry { key, value: Bytes::copy_from_slice(kv.value()), revision, lease })
 }
 
 #[async_trait]

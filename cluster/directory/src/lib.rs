@@ -30,6 +30,7 @@ mod rooms;
 mod seen;
 mod session;
 mod store;
+mod stored;
 mod view;
 
 use std::{

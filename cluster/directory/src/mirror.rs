@@ -10,9 +10,9 @@ use stentor_ids::RoomId;
 
 use crate::{
     Directory, Error, Mirror, MirrorKey, Revision, Session, keys,
-    room::{decode_mirror, encode_mirror},
     rooms::{Step, Stored, Transaction, recorded},
     store::{Check, Op},
+    stored::{decode_mirror, encode_mirror},
 };
 
 impl Directory {

@@ -9,9 +9,9 @@ use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 
 use crate::{
     BanPart, Directory, Error, LeaseId, Owner, Ownership, Revision, Session, keys,
-    room::{decode_record, encode_owner, encode_record},
     rooms::{Step, Stored, Transaction, checked_value, recorded},
     store::{Check, Op},
+    stored::{decode_record, encode_owner, encode_record},
 };
 
 /// Longest parts of bans in one transaction, in bytes: with the longest record well below what etcd takes in one request by

@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 use crate::{
     BanPart, Directory, Error, Mirror, Owner, Revision, Room, View, keys,
     keys::Range,
-    room::{MAX_RECORD_BYTES, decode_mirror, decode_owner, decode_record, decode_room, encode_record},
+    room::MAX_RECORD_BYTES,
     store::{Check, Entry, Op, Outcome},
+    stored::{decode_mirror, decode_owner, decode_record, decode_room, encode_record},
 };
 
 /// How often a write is tried against somebody else's writes in between. Each try that fails means that another's

@@ -12,7 +12,6 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-
 use stentor_ids::Revision;
 
 use crate::{Error, keys::Range};

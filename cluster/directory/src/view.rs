@@ -21,9 +21,10 @@ use crate::{
     changes::Log,
     keys,
     keys::Key,
-    room::{Written, decode_mirror, decode_owner, decode_room},
+    room::Written,
     seen::Seen,
     store::{Change, Entry, Event, Snapshot},
+    stored::{decode_mirror, decode_owner, decode_room},
 };
 
 /// The nodes, rooms, owners and mirrors as of one revision.

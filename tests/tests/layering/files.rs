@@ -15,8 +15,6 @@ use super::{
 
 /// Knots of files that are still there. No file may join one, none may be added, and what is untied is taken out.
 const KNOTS: &[&[&str]] = &[
-    &["cluster/directory/src/error.rs", "cluster/directory/src/room.rs", "cluster/directory/src/store.rs"],
-    &["cluster/directory/src/etcd/watch.rs", "cluster/directory/src/etcd.rs"],
     &["cluster/link/src/downlink/carrier.rs", "cluster/link/src/downlink/subscriber.rs"],
     &["cluster/link/src/feed/children.rs", "cluster/link/src/feed/cursor.rs", "cluster/link/src/feed/mod.rs"],
     &["cluster/link/src/uplink/client.rs", "cluster/link/src/uplink/link.rs"],

@@ -11,7 +11,7 @@ use etcd_client::{WatchOptions, WatchRequestSender, WatchResponse, WatchResponse
 use tokio::time::timeout;
 
 use super::{
-    MAX_MESSAGE_BYTES, entry,
+    entry::{MAX_MESSAGE_BYTES, entry},
     member::{self, Members},
 };
 use crate::{

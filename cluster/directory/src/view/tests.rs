@@ -9,7 +9,7 @@ use stentor_ids::Slot;
 use super::*;
 use crate::{
     Changed, ChangedKeys,
-    room::{encode_mirror, encode_owner, encode_record},
+    stored::{encode_mirror, encode_owner, encode_record},
 };
 
 fn put(revision: u64, key: &str, value: impl Into<Bytes>) -> Event {
