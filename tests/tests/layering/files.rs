@@ -15,10 +15,6 @@ use super::{
 
 /// Knots of files that are still there. No file may join one, none may be added, and what is untied is taken out.
 const KNOTS: &[&[&str]] = &[
-    &["cluster/link/src/downlink/carrier.rs", "cluster/link/src/downlink/subscriber.rs"],
-    &["cluster/link/src/feed/children.rs", "cluster/link/src/feed/cursor.rs", "cluster/link/src/feed/mod.rs"],
-    &["cluster/link/src/uplink/client.rs", "cluster/link/src/uplink/link.rs"],
-    &["cluster/link/src/uplink/lane.rs", "cluster/link/src/uplink/seat.rs"],
     &[
         "cluster/host/src/actor.rs",
         "cluster/host/src/claim.rs",
@@ -40,22 +36,37 @@ const KNOTS: &[&[&str]] = &[
         "cluster/host/src/mirror/wire.rs",
         "cluster/host/src/status.rs",
     ],
-    &["services/edge/src/fanout/group.rs", "services/edge/src/fanout/session.rs"],
+    &[
+        "services/edge/src/fanout/group.rs",
+        "services/edge/src/fanout/session.rs",
+    ],
     &[
         "services/edge/src/fanout/inbox.rs",
         "services/edge/src/fanout/mod.rs",
         "services/edge/src/fanout/shard.rs",
         "services/edge/src/fanout/track.rs",
     ],
-    &["services/edge/src/port/connection.rs", "services/edge/src/port/mod.rs"],
-    &["services/edge/src/rooms/lookup/answers.rs", "services/edge/src/rooms/lookup/mod.rs"],
-    &["services/edge/src/rooms/mod.rs", "services/edge/src/rooms/player.rs"],
+    &[
+        "services/edge/src/port/connection.rs",
+        "services/edge/src/port/mod.rs",
+    ],
+    &[
+        "services/edge/src/rooms/lookup/answers.rs",
+        "services/edge/src/rooms/lookup/mod.rs",
+    ],
+    &[
+        "services/edge/src/rooms/mod.rs",
+        "services/edge/src/rooms/player.rs",
+    ],
     &[
         "services/probe/src/source/mod.rs",
         "services/probe/src/source/ogg.rs",
         "services/probe/src/source/wav.rs",
     ],
-    &["services/node/src/config/directory.rs", "services/node/src/config/mod.rs"],
+    &[
+        "services/node/src/config/directory.rs",
+        "services/node/src/config/mod.rs",
+    ],
     &[
         "services/ctl/src/admin.rs",
         "services/ctl/src/changes.rs",
@@ -75,7 +86,10 @@ const KNOTS: &[&[&str]] = &[
         "services/ctl/src/ticket.rs",
         "services/ctl/src/watch.rs",
     ],
-    &["tests/src/chaos/talks.rs", "tests/src/chaos/world.rs"],
+    &[
+        "tests/src/chaos/talks.rs",
+        "tests/src/chaos/world.rs",
+    ],
     &[
         "tests/src/sim/audio.rs",
         "tests/src/sim/control.rs",

@@ -5,48 +5,19 @@
 
 use std::time::Duration;
 
-use stentor_ids::{Epoch, Lineage, NodeId, Slot};
+use stentor_ids::NodeId;
 use stentor_proto::v1;
 use stentor_relay::Count;
 
-use super::Feed;
+use super::{
+    Feed,
+    kid::{Kid, Reported},
+};
 use crate::clock;
 
 /// Reports of an older stream, while a newer one of the same name reports as well, that make it two nodes: three seconds of
 /// them. One may be on its way while a node comes again.
 const TWO: u32 = 3;
-
-/// The highest that a child said it has seen, so that a new owner goes on above it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reported {
-    /// Highest slot.
-    pub slot: Slot,
-    /// Highest epoch.
-    pub epoch: Epoch,
-    /// Highest lineage.
-    pub lineage: Lineage,
-}
-
-impl Reported {
-    /// The higher of each.
-    pub(super) fn max(self, other: Self) -> Self {
-        Self {
-            slot: self.slot.max(other.slot),
-            epoch: self.epoch.max(other.epoch),
-            lineage: self.lineage.max(other.lineage),
-        }
-    }
-}
-
-/// What is kept of a child.
-pub(super) struct Kid {
-    node: NodeId,
-    pub(super) reported: Reported,
-    /// It has reported a count.
-    counts: bool,
-    /// Reports since a newer stream of the same name has reported.
-    beside: u32,
-}
 
 /// What became of a child's count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +92,7 @@ fn count_from_wire(count: &v1::ListenerCount) -> Count {
 
 #[cfg(test)]
 mod tests {
-    use stentor_ids::RoomId;
+    use stentor_ids::{Epoch, Lineage, RoomId, Slot};
 
     use super::*;
     use crate::FeedWriter;

@@ -88,8 +88,16 @@ struct Place {
     yielded: u32,
 }
 
+impl Feed {
+    /// Follows the feed: from now on, or from a slot as far as it is still held.
+    #[must_use]
+    pub fn subscribe(&self, from: Option<Slot>) -> Cursor {
+        Cursor::new(self.clone(), from)
+    }
+}
+
 impl Cursor {
-    pub(super) fn new(feed: Feed, from: Option<Slot>) -> Self {
+    fn new(feed: Feed, from: Option<Slot>) -> Self {
         let changed = feed.0.changed.subscribe();
         let mut state = feed.0.state.lock();
         state.cursors += 1;

@@ -9,6 +9,7 @@
 
 mod children;
 mod cursor;
+mod kid;
 mod told;
 mod writer;
 
@@ -22,10 +23,10 @@ use stentor_relay::{Bans, Count, Counts, Frame, Log, RING_SLOTS, Ring};
 use tokio::sync::watch;
 
 use crate::clock;
-use children::Kid;
-pub use children::Reported;
 pub(crate) use children::{Child, Taken};
 pub use cursor::{Cursor, Item};
+use kid::Kid;
+pub use kid::Reported;
 use told::Levels;
 pub use told::{bans_to_wire, fill};
 pub use writer::FeedWriter;
@@ -170,12 +171,6 @@ impl Feed {
     #[must_use]
     pub fn counts(&self) -> v1::ListenerCount {
         count_to_wire(self.0.state.lock().counts.sum(clock::now()))
-    }
-
-    /// Follows the feed: from now on, or from a slot as far as it is still held.
-    #[must_use]
-    pub fn subscribe(&self, from: Option<Slot>) -> Cursor {
-        Cursor::new(self.clone(), from)
     }
 
     /// Whether the two are one feed.

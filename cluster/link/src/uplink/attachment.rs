@@ -8,7 +8,7 @@ use stentor_proto::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Attached, Speaker, SpeakerEvent, lane::Way};
+use super::{Attached, Speaker, SpeakerEvent, way::Way};
 
 /// Events that a session may leave lying: over a second of monitor frames. Beyond [`EVENTS`]` - `[`EVENTS_KEPT`] monitor
 /// frames are let go, so that the rest has a place.

@@ -1,7 +1,6 @@
 //! The edge's side: speakers come in here, and their packets go to both origins of their room, wherever these are.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,6 +22,7 @@ use super::{
     lane::Lane,
     link::Link,
     queue::MAX_SPEAKERS,
+    shared::Inner,
 };
 use crate::{Locator, Pool, Topology};
 
@@ -30,18 +30,7 @@ use crate::{Locator, Pool, Topology};
 const ATTACH_WITHIN: Duration = Duration::from_secs(5);
 /// The uplinks of an edge. Clones share them.
 #[derive(Clone)]
-pub struct Uplinks(pub(super) Arc<Inner>);
-
-pub(super) struct Inner {
-    pub(super) me: NodeId,
-    pub(super) pool: Pool,
-    pub(super) locator: Locator,
-    pub(super) topology: Arc<dyn Topology>,
-    pub(super) metrics: NodeMetrics,
-    /// One for each room with speakers here, so bounded by the edge's bound on speakers.
-    pub(super) rooms: Mutex<HashMap<RoomId, Arc<Lane>>>,
-    speakers: AtomicU64,
-}
+pub struct Uplinks(Arc<Inner>);
 
 impl Uplinks {
     /// No uplink yet, for the edge `me`.

@@ -10,7 +10,7 @@ use stentor_proto::{
 use stentor_telemetry::propagation;
 use tonic::{Request, Status, Streaming};
 
-use super::{client::Inner, lane::Outbound};
+use super::{lane::Outbound, shared::Inner};
 use crate::MAX_MESSAGE;
 
 /// How long an origin may take to welcome an uplink: it answers from memory.

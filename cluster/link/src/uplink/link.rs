@@ -9,10 +9,7 @@ use stentor_proto::v1;
 use tokio::sync::watch;
 use tracing::{Span, info};
 
-use super::{
-    client::Inner,
-    lane::{Lane, Way},
-};
+use super::{lane::Lane, shared::Inner, way::Way};
 
 /// First ceiling of the wait before an origin is tried again, and the highest: a new one is there within the lease, and
 /// speakers should lose none of its first slots.

@@ -2,8 +2,8 @@
 //!
 //! | module | has |
 //! |---|---|
-//! | `client` | what an edge's sessions hold |
-//! | `attachment`, `queue`, `lane` | what is shared for one room: its speakers, and what is on its way to each origin |
+//! | `client`, `shared` | what an edge's sessions hold, and what they share |
+//! | `attachment`, `queue`, `lane`, `way` | what is shared for one room: its speakers, and what is on its way to each origin |
 //! | `link`, `to_owner`, `to_mirror` | the task that holds both ways |
 //! | `connection` | one stream to one origin |
 //! | `server` | an origin's side |
@@ -14,10 +14,11 @@ mod connection;
 mod lane;
 mod link;
 mod queue;
-
 mod server;
+mod shared;
 mod to_mirror;
 mod to_owner;
+mod way;
 
 use bytes::Bytes;
 use stentor_ids::{Fault, ParticipantId, Role, Slot};

@@ -15,8 +15,8 @@ use tracing::debug;
 
 use super::{
     connection::Connection,
-    lane::Way,
     link::{Link, RETRY_BASE, RETRY_CAP},
+    way::Way,
 };
 use crate::{Counted, clock};
 

@@ -12,8 +12,8 @@ use tracing::{Instrument, Span, debug};
 
 use super::{
     connection::Connection,
-    lane::Way,
     link::{Known, Link, RETRY_BASE, RETRY_CAP},
+    way::Way,
 };
 use crate::{Counted, clock};
 
