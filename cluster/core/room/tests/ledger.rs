@@ -179,6 +179,22 @@ fn a_ban_writes_its_part_and_one_that_may_not_have_arrived_is_written_again() {
 }
 
 #[test]
+fn a_ban_holds_that_is_given_while_the_unban_before_it_waits() {
+    let (mut driver, eve) = (Driver::open(), id("eve"));
+    let ban = || Command::Ban { id: id("eve"), reason: String::new() };
+    driver.operator(ban(), 1);
+    driver.committed();
+    assert_eq!(driver.operator(Command::Unban { id: eve.clone() }, 2), "C");
+    // It is so already: only the commit under way would make it otherwise.
+    assert_eq!(driver.operator(ban(), 3), "");
+    assert_eq!(driver.committed(), "T3 2:ok C", "unbanned, banned, and she is told");
+    assert!(driver.ledger.room().record().bans().contains(&eve));
+    assert_eq!(driver.parts().len(), 1, "the unban is in the directory");
+    assert_eq!(driver.committed(), "3:ok");
+    assert!(driver.ledger.is_settled());
+}
+
+#[test]
 fn without_the_directory_a_mute_holds_and_other_commands_are_refused_unchanged() {
     let mut driver = Driver::open();
     driver.operator(Command::GoLive, 1);

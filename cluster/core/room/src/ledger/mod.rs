@@ -167,7 +167,8 @@ impl<T> Ledger<T> {
         }
         let command = if up { Command::RaiseHand } else { Command::LowerHand };
         let effects = self.room.handle(now, by, command.clone())?;
-        self.act_on_next(now, by, command);
+        // A hand is in no record: nothing of it is to be saved.
+        drop(self.act_on_next(now, by, command));
         Ok(!effects.is_empty())
     }
 
@@ -264,8 +265,17 @@ impl<T> Ledger<T> {
             Ok(effects) => effects,
             Err(refusal) => return vec![Step::Answer(to, Err(refusal.into()))],
         };
-        self.act_on_next(now, by, command);
-        let commit = take_commit(&mut effects);
+        let mut commit = take_commit(&mut effects);
+        let mut later = self.act_on_next(now, by, command);
+        if take_commit(&mut later) && !commit {
+            // It is so already, and would not be after the commit under way, as a ban while an unban waits. That commit
+            // carries nothing of it: it is told with it, and saved after it.
+            commit = true;
+            later.retain(|effect| !effects.contains(effect));
+            if let Some(Attempt { of: Of::Command { effects, .. }, .. }) = &mut self.attempt {
+                effects.extend(later);
+            }
+        }
         let mut steps: Vec<_> = tell(effects).into_iter().collect();
         match (commit, &self.away) {
             (true, None) => self.unsaved.get_or_insert_default().push(to),
@@ -279,11 +289,15 @@ impl<T> Ledger<T> {
         steps
     }
 
-    /// Does on the room that waits for its commit what was done on the one that is told: else that commit would undo it.
-    fn act_on_next(&mut self, now: WallTime, by: &Actor, command: Command) {
-        if let Some(Attempt { of: Of::Command { next, .. }, .. }) = &mut self.attempt {
+    /// Does on the room that waits for its commit what was done on the one that is told: else that commit would undo it. Says
+    /// what comes of it there.
+    fn act_on_next(&mut self, now: WallTime, by: &Actor, command: Command) -> Vec<Effect> {
+        match &mut self.attempt {
             // Refused there at most because the waiting command made it so already.
-            drop(next.handle(now, by, command));
+            Some(Attempt { of: Of::Command { next, .. }, .. }) => {
+                next.handle(now, by, command).unwrap_or_default()
+            }
+            _ => Vec::new(),
         }
     }
 
