@@ -48,6 +48,7 @@ pub use node::{InvalidNodeRole, NodeRecord, NodeRole, Roles};
 pub use room::{BanPart, MAX_RECORD_BYTES, Mirror, MirrorKey, Owner, Ownership, Room, Written};
 pub use session::{Session, SessionState};
 pub use stentor_ids::Revision;
+pub use stentor_placement::Labels;
 pub use store::LeaseId;
 pub use view::View;
 

@@ -7,6 +7,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use stentor_ids::NodeId;
+use stentor_placement::Labels;
 
 /// One thing that a node does in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -147,53 +148,32 @@ pub struct NodeRecord {
     /// What the node does.
     #[serde(default)]
     pub roles: Roles,
-    /// Failure domain; empty where there are no zones.
-    #[serde(default)]
-    pub zone: String,
     /// Where other nodes reach it, `host:port`.
     #[serde(default)]
     pub link_addr: String,
     /// Where people reach it, as a URL; edges only.
     #[serde(default)]
     pub public_addr: Option<String>,
-    /// Weight in placement, relative to the other nodes; 0 takes no rooms.
-    #[serde(default = "default_capacity")]
-    pub capacity: u32,
-    /// The node is leaving: it is given nothing new.
-    #[serde(default)]
-    pub draining: bool,
     /// Version of the program, for people.
     #[serde(default)]
     pub build: String,
-    /// The highest schema of rooms' records that it reads; a room with a higher one is not for it.
-    #[serde(default = "first_schema")]
-    pub schema: u32,
-}
-
-const fn default_capacity() -> u32 {
-    1
-}
-
-/// What builds read that do not say it.
-const fn first_schema() -> u32 {
-    1
+    /// What rooms are placed by. Each stands in the record under its own name.
+    #[serde(flatten)]
+    pub labels: Labels,
 }
 
 impl NodeRecord {
-    /// A record with a fresh instance number, a capacity of 1, the first schema and nothing else set.
+    /// A record with a fresh instance number, the default labels and nothing else set.
     #[must_use]
     pub fn new(id: NodeId, roles: impl Into<Roles>) -> Self {
         Self {
             id,
             instance: rand::random(),
             roles: roles.into(),
-            zone: String::new(),
             link_addr: String::new(),
             public_addr: None,
-            capacity: default_capacity(),
-            draining: false,
             build: String::new(),
-            schema: first_schema(),
+            labels: Labels::default(),
         }
     }
 }
@@ -214,10 +194,25 @@ mod tests {
     #[test]
     fn records_of_older_and_newer_builds_are_read() {
         let older: NodeRecord = serde_json::from_str(r#"{"id":"a","instance":7}"#).unwrap();
-        assert_eq!((older.capacity, older.draining, older.roles.is_empty()), (1, false, true));
-        assert_eq!(older.schema, 1);
+        assert_eq!((older.labels, older.roles.is_empty()), (Labels::default(), true));
         let newer = r#"{"id":"a","instance":7,"roles":["edge","mixer"],"rack":{"row":3}}"#;
         let newer: NodeRecord = serde_json::from_str(newer).unwrap();
         assert_eq!(newer.roles, NodeRole::Edge.into());
+    }
+
+    #[test]
+    fn a_label_stands_in_the_record_under_its_own_name_as_older_builds_read_it() {
+        let labels = Labels { zone: "a".into(), capacity: 2, draining: true, schema: 3 };
+        let record = NodeRecord {
+            instance: u64::MAX,
+            labels,
+            ..NodeRecord::new("n".parse().unwrap(), NodeRole::Relay)
+        };
+        let written = serde_json::json!({
+            "id": "n", "instance": u64::MAX, "roles": ["relay"], "zone": "a", "link_addr": "", "public_addr": null,
+            "capacity": 2, "draining": true, "build": "", "schema": 3,
+        });
+        assert_eq!(serde_json::to_value(&record).unwrap(), written);
+        assert_eq!(serde_json::from_value::<NodeRecord>(written).unwrap(), record);
     }
 }

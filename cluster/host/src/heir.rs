@@ -173,7 +173,7 @@ impl State {
         }
         let peers = self.origin.topology.peers();
         let me = peers.iter().find(|peer| peer.id == self.origin.me);
-        let zone = me.map(|me| me.zone.clone()).unwrap_or_default();
+        let zone = me.map(|me| me.labels.zone.clone()).unwrap_or_default();
         let schema = self.ledger.room().record().schema();
         let ranked = rank_apart(room, &readers(&candidates(&peers), schema), &zone);
         let mirror = self.mirror.as_ref().map(|mirror| &mirror.node);

@@ -89,7 +89,7 @@ impl Origin {
 
     /// Whether this node is leaving.
     pub(crate) fn is_draining(&self) -> bool {
-        self.view.snapshot().nodes.get(&self.me).is_some_and(|node| node.draining)
+        self.view.snapshot().nodes.get(&self.me).is_some_and(|node| node.labels.draining)
     }
 
     /// Marks a room as being claimed, for as long as the mark lives. `None` if it is already.
@@ -167,14 +167,7 @@ impl Drop for Claiming {
 /// The origins of a view.
 pub(crate) fn origins(view: &View) -> Vec<Candidate<'_>> {
     let origins = view.nodes.values().filter(|node| node.roles.has(NodeRole::Origin));
-    let mut candidates = Vec::new();
-    for node in origins {
-        let load = view.owned_by(&node.id);
-        let (draining, zone, weight, schema) =
-            (node.draining, node.zone.as_str(), node.capacity, node.schema);
-        candidates.push(Candidate { draining, zone, weight, load, schema, ..Candidate::new(&node.id) });
-    }
-    candidates
+    origins.map(|node| Candidate::of(&node.id, &node.labels, view.owned_by(&node.id))).collect()
 }
 
 /// The room is between two lives of its actor.

@@ -70,17 +70,12 @@ impl stentor_link::Topology for Topology {
 
 /// The origins, as placement sees them.
 pub(crate) fn candidates(peers: &[Peer]) -> Vec<Candidate<'_>> {
-    peers.iter().filter(|peer| peer.origin).map(candidate).collect()
+    peers.iter().filter(|peer| peer.origin).map(Peer::candidate).collect()
 }
 
 /// The relays, as placement sees them.
 pub(crate) fn relays(peers: &[Peer]) -> Vec<Candidate<'_>> {
-    peers.iter().filter(|peer| peer.relay).map(candidate).collect()
-}
-
-fn candidate(peer: &Peer) -> Candidate<'_> {
-    let Peer { id, draining, zone, capacity, rooms, schema, .. } = peer;
-    Candidate { id, draining: *draining, zone, weight: *capacity, load: *rooms, schema: *schema }
+    peers.iter().filter(|peer| peer.relay).map(Peer::candidate).collect()
 }
 
 /// Who owns a room, if its owner lives.
@@ -132,13 +127,10 @@ fn peer(node: &NodeRecord, rooms: u32) -> Peer {
         relay: node.roles.has(NodeRole::Relay),
         edge: node.roles.has(NodeRole::Edge),
         admin: node.roles.has(NodeRole::Admin),
-        zone: node.zone.clone(),
         link_addr: node.link_addr.clone(),
         public_addr: node.public_addr.clone().unwrap_or_default(),
-        draining: node.draining,
-        capacity: node.capacity,
+        labels: node.labels.clone(),
         rooms,
-        schema: node.schema,
     }
 }
 

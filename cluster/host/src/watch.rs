@@ -323,7 +323,7 @@ impl Watch {
         let Some((_, Wanted::Owner { schema })) = self.wanted.get(id) else { return None };
         let room = view.rooms.get(id)?;
         let me = &self.origin.me;
-        let stays = |node: &&NodeId| view.nodes.get(*node).is_some_and(|node| !node.draining);
+        let stays = |node: &&NodeId| view.nodes.get(*node).is_some_and(|node| !node.labels.draining);
         let empty = |office, other, stale| Some(Empty { room: id, office, other, stale, schema: *schema });
         match (&room.owner, &room.mirror) {
             (None, mirror) => {

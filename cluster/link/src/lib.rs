@@ -33,6 +33,7 @@ pub use port::{Connection, Port};
 pub use security::{SERVER_NAME, Security};
 pub use server::{Error, LinkServer, MAX_CONNECTIONS, Services};
 pub use skew::Skew;
+pub use stentor_placement::Labels;
 pub use topology::{Mirror, Owner, Peer, Topology};
 
 use stentor_ids::{Code, Fault, InvalidName};

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
+use stentor_placement::{Candidate, Labels};
 use stentor_proto::v1;
 use tokio::sync::watch;
 
@@ -20,20 +21,22 @@ pub struct Peer {
     pub edge: bool,
     /// It answers operators.
     pub admin: bool,
-    /// Failure domain; empty where there are none.
-    pub zone: String,
     /// Where its links listen, `host:port`.
     pub link_addr: String,
     /// Where people reach it, `host:port` or a URL; empty if it is no edge.
     pub public_addr: String,
-    /// It is leaving the cluster.
-    pub draining: bool,
-    /// How much it takes on, beside others.
-    pub capacity: u32,
+    /// What rooms are placed by.
+    pub labels: Labels,
     /// Rooms that it owns, as far as this node knows; 0 at nodes that do not know rooms.
     pub rooms: u32,
-    /// The highest schema of rooms' records that it reads.
-    pub schema: u32,
+}
+
+impl Peer {
+    /// The node as placement sees it.
+    #[must_use]
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate::of(&self.id, &self.labels, self.rooms)
+    }
 }
 
 /// Who owns a room.

@@ -38,7 +38,7 @@ impl From<Mirror> for Place {
 pub(crate) fn above_edge(room: &RoomId, me: &NodeId, peers: &[Peer]) -> Vec<Place> {
     let relays: Vec<_> = peers.iter().filter(|peer| peer.relay).map(candidate).collect();
     let edges = peers.iter().filter(|peer| peer.edge).count();
-    let zone = peers.iter().find(|peer| peer.id == *me).map_or("", |peer| &peer.zone);
+    let zone = peers.iter().find(|peer| peer.id == *me).map_or("", |peer| &peer.labels.zone);
     let mut ranked = parents(room, me, zone, &relays, edges);
     let others = if ranked.len() < 2 {
         ranked.clear();
@@ -56,8 +56,7 @@ pub(crate) fn above_edge(room: &RoomId, me: &NodeId, peers: &[Peer]) -> Vec<Plac
 
 /// Without its load: rooms that come and go are to move no edge.
 fn candidate(peer: &Peer) -> Candidate<'_> {
-    let Peer { id, draining, zone, capacity, .. } = peer;
-    Candidate { draining: *draining, zone, weight: *capacity, ..Candidate::new(id) }
+    Candidate { load: 0, ..peer.candidate() }
 }
 
 fn place(id: &NodeId, peers: &[Peer]) -> Option<Place> {
@@ -67,6 +66,8 @@ fn place(id: &NodeId, peers: &[Peer]) -> Option<Place> {
 
 #[cfg(test)]
 mod tests {
+    use stentor_placement::Labels;
+
     use super::*;
 
     fn peer(id: &str, origin: bool, relay: bool, draining: bool) -> Peer {
@@ -76,13 +77,10 @@ mod tests {
             relay,
             edge: !origin && !relay,
             admin: false,
-            zone: String::new(),
             link_addr: format!("{id}:7000"),
             public_addr: String::new(),
-            draining,
-            capacity: 1,
+            labels: Labels { draining, ..Labels::default() },
             rooms: 0,
-            schema: 1,
         }
     }
 

@@ -35,7 +35,8 @@ impl Nodes {
             Err(fault) => fault,
         };
         let now = self.cluster.listed()?;
-        let changed = |now: &&Arc<NodeRecord>| now.draining == draining && node.draining != draining;
+        let changed =
+            |now: &&Arc<NodeRecord>| now.labels.draining == draining && node.labels.draining != draining;
         match now.nodes.get(id).filter(changed) {
             Some(node) if fault.code == Code::NodeUnavailable => {
                 // Nothing would say that it is done.
@@ -55,7 +56,7 @@ impl Nodes {
             let detail = format!("node {id} is {} and runs no rooms; name an origin", node.roles);
             return Err(Fault::new(Code::WrongState, detail));
         }
-        if node.draining {
+        if node.labels.draining {
             let detail =
                 format!("node {id} is draining and takes no rooms; name another origin, or undrain it");
             return Err(Fault::new(Code::WrongState, detail));
@@ -68,11 +69,11 @@ fn told(node: &NodeRecord, rooms: u32) -> v1::Node {
     v1::Node {
         id: node.id.to_string(),
         roles: node.roles.iter().map(|role| role.to_string()).collect(),
-        zone: node.zone.clone(),
+        zone: node.labels.zone.clone(),
         link_addr: node.link_addr.clone(),
         public_addr: node.public_addr.clone().unwrap_or_default(),
-        capacity: node.capacity,
-        draining: node.draining,
+        capacity: node.labels.capacity,
+        draining: node.labels.draining,
         build: node.build.clone(),
         rooms,
         waits_for: Vec::new(),

@@ -302,7 +302,7 @@ impl Rooms {
 }
 
 fn has_origin(view: &View) -> bool {
-    view.nodes.values().any(|node| node.roles.has(NodeRole::Origin) && !node.draining)
+    view.nodes.values().any(|node| node.roles.has(NodeRole::Origin) && !node.labels.draining)
 }
 
 fn readable(room: &RoomId, stored: &Stored) -> Result<Record, Fault> {

@@ -15,9 +15,9 @@ use std::{
 };
 
 use stentor_ids::{NodeId, ParticipantId};
-use stentor_link::Topology;
+use stentor_link::{Peer, Topology};
 use stentor_pace::Time;
-use stentor_placement::{Candidate, refuge};
+use stentor_placement::refuge;
 use stentor_proto::{span, v1};
 use tokio::sync::watch;
 
@@ -83,11 +83,7 @@ impl Farewell {
         let edges: Vec<_> = peers
             .iter()
             .filter(|peer| peer.edge && peer.id != self.me && !peer.public_addr.is_empty())
-            .map(|peer| Candidate {
-                draining: peer.draining,
-                weight: peer.capacity,
-                ..Candidate::new(&peer.id)
-            })
+            .map(Peer::candidate)
             .collect();
         let chosen = refuge(who, &edges);
         let addr = peers.iter().find(|peer| Some(&peer.id) == chosen.as_ref()).map(|peer| &peer.public_addr);
@@ -125,7 +121,7 @@ fn left(leaving: Leaving, share: f64, now: Time) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use stentor_link::{Owner, Peer};
+    use stentor_link::{Labels, Owner};
 
     use stentor_proto::length_of;
 
@@ -155,13 +151,10 @@ mod tests {
             relay: false,
             edge: true,
             admin: false,
-            zone: String::new(),
             link_addr: String::new(),
             public_addr: public_addr.into(),
-            draining: false,
-            capacity: 1,
+            labels: Labels::default(),
             rooms: 0,
-            schema: 1,
         }
     }
 
@@ -176,7 +169,7 @@ mod tests {
             edge("a", "a:80"),
             edge("b", "https://b/"),
             edge("me", "me:80"),
-            Peer { draining: true, ..edge("gone", "gone:80") },
+            Peer { labels: Labels { draining: true, ..Labels::default() }, ..edge("gone", "gone:80") },
             Peer { edge: false, ..edge("relay", "") },
         ];
         let (tell, farewell) = farewell(peers);

@@ -4,6 +4,7 @@
 //!
 //! | module | says |
 //! |---|---|
+//! | `labels` | what a node says of itself by which it is placed |
 //! | `rank` | the nodes for a room, best first |
 //! | `tree` | the relays of a room, the two parents of an edge, where a leaving edge's listeners go |
 //! | `claims` | which empty offices this node claims, and when |
@@ -21,10 +22,12 @@
 
 mod claims;
 mod clocks;
+mod labels;
 mod rank;
 mod tree;
 
 pub use claims::{CLAIM_STEP, Claim, Claims, Office, OfficeKind, Vacancy, claim_delay};
 pub use clocks::{BARRED, Clocks, Standing};
+pub use labels::Labels;
 pub use rank::{Candidate, rank, rank_apart, readers};
 pub use tree::{FANOUT, PARENTS, carriers, parents, refuge};

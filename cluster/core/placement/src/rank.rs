@@ -5,6 +5,8 @@ use std::{cmp::Reverse, hash::Hasher};
 use stentor_ids::{NodeId, RoomId};
 use twox_hash::XxHash64;
 
+use crate::Labels;
+
 /// Seed of the hash. It is part of the protocol between nodes, as are the hash (XXH64) and the way the names are laid
 /// out: builds that differ in any of them would place the same room differently.
 const SEED: u64 = u64::from_be_bytes(*b"stentor1");
@@ -31,6 +33,13 @@ impl<'a> Candidate<'a> {
     #[must_use]
     pub const fn new(id: &'a NodeId) -> Self {
         Self { id, draining: false, zone: "", weight: 1, load: 0, schema: u32::MAX }
+    }
+
+    /// A node by its labels, and how many rooms it owns.
+    #[must_use]
+    pub fn of(id: &'a NodeId, labels: &'a Labels, load: u32) -> Self {
+        let Labels { zone, capacity, draining, schema } = labels;
+        Self { id, draining: *draining, zone, weight: *capacity, load, schema: *schema }
     }
 
     const fn takes(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use stentor_directory::{Error, NodeRecord, SessionState};
+use stentor_directory::{Error, Labels, NodeRecord, SessionState};
 use stentor_telemetry::{Call, Lease, Metrics};
 use tokio::time::{Instant, sleep};
 
@@ -83,15 +83,16 @@ pub async fn an_update_changes_the_record_and_keeps_the_lease(backend: &impl Bac
     let record = node("a");
     let session = directory.register(record.clone(), TTL).await.unwrap();
     let lease = session.lease().unwrap();
-    let draining = NodeRecord { draining: true, instance: 0, ..record.clone() };
+    let draining =
+        NodeRecord { labels: Labels { draining: true, ..Labels::default() }, instance: 0, ..record.clone() };
     session.update(draining).await.unwrap();
     until(&directory, "the node to drain", |view| {
-        view.nodes.get(&record.id).is_some_and(|seen| seen.draining)
+        view.nodes.get(&record.id).is_some_and(|seen| seen.labels.draining)
     })
     .await;
     sleep(TTL + Duration::from_millis(500)).await;
     let seen = directory.view().snapshot().nodes[&record.id].clone();
-    assert_eq!((seen.draining, seen.instance), (true, record.instance));
+    assert_eq!((seen.labels.draining, seen.instance), (true, record.instance));
     assert_eq!(session.lease().unwrap(), lease);
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use stentor_directory::{Directory, NodeRecord, NodeRole, Owner, Session};
+use stentor_directory::{Directory, Labels, NodeRecord, NodeRole, Owner, Session};
 use stentor_host::{Config, EngineFactory, Host, HostHandle, Topology};
 use stentor_ids::{Epoch, Fault, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
@@ -208,12 +208,14 @@ impl Origin {
     }
 
     pub async fn set_draining(&self) {
-        self.session.update(NodeRecord { draining: true, ..self.record.clone() }).await.unwrap();
+        let labels = Labels { draining: true, ..Labels::default() };
+        self.session.update(NodeRecord { labels, ..self.record.clone() }).await.unwrap();
     }
 
     /// Says of itself that it reads records up to this schema.
     pub async fn set_schema(&self, schema: u32) {
-        self.session.update(NodeRecord { schema, ..self.record.clone() }).await.unwrap();
+        let labels = Labels { schema, ..Labels::default() };
+        self.session.update(NodeRecord { labels, ..self.record.clone() }).await.unwrap();
     }
 
     /// An operator's command.

@@ -72,7 +72,7 @@ async fn a_room_that_nobody_can_take_stays_and_says_why() {
     assert_eq!(second.handle.hand_off(&room, None).await.unwrap_err().code, Code::NotOwner);
     second.set_draining().await;
     let mut view = cluster.directory.view();
-    view.wait_for(|view| view.nodes[&second.id].draining).await;
+    view.wait_for(|view| view.nodes[&second.id].labels.draining).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(first.handle.hand_off(&room, None).await.unwrap_err().code, Code::NodeUnavailable);
     let report = first.handle.drain(Duration::from_secs(2)).await;

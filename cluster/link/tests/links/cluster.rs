@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use stentor_ids::{Code, Epoch, Fault, Lineage, NodeId, RoomId, Slot};
 use stentor_link::{
-    Carrier, Carry, Closed, Config, Cursor, Feed, FeedWriter, Item, Journal, LinkServer, Locator, Mirror,
-    Owner, Peer, Pool, Security, Services, Topology, control, uplink,
+    Carrier, Carry, Closed, Config, Cursor, Feed, FeedWriter, Item, Journal, Labels, LinkServer, Locator,
+    Mirror, Owner, Peer, Pool, Security, Services, Topology, control, uplink,
 };
 use stentor_pace::WallTime;
 use stentor_proto::v1;
@@ -262,13 +262,10 @@ impl Cluster {
             relay: tier == Tier::Relay,
             edge: false,
             admin: false,
-            zone: String::new(),
             link_addr: node.link_addr(),
             public_addr: String::new(),
-            draining: false,
-            capacity: 1,
+            labels: Labels::default(),
             rooms: 0,
-            schema: 1,
         };
         self.view.change(|state| {
             let peers = state.peers.iter().cloned().chain([peer]).collect();

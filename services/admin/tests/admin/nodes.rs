@@ -1,11 +1,16 @@
 //! The members of the cluster.
 
-use stentor_directory::{NodeRecord, NodeRole};
+use stentor_directory::{Labels, NodeRecord, NodeRole};
 use stentor_ids::{Code, NodeId};
 use stentor_proto::v1::{self, Lifecycle};
 use tokio::net::TcpListener;
 
 use crate::support::{Cluster, new, refused, told};
+
+/// Of a node that leaves.
+fn draining() -> Labels {
+    Labels { draining: true, ..Labels::default() }
+}
 
 #[tokio::test]
 async fn nodes_are_listed_with_the_rooms_they_own() {
@@ -57,7 +62,7 @@ async fn a_node_that_leaves_and_answers_too_late_is_believed_by_its_record() {
     let session = cluster.register("o-1", NodeRole::Origin, link_addr.clone()).await;
     let node = || v1::NodeRequest { node: "o-1".into() };
     let id = session.node().clone();
-    let record = NodeRecord { link_addr, draining: true, ..NodeRecord::new(id, NodeRole::Origin) };
+    let record = NodeRecord { link_addr, labels: draining(), ..NodeRecord::new(id, NodeRole::Origin) };
     let begins_to_leave = async {
         let called = silent.accept().await.unwrap();
         session.update(record).await.unwrap();
@@ -78,9 +83,9 @@ async fn a_room_moves_only_to_an_origin_that_takes_rooms() {
     let puppet = cluster.puppet("o-1", |_, _| Ok(told("talk", Lifecycle::Open, 0))).await;
     let leaving = cluster.register("o-2", NodeRole::Origin, "127.0.0.1:1".into()).await;
     let id = NodeId::new("o-2").unwrap();
-    let record = NodeRecord { draining: true, ..NodeRecord::new(id.clone(), NodeRole::Origin) };
+    let record = NodeRecord { labels: draining(), ..NodeRecord::new(id.clone(), NodeRole::Origin) };
     leaving.update(record).await.unwrap();
-    cluster.sees(|view| view.nodes.get(&id).is_some_and(|node| node.draining)).await;
+    cluster.sees(|view| view.nodes.get(&id).is_some_and(|node| node.labels.draining)).await;
     operator.create_room(new("talk", false)).await.unwrap();
     cluster.claim(&puppet.session, "talk", false).await;
     for (to, code, words) in [

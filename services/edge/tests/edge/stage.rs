@@ -11,7 +11,7 @@ use stentor_admission::{Claims, ClusterKeys, KeyKind, NewKey, SigningKeys, Ticke
 use stentor_edge::{Config, Edge, EdgeHandle, Keys, Ways};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
-    Carrier, Closed, FeedWriter, Journal, LinkServer, Locator, Owner, Peer, Pool, Security, Services,
+    Carrier, Closed, FeedWriter, Journal, Labels, LinkServer, Locator, Owner, Peer, Pool, Security, Services,
     Topology, control, uplink::Uplinks,
 };
 use stentor_mix::{Encoder, EncoderConfig};
@@ -81,13 +81,10 @@ fn peer(id: &NodeId) -> Peer {
         relay: false,
         edge: false,
         admin: false,
-        zone: String::new(),
         link_addr: String::new(),
         public_addr: String::new(),
-        draining: false,
-        capacity: 1,
+        labels: Labels::default(),
         rooms: 0,
-        schema: 1,
     }
 }
 

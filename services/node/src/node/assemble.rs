@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use stentor_admin::{Admin, Cluster};
-use stentor_directory::{Directory, NodeRecord, NodeRole, Session};
+use stentor_directory::{Directory, Labels, NodeRecord, NodeRole, Session};
 use stentor_edge::{self as edge, Edge};
 use stentor_host::{self as host, Host, Topology};
 use stentor_ids::NodeId;
@@ -130,12 +130,15 @@ pub(super) fn record(
         Ok::<_, anyhow::Error>(if set.is_empty() { format!("{scheme}://{told}") } else { told })
     });
     Ok(NodeRecord {
-        zone: config.node.zone.clone(),
         link_addr: ports::advertised("link", &config.link.advertise, link)?,
         public_addr: public_addr.transpose()?,
-        capacity: config.node.capacity,
         build: env!("CARGO_PKG_VERSION").into(),
-        schema: host::SCHEMA,
+        labels: Labels {
+            zone: config.node.zone.clone(),
+            capacity: config.node.capacity,
+            draining: false,
+            schema: host::SCHEMA,
+        },
         ..NodeRecord::new(id.clone(), config.node.roles)
     })
 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use stentor_directory::{NodeRecord, Session};
+use stentor_directory::{Labels, NodeRecord, Session};
 use stentor_edge::EdgeHandle;
 use stentor_host::HostHandle;
 use stentor_ids::Fault;
@@ -159,7 +159,8 @@ impl Leave {
         self.mark(draining);
         let session = self.session.lock().await.clone();
         let Some(session) = session else { return Ok(()) };
-        let record = NodeRecord { draining, ..self.record.clone() };
+        let record =
+            NodeRecord { labels: Labels { draining, ..self.record.labels.clone() }, ..self.record.clone() };
         match timeout(RECORD, session.update(record)).await {
             Ok(told) => told.map_err(Fault::from),
             Err(_) => Err(Fault::new(
