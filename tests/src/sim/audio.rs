@@ -1,23 +1,20 @@
 //! The audio of one watched room at its origins, slot by slot: who mixes (`relay::Leadership`), what a mirror keeps
-//! (`mix::History`), who may speak (`room::Room`). It follows `cluster/host/src/{media,standby}`; a slot's packet is empty, the
-//! log of it is real.
+//! (`mix::History`), who may speak. It follows `cluster/host/src/media`; a slot's packet is empty, the log of it is real.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    rc::Rc,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use stentor_ids::{Epoch, Lineage, ParticipantId, Role, Slot};
 use stentor_mix::{
     HISTORY_SLOTS, History, LogEntry, Packet, PacketRef, Participant, SpeakerPacket, Stage, Step, VoiceLog,
 };
+use stentor_ownership::OwnerKey;
 use stentor_pace::{Time, WallTime, check::EpochFence};
 use stentor_relay::{Counts, Frame, Grid, Leadership, Ring, Side};
 use stentor_room::{Actor, Command, Record, Room, Spec};
 
 use super::{
-    directory::Owner,
+    message::Run,
     net::NodeIx,
     plan::Plan,
     tree::Tap,
@@ -59,15 +56,13 @@ pub(super) struct Origin {
     pub(super) counts: Counts,
     pub(super) history: History,
     pub(super) stage: Stage,
-    /// At the owner.
-    pub(super) room: Option<Room>,
     /// The other origin.
     pub(super) peer: Option<NodeIx>,
     /// Replaying until then.
     pub(super) busy: u64,
     pub(super) stage_at: u64,
-    /// Of an old owner: from which slot, or when at the latest, it has nothing more to do.
-    pub(super) retires: Option<(Slot, u64)>,
+    /// From which slot on it has nothing more to do, and whom that is told to.
+    pub(super) end: Option<(Slot, Run)>,
     packets: BTreeSet<u64>,
 }
 
@@ -83,7 +78,7 @@ fn packet(seq: u64) -> SpeakerPacket {
 }
 
 /// Those of a record's stage who may speak, as the mixer is told.
-fn stage(record: &Record) -> Stage {
+pub(super) fn stage(record: &Record) -> Stage {
     let participant = |one: &stentor_room::Participant| Participant {
         id: one.id.clone(),
         muted: one.muted_itself || one.muted_by_moderator,
@@ -146,16 +141,6 @@ impl Audio {
             self.taps.insert(n, Tap::edge());
         }
     }
-
-    /// Which relays heard an origin, and when last.
-    pub(super) fn heard(&self, owner: NodeIx) -> impl Iterator<Item = (NodeIx, u64)> {
-        self.taps.iter().filter_map(move |(n, tap)| Some((*n, *tap.heard.get(&owner)?)))
-    }
-
-    /// The slot that an origin mixes or awaits next.
-    pub(super) fn next_slot(&self, n: NodeIx) -> Option<Slot> {
-        self.origins.get(&n)?.leadership.next()
-    }
 }
 
 impl Origin {
@@ -166,9 +151,10 @@ impl Origin {
     }
 
     /// One that begins to mix.
-    pub(super) fn owner(owner: &Owner) -> Self {
-        let grid = Grid::resumed(owner.from, due(owner.from));
-        Self::new(Leadership::leading(Side::Owner, Lineage::of(owner.epoch), grid), owner.epoch, owner.from)
+    pub(super) fn owner(owner: &OwnerKey) -> Self {
+        let (epoch, from) = (owner.epoch, owner.from_slot);
+        let grid = Grid::resumed(from, due(from));
+        Self::new(Leadership::leading(Side::Owner, Lineage::of(epoch), grid), epoch, from)
     }
 
     fn new(leadership: Leadership, epoch: Epoch, from: Slot) -> Self {
@@ -184,11 +170,10 @@ impl Origin {
             counts: Counts::default(),
             history: History::new(),
             stage: Stage::default(),
-            room: None,
             peer: None,
             busy: 0,
             stage_at: 0,
-            retires: None,
+            end: None,
             packets: BTreeSet::new(),
         }
     }
@@ -230,12 +215,6 @@ impl Origin {
         }
     }
 
-    /// Takes the room of a record: this origin decides from now on.
-    pub(super) fn take_record(&mut self, record: &Rc<Record>) {
-        self.room = Some(Room::new((**record).clone()));
-        self.set_stage(stage(record));
-    }
-
     /// Who may speak from the next slot on.
     pub(super) fn set_stage(&mut self, stage: Stage) {
         let goes_back = |newest: &Stage| stage.version <= newest.version && stage != *newest;
@@ -247,23 +226,17 @@ impl Origin {
         self.stage = stage;
     }
 
-    /// The stage after a change of the room.
-    pub(super) fn stage_of_room(&self) -> Option<Stage> {
-        self.room.as_ref().map(|room| stage(room.record()))
-    }
-
     /// Forgets what was kept: another leads now.
     pub(super) fn keep_anew(&mut self) {
         self.history.clear();
         self.history.push_stage(self.stage.clone());
     }
 
-    /// Whether an old owner has come to its successor's first slot, mixed here or by the other.
-    pub(super) fn is_over(&self, now: u64) -> bool {
-        let come = |from| {
-            self.leadership.leads().is_none() && self.leadership.next().is_none_or(|next| next >= from)
-        };
-        self.retires.is_some_and(|(from, at)| come(from) || at <= now)
+    /// Whether the slot has come, mixed here or by the other, from which on it has nothing more to do.
+    pub(super) fn is_over(&self) -> bool {
+        let come =
+            |end| self.leadership.leads().is_none() && self.leadership.next().is_none_or(|next| next >= end);
+        self.end.is_some_and(|(end, _)| come(end))
     }
 
     /// Whether it could go on at once.

@@ -1,72 +1,39 @@
-//! The control of a node: its session, its reading of the directory, and as an origin the rooms that it owns and mirrors.
-//! It follows `cluster/host/src/{watch,claim,tenure,standby}.rs`, told in steps of a turn; the decisions are those of
-//! `placement::Claims` and `ownership::Detector`.
+//! The control of a node: its session, its reading of the directory, and as an origin the rooms that it runs and claims.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use stentor_ids::{Epoch, NodeId, RoomId, Slot};
-use stentor_ownership::{Act, Answer};
-use stentor_pace::Time;
-use stentor_placement::{Candidate, Claims, Office, OfficeKind, Vacancy};
+use stentor_ids::{Epoch, NodeId};
+use stentor_ownership::{Event, Standing};
+use stentor_placement::{Candidate, rank};
 
 use super::{
-    directory::{Changed, Op, Revision, RoomIx},
-    message::{Message, Note},
+    claims::Candidacies,
+    directory::{Changed, Lease, Op, Reply, RoomIx},
+    drain::Offers,
+    errands::Question,
+    message::{Answer, Ask, Run},
     net::{DIRECTORY, NodeIx},
-    tenure::{Mirrored, Owned},
+    tenure::Running,
     world::{Node, World},
 };
 
 /// How often a lease is renewed, in milliseconds.
 const RENEW_MS: u64 = 1_500;
-/// How long an answer of the directory is waited for.
-const REQUEST_MS: u64 = 2_000;
-/// How long the former owner has to answer.
-const ASK_MS: u64 = 300;
-/// How long a former owner that still runs the room is left to put its key back.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest until a node notices that the directory is silent.
 const BLIND_MS: u64 = 3_000;
-/// Claims of one node under way at once.
-const CLAIMS_AT_ONCE: usize = 16;
 
 /// What a node does about rooms.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    claims: Claims<Revision>,
-    /// Offices that nobody holds, as far as the view shows.
-    pub(super) vacant: BTreeSet<(RoomIx, OfficeKind)>,
-    /// When to look at them.
-    pub(super) look_at: u64,
-    pub(super) owned: BTreeMap<RoomIx, Owned>,
-    pub(super) mirrored: BTreeMap<RoomIx, Mirrored>,
-    pub(super) pending: BTreeMap<RoomIx, Pending>,
+    /// Rooms that it owns or mirrors.
+    pub(super) rooms: BTreeMap<RoomIx, Running>,
+    /// Rooms that have left it and have still something to do.
+    pub(super) going: BTreeMap<Run, Running>,
+    pub(super) candidacies: Candidacies,
+    pub(super) questions: BTreeMap<u64, Question>,
+    pub(super) offers: Offers,
     /// The session's own question, if one is open.
-    pub(super) session: Option<u64>,
-}
-
-/// The one thing under way for a room.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pending {
-    pub(super) serial: u64,
-    pub(super) until: u64,
-    pub(super) what: What,
-}
-
-/// What is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
-    /// The former owner is asked before a claim.
-    Asking { since: u64, preempt: Option<Revision> },
-    /// The room is claimed; by whom it was decided.
-    Claiming { detector: bool },
-    /// The mirror's office is claimed.
-    Mirroring,
-    /// The owner key is put back.
-    Reasserting,
+    session: Option<u64>,
 }
 
 impl World {
@@ -75,8 +42,10 @@ impl World {
         self.keep_session(n);
         self.read(n);
         if self.nodes[n].roles.origin {
-            self.time_out(n);
             self.hold_rooms(n);
+            if self.nodes[n].draining {
+                self.drain(n);
+            }
             self.claim(n);
         }
         self.tend(n);
@@ -92,8 +61,27 @@ impl World {
         let written = known.is_some_and(|known| (known.life, known.draining) == (node.life, node.draining));
         let (life, draining) = (node.life, node.draining);
         let op = if node.lease != 0 && written { Op::Renew } else { Op::Register { life, draining } };
-        let serial = self.ask(n, usize::MAX, op);
+        let serial = self.number();
         self.nodes[n].control.session = Some(serial);
+        self.ask(n, Ask::Session(serial), op);
+    }
+
+    /// The directory answers the session.
+    pub(super) fn session_answered(&mut self, n: NodeIx, serial: u64, answer: Answer) {
+        match answer {
+            Answer::Directory(Reply::Registered(lease)) => self.registered(n, lease),
+            Answer::Directory(Reply::Renewed(false)) if self.nodes[n].control.session == Some(serial) => {
+                (self.nodes[n].lease, self.nodes[n].renew_at) = (0, self.now);
+            }
+            _ => {}
+        }
+    }
+
+    fn registered(&mut self, n: NodeIx, lease: Lease) {
+        if std::mem::replace(&mut self.nodes[n].lease, lease) != lease {
+            let rooms: Vec<_> = self.nodes[n].control.rooms.keys().copied().collect();
+            rooms.into_iter().for_each(|room| self.tell_room(n, room, Event::NewLease));
+        }
     }
 
     /// Reads the directory up to where it was at the last turn.
@@ -117,101 +105,28 @@ impl World {
         if !self.nodes[n].roles.origin {
             return;
         }
-        let mut rooms = BTreeSet::new();
+        let (mut rooms, mut nodes) = (BTreeSet::new(), false);
         for (_, change) in &changes[first.min(last)..last] {
             match change {
                 Changed::Room(room) => drop(rooms.insert(*room)),
-                // Rankings are others now.
-                Changed::Node => self.nodes[n].control.look_at = 0,
+                Changed::Node => nodes = true,
             }
+        }
+        if nodes {
+            // Rankings are others now, and mirrors may be reached elsewhere.
+            self.nodes[n].control.candidacies.look_at = 0;
+            rooms.extend(self.nodes[n].control.rooms.keys());
         }
         rooms.into_iter().for_each(|room| self.look(n, room));
     }
 
-    /// What came to nothing in its time.
-    fn time_out(&mut self, n: NodeIx) {
-        let (now, time) = (self.now, self.time());
-        let control = &mut self.nodes[n].control;
-        let over: Vec<_> =
-            control.pending.iter().filter(|(_, one)| one.until <= now).map(|(room, _)| *room).collect();
-        for room in over {
-            let control = &mut self.nodes[n].control;
-            let Some(pending) = control.pending.remove(&room) else { continue };
-            let again = time + Duration::from_millis(500);
-            match pending.what {
-                What::Claiming { detector: true } => {
-                    if let Some(mirrored) = control.mirrored.get_mut(&room) {
-                        mirrored.detector.refused(time);
-                    }
-                }
-                What::Claiming { detector: false } => {
-                    control.claims.shun(self.rooms[room].clone(), OfficeKind::Owner, again)
-                }
-                What::Mirroring => control.claims.shun(self.rooms[room].clone(), OfficeKind::Mirror, again),
-                What::Asking { .. } | What::Reasserting => {}
-            }
-            self.look(n, room);
+    /// Tells a room that runs at the node what its view shows of it, and weighs what of it is empty.
+    pub(super) fn look(&mut self, n: NodeIx, room: RoomIx) {
+        if self.nodes[n].control.rooms.contains_key(&room) {
+            let shown = self.shown(n, room);
+            self.tell_room(n, room, Event::Shown(shown));
         }
-    }
-
-    /// Claims what is due.
-    fn claim(&mut self, n: NodeIx) {
-        let node = &self.nodes[n];
-        if !node.current
-            || node.lease == 0
-            || node.control.vacant.is_empty()
-            || node.control.look_at > self.now
-        {
-            return;
-        }
-        let mut claims = std::mem::take(&mut self.nodes[n].control.claims);
-        let (due, next) = {
-            let node = &self.nodes[n];
-            let nodes = self.candidates(n, |node| node.roles.origin);
-            let vacancies: Vec<_> =
-                node.control.vacant.iter().filter_map(|office| self.vacancy(n, *office)).collect();
-            let (time, rooms) = (self.time(), &self.rooms);
-            let vacant = |room: &RoomId, office| {
-                node.control.vacant.iter().any(|(ix, kind)| rooms[*ix] == *room && *kind == office)
-            };
-            claims.keep(vacant);
-            vacancies.iter().for_each(|vacancy| claims.vacant(time, vacancy));
-            // What a node owns changes in a simulated view without a word.
-            claims.nodes_changed();
-            claims.due(time, &node.id, &nodes)
-        };
-        let control = &mut self.nodes[n].control;
-        control.claims = claims;
-        control.look_at = next.map_or(u64::MAX, Time::as_millis);
-        for claim in due {
-            if self.nodes[n].control.pending.len() >= CLAIMS_AT_ONCE {
-                self.nodes[n].control.look_at = 0;
-                break;
-            }
-            let Some(room) = self.rooms.iter().position(|room| *room == claim.room) else { continue };
-            let since = claim.since.as_millis();
-            match claim.office {
-                OfficeKind::Owner => self.ask_around(n, room, What::Asking { since, preempt: claim.preempt }),
-                OfficeKind::Mirror => {
-                    self.request(n, room, What::Mirroring, Op::Mirror { room, preempt: claim.preempt })
-                }
-            }
-        }
-    }
-
-    fn vacancy(&self, n: NodeIx, (room, office): (RoomIx, OfficeKind)) -> Option<Vacancy<'_, Revision>> {
-        let keys = self.dir.room(room, self.nodes[n].view);
-        let id = |node: NodeIx| &self.nodes[node].id;
-        let (office, stale) = match office {
-            OfficeKind::Owner => {
-                let mirror = keys.mirror.map(|mirror| id(mirror.node));
-                (Office::Owner { mirror }, keys.owner.map(|owner| owner.revision))
-            }
-            OfficeKind::Mirror => {
-                (Office::Mirror { owner: id(keys.owner?.node) }, keys.mirror.map(|mirror| mirror.revision))
-            }
-        };
-        Some(Vacancy { room: &self.rooms[room], office, stale, schema: 1 })
+        self.weigh(n, room);
     }
 
     /// The nodes of a kind as a node sees them.
@@ -227,140 +142,52 @@ impl World {
         there.filter_map(candidate).collect()
     }
 
-    /// Asks the directory about a room; one thing at a time.
-    pub(super) fn request(&mut self, n: NodeIx, room: RoomIx, what: What, op: Op) {
-        let serial = self.ask(n, room, op);
-        let until = self.now + REQUEST_MS;
-        self.nodes[n].control.pending.insert(room, Pending { serial, until, what });
-    }
-
-    /// Asks a room's owner whether it lives, before a claim. Who does not answer is waited for.
-    fn ask_around(&mut self, n: NodeIx, room: RoomIx, what: What) {
-        let serial = self.draw();
-        self.nodes[n].control.pending.insert(room, Pending { serial, until: self.now + REQUEST_MS, what });
-        let owner = self.dir.last_owner(room, self.nodes[n].view, n);
-        let wait = if owner.is_none_or(|owner| self.answers(n, owner)) { 8 } else { ASK_MS };
-        self.tell_in(wait, n, Message::Answered { room, serial });
-    }
-
-    /// What came of asking the former owner.
-    pub(super) fn asked(&mut self, n: NodeIx, room: RoomIx, serial: u64) {
-        let Some(pending) = self.nodes[n].control.pending.get(&room).filter(|one| one.serial == serial)
-        else {
-            return self.answered(n, room, serial);
-        };
-        let What::Asking { since, preempt } = pending.what else { return };
-        self.nodes[n].control.pending.remove(&room);
-        let (now, time) = (self.now, self.time());
-        let former = self.dir.last_owner(room, self.nodes[n].view, n);
-        let runs = former.is_some_and(|former| self.runs(n, former, room));
-        if runs && time.since(Time::from_millis(since)) < PATIENCE {
-            let id = self.rooms[room].clone();
-            let control = &mut self.nodes[n].control;
-            control.claims.shun(id, OfficeKind::Owner, time + Duration::from_secs(1));
-            control.look_at = now;
-            return;
+    /// A cluster that has stood for long: every room is where placement wants it.
+    pub(super) fn found(&mut self) {
+        for n in 0..self.nodes.len() {
+            let reply = self.dir.apply(self.now, n, 0, Op::Register { life: 0, draining: false });
+            if let Reply::Registered(lease) = reply {
+                (self.nodes[n].lease, self.nodes[n].renew_at) = (lease, self.now + self.draw() % 1_000);
+            }
         }
-        let view = self.nodes[n].view;
-        if self.nodes[n].control.vacant.contains(&(room, OfficeKind::Owner)) {
-            let op = Op::Claim {
-                room,
-                seen: self.dir.highest_seen(room, view),
-                preempt,
-                from: self.slot().plus(5),
+        self.see_all();
+        for room in 0..self.rooms.len() {
+            let ranked = rank(&self.rooms[room], &self.candidates(0, |node| node.roles.origin));
+            let [Some(owner), Some(mirror)] = [0, 1].map(|place| self.number_of(ranked.get(place))) else {
+                return;
             };
-            self.request(n, room, What::Claiming { detector: false }, op);
-        }
-    }
-
-    /// Whether a node answers another that it runs a room.
-    fn runs(&self, from: NodeIx, owner: NodeIx, room: RoomIx) -> bool {
-        self.answers(from, owner) && self.nodes[owner].control.owned.contains_key(&room)
-    }
-
-    /// A claim of this node was lost.
-    pub(super) fn lost_claim(&mut self, n: NodeIx, room: RoomIx, office: OfficeKind) {
-        let (time, id) = (self.time(), &self.rooms[room]);
-        self.nodes[n].control.claims.restart(id, office, time);
-        self.look(n, room);
-    }
-
-    /// What a detector says is due.
-    pub(super) fn watch_owner(&mut self, n: NodeIx, room: RoomIx) {
-        let time = self.time();
-        loop {
-            let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) else { return };
-            match mirrored.detector.poll(time) {
-                None => return,
-                Some(Act::Ask) => {
-                    self.note(Note::Asks { room, node: n });
-                    let serial = self.draw();
-                    let owner = self.dir.room(room, self.nodes[n].view).owner.map(|owner| owner.node);
-                    let wait = if owner.is_some_and(|owner| self.answers(n, owner)) { 8 } else { ASK_MS };
-                    if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) {
-                        mirrored.question = serial;
-                    }
-                    self.tell_in(wait, n, Message::Answered { room, serial });
-                }
-                Some(Act::Claim) => self.take_control(n, room),
+            let record = self.dir.now(room).record.as_ref().and_then(|stored| stored.record.clone());
+            let claim = Op::Claim { room, seen: Epoch(0), preempt: None, from: self.slot() };
+            let owned = self.dir.apply(self.now, owner, self.nodes[owner].lease, claim);
+            let office = Op::Mirror { room, preempt: None };
+            let mirrored = self.dir.apply(self.now, mirror, self.nodes[mirror].lease, office);
+            let (Reply::Claimed(Ok((key, _))), Reply::Mirrored(Ok(place))) = (owned, mirrored) else {
+                return;
+            };
+            for n in [owner, mirror] {
+                (self.nodes[n].view, self.nodes[n].unread) = (self.dir.revision, self.dir.revision);
             }
+            self.begin(owner, room, Standing::Owner(self.owner_held(key)), &record);
+            let standing = Standing::Mirror { held: self.mirror_held(place), owner: self.owner_key(&key) };
+            self.begin(mirror, room, standing, &record);
         }
+        self.see_all();
+        self.nodes.iter_mut().for_each(|node| node.current = true);
     }
 
-    fn answered(&mut self, n: NodeIx, room: RoomIx, serial: u64) {
-        let time = self.time();
-        let Some(owner) = self.nodes[n].control.mirrored.get(&room).map(|mirrored| mirrored.owner) else {
-            return;
-        };
-        let runs = self.runs(n, owner, room);
-        let heard = self.heard(n, owner, room);
-        if let Some(mirrored) =
-            self.nodes[n].control.mirrored.get_mut(&room).filter(|one| one.question == serial)
-        {
-            mirrored.detector.answered(time, Answer { runs, heard });
-        }
-    }
-
-    /// The least that a relay of the room answers since it heard the owner.
-    fn heard(&self, n: NodeIx, owner: NodeIx, room: RoomIx) -> Option<Duration> {
-        if let Some(audio) = self.audio.get(room) {
-            let carriers = audio.heard(owner).filter(|(relay, _)| self.answers(n, *relay));
-            return carriers.map(|(_, at)| Duration::from_millis(self.now - at)).min();
-        }
-        // Of a room whose audio is not simulated: as if two relays carried it.
-        let relays = (0..self.nodes.len()).filter(|node| self.nodes[*node].roles.relay).take(2);
-        let mut heard = relays.filter(|relay| {
-            self.answers(n, *relay) && self.awake(owner) && self.net.reaches(self.now, owner, *relay)
-        });
-        heard.next().map(|_| Duration::ZERO)
-    }
-
-    /// The mirror claims its owner's office.
-    fn take_control(&mut self, n: NodeIx, room: RoomIx) {
-        let view = self.nodes[n].view;
-        let owner = self.dir.room(room, view).owner;
-        let possible = self.nodes[n].lease != 0 && !self.nodes[n].control.pending.contains_key(&room);
-        if !possible || self.nodes[n].draining {
-            let time = self.time();
-            if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) {
-                mirrored.detector.refused(time);
-            }
-            return;
-        }
-        let from = self.next_slot(n, room).plus(5);
-        let preempt = owner.map(|owner| owner.revision);
-        let op = Op::Claim { room, seen: self.dir.highest_seen(room, view), preempt, from };
-        self.request(n, room, What::Claiming { detector: true }, op);
-    }
-
-    /// The slot that a node would mix next.
-    pub(super) fn next_slot(&self, n: NodeIx, room: RoomIx) -> Slot {
-        let led = self.audio.get(room).and_then(|audio| audio.next_slot(n));
-        led.unwrap_or_default().max(self.slot())
+    fn see_all(&mut self) {
+        let seen = self.dir.revision;
+        self.nodes.iter_mut().for_each(|node| (node.view, node.unread) = (seen, seen));
     }
 
     /// The epoch under which a node owns a room.
     pub(super) fn epoch_of(&self, n: NodeIx, room: RoomIx) -> Option<Epoch> {
-        self.nodes[n].control.owned.get(&room).map(|owned| owned.epoch)
+        let running = self.nodes[n].control.rooms.get(&room).filter(|running| running.tenure.is_owner());
+        running.map(|running| running.published.owner().epoch)
+    }
+
+    /// Whether a node mirrors a room.
+    pub(super) fn mirrors(&self, n: NodeIx, room: RoomIx) -> bool {
+        self.nodes[n].control.rooms.get(&room).is_some_and(|running| running.tenure.is_mirror())
     }
 }

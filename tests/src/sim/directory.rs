@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use stentor_ids::{Epoch, Slot};
 use stentor_pace::{Violation, check::OneWriter};
-use stentor_room::Record;
 
 use super::net::NodeIx;
 
@@ -18,6 +17,8 @@ pub(super) type RoomIx = usize;
 pub(super) type Revision = u64;
 /// A lease.
 pub(super) type Lease = u64;
+/// A record as it is stored; of rooms whose audio is not simulated there is none.
+pub(super) type Book = Option<Rc<[u8]>>;
 
 /// How long a lease lasts, in milliseconds.
 pub(super) const LEASE_MS: u64 = 5_000;
@@ -52,7 +53,7 @@ pub(super) struct Mirror {
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) epoch: Epoch,
-    pub(super) record: Option<Rc<Record>>,
+    pub(super) record: Book,
 }
 
 /// The keys of one room.
@@ -66,13 +67,41 @@ pub(super) struct Keys {
 /// What is asked of the directory, on the lease of who asks.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
-    Register { life: u32, draining: bool },
+    Register {
+        life: u32,
+        draining: bool,
+    },
     Renew,
-    Claim { room: RoomIx, seen: Epoch, preempt: Option<Revision>, from: Slot },
-    Mirror { room: RoomIx, preempt: Option<Revision> },
-    Commit { room: RoomIx, epoch: Epoch, revision: Revision, record: Option<Rc<Record>> },
-    Reassert { room: RoomIx, epoch: Epoch, from: Slot, record: Option<Rc<Record>> },
-    Release { room: RoomIx, revision: Revision },
+    Claim {
+        room: RoomIx,
+        seen: Epoch,
+        preempt: Option<Revision>,
+        from: Slot,
+    },
+    Mirror {
+        room: RoomIx,
+        preempt: Option<Revision>,
+    },
+    Commit {
+        room: RoomIx,
+        epoch: Epoch,
+        revision: Revision,
+        record: Book,
+    },
+    Reassert {
+        room: RoomIx,
+        epoch: Epoch,
+        from: Slot,
+        record: Book,
+    },
+    /// Gives up whichever key was written at this revision.
+    Release {
+        room: RoomIx,
+        revision: Revision,
+    },
+    LookUp {
+        room: RoomIx,
+    },
 }
 
 /// What it answers.
@@ -80,20 +109,27 @@ pub(super) enum Op {
 pub(super) enum Reply {
     Registered(Lease),
     Renewed(bool),
-    Claimed(Result<(Owner, Option<Rc<Record>>), Refused>),
+    Claimed(Result<(Owner, Book), Refused>),
     Mirrored(Result<Mirror, Refused>),
-    /// Whatever came of it.
-    Done,
+    Committed(Result<(), Refused>),
     Reasserted(Result<Owner, Refused>),
+    Released,
+    LookedUp(Option<Owner>),
 }
 
 /// Why it did not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Refused {
     /// The lease of who asked is gone.
     NoLease,
-    /// Somebody else holds the key, or has held it since, or the room is not there.
-    Taken,
+    /// There is no such room.
+    Unknown,
+    /// The owner key is this one, or the room was claimed since and let go.
+    Owned(Option<Owner>),
+    /// The mirror key is this one.
+    Mirrored(Mirror),
+    /// Who asked owns the room, and cannot mirror it too.
+    OwnMirror,
 }
 
 /// What changed.
@@ -122,7 +158,7 @@ pub(super) struct Directory {
 
 impl Directory {
     /// With rooms that nobody owns yet.
-    pub(super) fn new(nodes: usize, records: Vec<Option<Rc<Record>>>) -> Self {
+    pub(super) fn new(nodes: usize, records: Vec<Book>) -> Self {
         let stored = |record| Some(Stored { epoch: Epoch(0), record });
         let keys =
             records.into_iter().map(|record| vec![(0, Keys { record: stored(record), ..Keys::default() })]);
@@ -210,8 +246,7 @@ impl Directory {
                 Reply::Mirrored(held.and_then(|lease| self.mirror(node, lease, room, preempt)))
             }
             Op::Commit { room, epoch, revision, record } => {
-                self.commit(room, epoch, revision, record);
-                Reply::Done
+                Reply::Committed(self.commit(room, epoch, revision, record))
             }
             Op::Reassert { room, epoch, from, record } => {
                 let stored = Stored { epoch, record };
@@ -219,11 +254,13 @@ impl Directory {
             }
             Op::Release { room, revision } => {
                 let mut keys = self.now(room).clone();
-                if keys.mirror.take_if(|mirror| mirror.revision == revision).is_some() {
+                let owned = keys.owner.take_if(|owner| owner.revision == revision).is_some();
+                if keys.mirror.take_if(|mirror| mirror.revision == revision).is_some() || owned {
                     self.write(room, keys);
                 }
-                Reply::Done
+                Reply::Released
             }
+            Op::LookUp { room } => Reply::LookedUp(self.now(room).owner),
         }
     }
 
@@ -247,11 +284,11 @@ impl Directory {
         seen: Epoch,
         preempt: Option<Revision>,
         from: Slot,
-    ) -> Result<(Owner, Option<Rc<Record>>), Refused> {
+    ) -> Result<(Owner, Book), Refused> {
         let mut keys = self.now(room).clone();
-        let Some(stored) = &mut keys.record else { return Err(Refused::Taken) };
+        let Some(stored) = &mut keys.record else { return Err(Refused::Unknown) };
         if keys.owner.is_some_and(|owner| preempt != Some(owner.revision)) {
-            return Err(Refused::Taken);
+            return Err(Refused::Owned(keys.owner));
         }
         let owners = keys.owner.map_or(Epoch(0), |owner| owner.epoch);
         let epoch = stored.epoch.max(owners).max(seen).next();
@@ -273,9 +310,14 @@ impl Directory {
         preempt: Option<Revision>,
     ) -> Result<Mirror, Refused> {
         let mut keys = self.now(room).clone();
-        let owned = keys.owner.is_some_and(|owner| owner.node == node);
-        if owned || keys.mirror.is_some_and(|mirror| preempt != Some(mirror.revision)) {
-            return Err(Refused::Taken);
+        if keys.record.is_none() {
+            return Err(Refused::Unknown);
+        }
+        if keys.owner.is_some_and(|owner| owner.node == node) {
+            return Err(Refused::OwnMirror);
+        }
+        if let Some(mirror) = keys.mirror.filter(|mirror| preempt != Some(mirror.revision)) {
+            return Err(Refused::Mirrored(mirror));
         }
         let mirror = Mirror { node, revision: self.revision, lease };
         keys.mirror = Some(mirror);
@@ -283,14 +325,21 @@ impl Directory {
         Ok(mirror)
     }
 
-    fn commit(&mut self, room: RoomIx, epoch: Epoch, revision: Revision, record: Option<Rc<Record>>) {
+    fn commit(
+        &mut self,
+        room: RoomIx,
+        epoch: Epoch,
+        revision: Revision,
+        record: Book,
+    ) -> Result<(), Refused> {
         let mut keys = self.now(room).clone();
         if keys.owner.is_none_or(|owner| owner.revision != revision) {
-            return;
+            return Err(Refused::Owned(keys.owner));
         }
         self.broken.extend(self.writers[room].committed(epoch).err());
         keys.record = Some(Stored { epoch, record });
         self.write(room, keys);
+        Ok(())
     }
 
     fn reassert(
@@ -306,7 +355,7 @@ impl Directory {
         let claimed = keys.record.as_ref().map_or(Epoch(0), |stored| stored.epoch);
         let superseded = |owner: Owner| (owner.epoch, owner.node) != (epoch, node) && owner.epoch >= epoch;
         if claimed > epoch || keys.owner.is_some_and(superseded) {
-            return Err(Refused::Taken);
+            return Err(Refused::Owned(keys.owner));
         }
         self.broken.extend(self.writers[room].committed(epoch).err());
         let owner = Owner { node, epoch, from, revision: self.revision, lease };

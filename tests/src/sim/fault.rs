@@ -189,8 +189,8 @@ impl World {
     /// A node comes back, or has drained.
     pub(super) fn resume(&mut self, n: NodeIx) {
         if self.nodes[n].up && self.nodes[n].draining {
-            let left = self.nodes[n].control.owned.len();
-            if left > 0 && self.single {
+            let owned = self.nodes[n].control.rooms.values().any(|room| room.tenure.is_owner());
+            if owned && self.single {
                 self.stats.drains_given_up += 1;
             }
             self.end(n, true);

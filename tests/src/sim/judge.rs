@@ -1,14 +1,10 @@
 //! What must hold in the whole of a world, beyond what each listener, ring and record is checked for where it is.
 
+use stentor_ids::Epoch;
 use stentor_mix::LogEntry;
 use stentor_pace::{Invariant, Violation, check};
 
-use super::{
-    directory::{Owner, RoomIx},
-    net::NodeIx,
-    tree::LISTENERS,
-    world::World,
-};
+use super::{directory::RoomIx, net::NodeIx, tree::LISTENERS, world::World};
 
 /// How late a decision of the owner's may be at the other origin: a link, and a step of it.
 const GATE_MS: u64 = 30;
@@ -43,7 +39,7 @@ impl World {
     }
 
     /// Nobody takes a room from an owner that lives only because its key is gone.
-    pub(super) fn judge_owner(&mut self, n: NodeIx, room: RoomIx, owner: Owner) {
+    pub(super) fn judge_owner(&mut self, n: NodeIx, room: RoomIx, epoch: Epoch) {
         if !self.only_directory {
             return;
         }
@@ -51,8 +47,7 @@ impl World {
             |other: &NodeIx| *other != n && self.epoch_of(*other, room).is_some() && self.answers(n, *other);
         let robbed = (0..self.nodes.len()).find(|other| runs(other) && !self.nodes[*other].draining);
         if let Some(other) = robbed {
-            let detail =
-                format!("node {n} took room {room} at epoch {} from node {other}, which lives", owner.epoch);
+            let detail = format!("node {n} took room {room} at epoch {epoch} from node {other}, which lives");
             self.broken(Invariant::OneWriter.broken(detail));
         }
     }
@@ -102,8 +97,7 @@ impl World {
         }
         let others = (0..self.nodes.len()).filter(|n| self.nodes[*n].roles.origin && Some(*n) != owner);
         let mirror = keys.mirror.map(|mirror| mirror.node);
-        let mirrors: Vec<_> =
-            (0..self.nodes.len()).filter(|n| self.nodes[*n].control.mirrored.contains_key(&room)).collect();
+        let mirrors: Vec<_> = (0..self.nodes.len()).filter(|n| self.mirrors(*n, room)).collect();
         if others.count() > 0 && mirror.is_none() || mirrors != Vec::from_iter(mirror) {
             return Err(format!(
                 "room {room} is mirrored by nodes {mirrors:?}; the directory names {mirror:?}"

@@ -2,9 +2,11 @@
 
 use std::hash::{Hash, Hasher};
 
-use stentor_ids::{Epoch, Lineage, Slot};
+use stentor_ids::{Epoch, Fault as Refusal, Lineage, Slot};
 use stentor_mix::{LogEntry, Stage};
+use stentor_ownership::{Errand, Successor};
 use stentor_relay::{Count, Frame};
+use stentor_room::CommitId;
 
 use super::{
     directory::{Reply, Revision, RoomIx},
@@ -15,17 +17,65 @@ use super::{
 /// A process: a node, and which one of its processes. The address of a parent.
 pub(super) type Process = (NodeIx, u32);
 
+/// One life of a room at a node: what is answered to a former one is not for this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Run {
+    pub(super) room: RoomIx,
+    pub(super) number: u64,
+}
+
+/// Who at a node asked for something, and is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// The node's session, by the number of the question.
+    Session(u64),
+    /// The errand of a room's tenure.
+    Errand(Run, Errand),
+    /// The commit of a room's ledger.
+    Commit(Run, CommitId),
+    /// A candidacy for an office of a room, by its number.
+    Candidacy(RoomIx, u64),
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub(super) enum Answer {
+    /// By the directory.
+    Directory(Reply),
+    /// By an heir that was to mirror the room.
+    Prepared(Result<(), Refusal>),
+    /// By an heir that was to own it.
+    Offered(Result<Successor, Refusal>),
+    /// By nobody, for so long that the call is given up.
+    Nothing,
+}
+
+/// What an owner asks of its heir.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Call {
+    /// To mirror the room, in place of the mirror whose key is at the revision.
+    Mirror { epoch: Epoch, preempt: Option<Revision> },
+    /// To own it from the slot on, in place of the owner whose key is at the revision.
+    TakeOver { epoch: Epoch, revision: Revision, from: Slot },
+}
+
 /// What a node hears.
 #[derive(Debug, Clone)]
 pub(super) enum Message {
-    /// The directory answers a question.
-    Reply { room: RoomIx, serial: u64, reply: Reply },
+    /// Something that was asked is answered.
+    Answer { to: Ask, answer: Answer },
     /// The owner's stream to its mirror lives.
     Beat { room: RoomIx, from: NodeIx },
-    /// What came of asking around about a room's owner; it is found out when this arrives.
-    Answered { room: RoomIx, serial: u64 },
-    /// Take the room over at this slot.
-    TakeOver { room: RoomIx, revision: Revision, from: Slot },
+    /// Does it run this room, and when has it heard that owner of it? By the number of the question.
+    Probe { room: RoomIx, from: NodeIx, owner: NodeIx, question: u64 },
+    /// It says.
+    Probed { question: u64, runs: bool, heard_ms_ago: Option<u64> },
+    /// Who was asked by a question has had its time.
+    Unanswered { question: u64 },
+    /// An owner asks its heir for something.
+    Called { run: Run, from: NodeIx, errand: Errand, call: Call },
+    /// The last slot that an origin of this room was to emit is out.
+    AudioDone { run: Run },
     /// The process at the other end of a connection has ended.
     Gone { peer: Process },
     /// The packets of all speakers of a room, of this number.
@@ -63,8 +113,10 @@ pub(super) enum Note {
     StepsDown { room: RoomIx, node: NodeIx },
     /// A node mirrors a room, or does no more.
     Mirrors { room: RoomIx, node: NodeIx, does: bool },
-    /// A mirror asks whether its owner lives.
+    /// A node asks whether an owner lives.
     Asks { room: RoomIx, node: NodeIx },
+    /// An owner gives its room away, or tries to.
+    Transfers { room: RoomIx, node: NodeIx, goes: bool },
     /// An origin mixes from this slot on.
     Leads { room: RoomIx, node: NodeIx, slot: Slot, ready: bool },
     /// An origin mixes no more.

@@ -1,6 +1,7 @@
-//! A cluster in virtual time: nodes, links, a directory, rooms and listeners, and whatever goes wrong, drawn from a seed. The
-//! cores are the real ones (`placement`, `relay`, `room`, `mix::History`); what drives them is told in short after
-//! `cluster/host`. Every invariant of the design is checked as it goes.
+//! A cluster in virtual time: nodes, links, a directory, rooms and listeners, and whatever goes wrong, drawn from a seed.
+//! Who owns, mirrors, claims, leads and retires, and what a room is, the real machines decide: `ownership::{Tenure,
+//! Candidacy}`, `placement`, `relay`, `room::Ledger`, `mix::History`. What is here does what they ask for, over a net and a
+//! directory of its own. Every invariant of the design is checked as it goes.
 //!
 //! | module | holds |
 //! |---|---|
@@ -8,13 +9,20 @@
 //! | `fault` | what goes wrong |
 //! | `world` | time, nodes, messages |
 //! | `net`, `directory` | what lies between nodes |
-//! | `control`, `tenure` | an origin's claims, detectors, hand-overs |
+//! | `control` | a node's session and its view |
+//! | `tenure`, `errands` | rooms that run at a node, and what they send it on |
+//! | `claims`, `drain` | rooms that nobody runs, and a node that leaves |
+//! | `books` | what owners decide |
 //! | `audio`, `studio`, `tree` | watched rooms, slot by slot |
 //! | `judge` | what must hold in the whole |
 
 mod audio;
+mod books;
+mod claims;
 mod control;
 mod directory;
+mod drain;
+mod errands;
 mod fault;
 mod judge;
 mod message;

@@ -1,81 +1,102 @@
 //! What the origins of watched rooms do with time: they come and go, mix, follow each other, and obey moderators.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::rc::Rc;
 
-use rand::RngExt;
-use stentor_ids::{Lineage, Slot};
+use stentor_ids::{Epoch, Lineage, NodeId, Slot};
 use stentor_mix::{Config, Mixer, REPLAY_MIN_SLOTS};
+use stentor_ownership::{Event, OwnerKey, Successor};
 use stentor_pace::{Invariant, Time};
 use stentor_relay::{Act, Due, Heard, Inserted};
-use stentor_room::{Actor, Command, Record};
 
 use super::{
-    audio::{Origin, speaker},
-    directory::{Mirror, Op, Owner, RoomIx},
-    message::{Message, Note},
+    audio::{Origin, stage},
+    directory::RoomIx,
+    errands::millis,
+    message::{Message, Note, Run},
     net::NodeIx,
-    world::World,
+    world::{START, World},
 };
 
 /// How often an owner tells its mirror who may speak, in milliseconds.
 const STAGE_MS: u64 = 500;
-/// Longest that an old owner goes on to its successor's first slot.
-const RETIRE_MS: u64 = 5_000;
 /// What a replay takes.
 const REPLAY_MS: u64 = 8;
-/// Decisions that are remembered: those of a second and more.
-const DECISIONS: usize = 16;
-/// Most time between two commands of moderators.
-const COMMAND_MS: u64 = 3_000;
 
 impl World {
-    fn origin(&mut self, n: NodeIx, room: RoomIx) -> Option<&mut Origin> {
+    pub(super) fn origin(&mut self, n: NodeIx, room: RoomIx) -> Option<&mut Origin> {
         self.audio.get_mut(room)?.origins.get_mut(&n)
     }
 
-    /// A node owns a room: it mixes from the claim's slot on.
-    pub(super) fn go_on_air(&mut self, n: NodeIx, room: RoomIx, owner: Owner, record: Option<Rc<Record>>) {
+    /// A node begins to pass on what a room's owner mixes.
+    pub(super) fn keep(&mut self, n: NodeIx, room: RoomIx, owner: &OwnerKey) {
+        let (time, peer) = (self.time(), self.number_of(Some(&owner.node)));
         let Some(audio) = self.audio.get_mut(room) else { return };
-        let origin = audio.origins.entry(n).or_insert_with(|| Origin::owner(&owner));
-        origin.claimed(owner.epoch, owner.from, true);
-        origin.retires = None;
-        if let Some(record) = record {
-            origin.take_record(&record);
-        }
-        let children = origin.children.clone();
-        for child in children {
-            self.tell(n, child, Message::Fence { room, epoch: owner.epoch, from: owner.from });
+        let mirror = || Origin::mirror(time, owner.epoch, owner.from_slot);
+        audio.origins.entry(n).or_insert_with(mirror).peer = peer;
+    }
+
+    /// A node decides what a room is, from a record or from what was told last: it is on the air from the claim's slot on.
+    pub(super) fn decide(&mut self, n: NodeIx, run: Run, record: Option<&Rc<[u8]>>) {
+        self.open_books(n, run, record);
+        let Some(running) = self.running(n, run) else { return };
+        let (key, peer) = (running.published.owner().clone(), running.tenure.other().cloned());
+        let told = running.ledger.as_ref().map(|ledger| stage(ledger.room().record()));
+        let peer = self.number_of(peer.as_ref());
+        let Some(audio) = self.audio.get_mut(run.room) else { return };
+        let origin = audio.origins.entry(n).or_insert_with(|| Origin::owner(&key));
+        origin.peer = peer.or(origin.peer);
+        if let Some(told) = told {
+            origin.set_stage(told);
         }
     }
 
-    /// A node mirrors a room.
-    pub(super) fn stand_by(&mut self, n: NodeIx, room: RoomIx) {
-        let (time, view) = (self.time(), self.nodes[n].view);
-        let Some(owner) = self.dir.room(room, view).owner else { return };
-        let Some(audio) = self.audio.get_mut(room) else { return };
-        let origin = audio.origins.entry(n).or_insert_with(|| Origin::mirror(time, owner.epoch, owner.from));
-        (origin.retires, origin.peer) = (None, Some(owner.node));
+    /// Another node is the room's other origin. Who has lost its key is still the other one.
+    pub(super) fn follow(&mut self, n: NodeIx, room: RoomIx, node: Option<&NodeId>) {
+        let peer = self.number_of(node);
+        let connects = peer.is_some_and(|peer| self.answers(n, peer));
+        if let Some(running) = self.nodes[n].control.rooms.get_mut(&room) {
+            running.connected = connects;
+        }
+        if let Some(origin) = self.origin(n, room) {
+            origin.peer = peer.or(origin.peer);
+        }
     }
 
-    /// The view shows who the other origin is.
-    pub(super) fn follow(&mut self, n: NodeIx, room: RoomIx, owner: Option<Owner>, mirror: Option<Mirror>) {
-        let owns = self.nodes[n].control.owned.contains_key(&room);
+    /// The room has another owner, or another epoch: this node's own or another's.
+    pub(super) fn term(&mut self, n: NodeIx, room: RoomIx, key: &OwnerKey) {
+        let (epoch, from, own) = (key.epoch, key.from_slot, self.nodes[n].id == key.node);
         let Some(origin) = self.origin(n, room) else { return };
-        let shown = if owns { mirror.map(|mirror| mirror.node) } else { owner.map(|owner| owner.node) };
-        // Who has lost its key is still the other origin.
-        origin.peer = shown.filter(|node| *node != n).or(origin.peer);
-        if let Some(owner) = owner.filter(|owner| owner.node != n) {
-            origin.claimed(owner.epoch, owner.from, false);
+        origin.claimed(epoch, from, own);
+        if own {
+            origin.end = None;
+        }
+        for child in origin.children.clone() {
+            self.tell(n, child, Message::Fence { room, epoch, from });
         }
     }
 
-    /// Another node owns the room from a slot on.
-    pub(super) fn retire(&mut self, n: NodeIx, room: RoomIx, successor: Owner) {
-        let retires = Some((successor.from, self.now + RETIRE_MS));
+    /// Nothing is emitted from a slot on, and that is told when it has come.
+    pub(super) fn end_at(&mut self, n: NodeIx, run: Run, slot: Slot) {
+        match self.origin(n, run.room) {
+            Some(origin) => {
+                origin.leadership.yield_at(slot);
+                origin.end = Some((slot, run));
+            }
+            // Of a room whose audio is not simulated.
+            None => {
+                let due = (START + millis(slot.offset())).saturating_sub(self.now);
+                self.tell_in(due, n, Message::AudioDone { run });
+            }
+        }
+    }
+
+    /// Frames of older epochs are refused from a slot on.
+    pub(super) fn fence_at(&mut self, n: NodeIx, room: RoomIx, epoch: Epoch, from: Slot) {
         let Some(origin) = self.origin(n, room) else { return };
-        origin.claimed(successor.epoch, successor.from, false);
-        origin.leadership.yield_at(successor.from);
-        (origin.room, origin.peer, origin.retires) = (None, Some(successor.node), retires);
+        origin.claimed(epoch, from, false);
+        for child in origin.children.clone() {
+            self.tell(n, child, Message::Fence { room, epoch, from });
+        }
     }
 
     /// A node has nothing more to do with a room.
@@ -87,17 +108,6 @@ impl World {
         for child in origin.children {
             self.tell(n, child, Message::Subscribed { room, parent, taken: false });
         }
-    }
-
-    /// What an owner would write.
-    pub(super) fn record(&self, n: NodeIx, room: RoomIx) -> Option<Rc<Record>> {
-        let origin = self.audio.get(room)?.origins.get(&n)?;
-        origin.room.as_ref().map(|room| Rc::new(room.record().clone()))
-    }
-
-    /// Whether a mirror could go on at once.
-    pub(super) fn is_ready(&self, n: NodeIx, room: RoomIx) -> bool {
-        self.audio.get(room).is_none_or(|audio| audio.origins.get(&n).is_some_and(Origin::is_ready))
     }
 
     /// What is due in the audio of all watched rooms.
@@ -131,51 +141,13 @@ impl World {
         }
     }
 
-    /// Somebody is muted or heard again, by the word of the owner.
-    fn moderate(&mut self, room: RoomIx) {
-        if self.audio[room].next_command > self.now {
-            return;
-        }
-        self.audio[room].next_command = self.now + self.random.random_range(200..COMMAND_MS);
-        let (id, muted) = (speaker(self.random.random_range(0..3)), self.random.random_bool(0.6));
-        let wall = self.wall();
-        let owner =
-            self.audio[room].origins.iter().find(|(n, origin)| origin.room.is_some() && self.awake(**n));
-        let Some(n) = owner.map(|(n, _)| *n) else { return };
-        let Some(origin) = self.origin(n, room) else { return };
-        let handled =
-            origin.room.as_mut().map(|room| room.handle(wall, &Actor::Operator, Command::Mute { id, muted }));
-        if !matches!(handled, Some(Ok(effects)) if !effects.is_empty()) {
-            return;
-        }
-        let Some(stage) = origin.stage_of_room() else { return };
-        origin.set_stage(stage.clone());
-        let peer = origin.peer;
-        let open = stage.participants.iter().filter(|one| !one.muted).map(|one| one.id.clone());
-        let open: BTreeSet<_> = open.collect();
-        self.note(Note::Mutes { room, version: stage.version });
-        let decided = &mut self.audio[room].decided;
-        decided.push_back((self.now, open));
-        if decided.len() > DECISIONS {
-            decided.pop_front();
-        }
-        if let Some(peer) = peer {
-            self.tell(n, peer, Message::Stage { room, stage });
-        }
-        let owned = self.nodes[n].control.owned.get(&room).map(|owned| (owned.epoch, owned.revision));
-        if let Some((epoch, revision)) = owned {
-            let record = self.record(n, room);
-            self.ask(n, room, Op::Commit { room, epoch, revision, record });
-        }
-    }
-
     fn mix(&mut self, n: NodeIx, room: RoomIx) {
         let (now, time) = (self.now, self.time());
         let stood = Time::from_millis(self.nodes[n].paused_until);
         loop {
             let Some(origin) = self.origin(n, room).filter(|origin| origin.busy <= now) else { return };
             origin.leadership.stood_still(stood);
-            if origin.is_over(now) {
+            if origin.is_over() {
                 break;
             }
             match origin.leadership.poll(time) {
@@ -188,13 +160,11 @@ impl World {
                 }
             }
         }
-        let mirrors = self.nodes[n].control.mirrored.contains_key(&room);
         let Some(origin) = self.origin(n, room) else { return };
-        if origin.is_over(now) {
-            origin.retires = None;
-            if !mirrors {
-                return self.leave_air(n, room);
-            }
+        if origin.is_over()
+            && let Some((_, run)) = origin.end.take()
+        {
+            return self.tell_run(n, run, Event::AudioDone);
         }
         self.tell_stage(n, room);
     }
@@ -232,7 +202,8 @@ impl World {
     /// The owner's stream begins with the stage; here it is told now and then.
     fn tell_stage(&mut self, n: NodeIx, room: RoomIx) {
         let now = self.now;
-        let due = |origin: &&mut Origin| origin.stage_at <= now && origin.room.is_some();
+        let owns = self.epoch_of(n, room).is_some();
+        let due = |origin: &&mut Origin| origin.stage_at <= now && owns;
         let Some(origin) = self.origin(n, room).filter(due) else { return };
         origin.stage_at = now + STAGE_MS;
         let (stage, peer) = (origin.stage.clone(), origin.peer);
@@ -247,7 +218,7 @@ impl World {
         let time = self.time();
         self.beaten(n, room, from);
         let Some(origin) = self.origin(n, room) else { return };
-        origin.claimed(frame.epoch, frame.slot, false);
+        let claimed = origin.claimed(frame.epoch, frame.slot, false);
         let heard = origin.leadership.heard(time, frame.slot, frame.lineage);
         match heard {
             Heard::Behind => return,
@@ -264,6 +235,11 @@ impl World {
         if heard == Heard::StepDown {
             self.note(Note::Keeps { room, node: n });
         }
+        if claimed {
+            let node = self.nodes[from].id.clone();
+            let successor = Successor { node, epoch: frame.epoch, from_slot: frame.slot };
+            self.tell_room(n, room, Event::Claimed(successor));
+        }
     }
 
     /// The owner told who may speak; or packets came.
@@ -271,7 +247,8 @@ impl World {
         let time = self.time();
         match message {
             Message::Stage { room, stage } => {
-                if let Some(origin) = self.origin(n, room).filter(|origin| origin.room.is_none()) {
+                let mirrors = self.mirrors(n, room);
+                if let Some(origin) = self.origin(n, room).filter(|_| mirrors) {
                     origin.set_stage(stage);
                 }
             }

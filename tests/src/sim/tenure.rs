@@ -1,346 +1,361 @@
-//! Holding rooms: becoming owner or mirror, staying it through outages of the directory, handing over, stepping down. It follows
-//! `cluster/host/src/{tenure,standby}.rs`.
+//! Rooms that a node owns or mirrors: `ownership::Tenure` is told what happens, and what it asks for is done over the simulated
+//! net, directory and audio. Nothing is decided here.
 
-use stentor_ids::{Epoch, NodeId, Slot};
-use stentor_ownership::Detector;
-use stentor_placement::{OfficeKind, rank};
+use stentor_ids::{NodeId, Revision};
+use stentor_ownership::{
+    Books, Driver, Effect, Event, Held, Here, Keys, MirrorKey, Moment, OwnerKey, Shown, Standing, Successor,
+    Tenure, Wants,
+};
+use stentor_pace::Time;
+use stentor_room::{Ledger, Record, Room};
 
 use super::{
-    control::What,
-    directory::{Mirror, Op, Owner, Refused, Reply, Revision, RoomIx},
-    message::{Message, Note},
+    directory::{self, Book, RoomIx},
+    message::{Ask, Message, Note, Run},
     net::NodeIx,
     world::World,
 };
 
-/// How often an owner tells its mirror that it lives, in milliseconds.
+/// How often an owner tells its mirror how the room is, in milliseconds.
 const BEAT_MS: u64 = 500;
-/// How far ahead a hand-over takes effect, in slots.
-const MOVE_AHEAD: u64 = 50;
-/// How long a hand-over is waited for.
-const HAND_OVER_MS: u64 = 2_500;
+/// How often an owner's commits that failed are tried again, in milliseconds.
+const TICK_MS: u64 = 1_000;
 
-/// A room that a node owns.
-#[derive(Debug, Clone)]
-pub(super) struct Owned {
-    pub(super) epoch: Epoch,
-    pub(super) from: Slot,
-    pub(super) revision: Revision,
-    /// The directory does not show the key.
-    pub(super) unowned: bool,
-    /// Until when the heir is waited for.
-    handing: u64,
-    beat_at: u64,
+/// What the simulation hands in and gets back.
+#[derive(Debug)]
+pub(super) struct Sim;
+
+impl Driver for Sim {
+    type Right = directory::Owner;
+    type Place = directory::Mirror;
+    type Record = Book;
+    type Asker = Asker;
 }
 
-/// A room that a node mirrors.
-#[derive(Debug, Clone)]
-pub(super) struct Mirrored {
-    pub(super) revision: Revision,
-    /// Whose it is.
-    pub(super) owner: NodeIx,
-    pub(super) detector: Detector,
-    /// The last question asked about its owner.
-    pub(super) question: u64,
+/// Who waits for the end of a transfer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asker {
+    /// The drain of this node.
+    Drain,
+    /// The owner that offers its room.
+    Owner { node: NodeIx, ask: Ask },
+}
+
+/// A room that a node owns or mirrors.
+pub(super) struct Running {
+    pub(super) number: u64,
+    pub(super) tenure: Tenure<Sim>,
+    /// What links and calls know of it.
+    pub(super) published: Standing<Sim>,
+    /// Of a room whose audio is simulated.
+    pub(super) ledger: Option<Ledger<u64>>,
+    /// When its other origin was heard last, and whether its stream stands.
+    pub(super) heard: u64,
+    pub(super) connected: bool,
+    /// It has left this node's list.
+    left: bool,
+    beat_at: u64,
+    tick_at: u64,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("number", &self.number).finish_non_exhaustive()
+    }
 }
 
 impl World {
-    /// The directory answers.
-    pub(super) fn replied(&mut self, n: NodeIx, room: RoomIx, serial: u64, reply: Reply) {
-        match reply {
-            Reply::Registered(lease) => self.registered(n, lease),
-            Reply::Renewed(held) if self.nodes[n].control.session == Some(serial) && !held => {
-                (self.nodes[n].lease, self.nodes[n].renew_at) = (0, self.now);
-            }
-            Reply::Renewed(_) | Reply::Done => {}
-            reply => {
-                let control = &mut self.nodes[n].control;
-                // Whoever asked has given up.
-                if control.pending.get(&room).is_none_or(|pending| pending.serial != serial) {
-                    return;
-                }
-                let what = control.pending.remove(&room).map(|pending| pending.what);
-                self.settled(n, room, what, reply);
-            }
+    /// A node begins to own or to mirror a room, with its record as it was read.
+    pub(super) fn begin(&mut self, n: NodeIx, room: RoomIx, standing: Standing<Sim>, record: &Book) {
+        let number = self.number();
+        let epoch = standing.owner().epoch;
+        let read = |book: &std::rc::Rc<[u8]>| Record::decode(book).ok();
+        let ledger = record.as_ref().and_then(read).map(|record| Ledger::new(Room::new(record), epoch));
+        if let Standing::Owner(held) = &standing {
+            self.becomes_owner(n, room, &held.key, None);
+        } else {
+            self.note(Note::Mirrors { room, node: n, does: true });
+        }
+        let (here, shown) = (self.here_of_new(n, room), self.shown(n, room));
+        let (me, id) = (self.nodes[n].id.clone(), self.rooms[room].clone());
+        let (tenure, effects) = Tenure::begin(&here, me, id, standing.clone(), shown, false);
+        let (now, connected) = (self.now, here.connected);
+        let (beat_at, tick_at) = (0, now + TICK_MS);
+        let running = Running {
+            number,
+            tenure,
+            published: standing,
+            ledger,
+            heard: now,
+            connected,
+            left: false,
+            beat_at,
+            tick_at,
+        };
+        self.nodes[n].control.rooms.insert(room, running);
+        self.perform(n, Run { room, number }, effects);
+    }
+
+    /// Tells a room something, if it runs at the node.
+    pub(super) fn tell_room(&mut self, n: NodeIx, room: RoomIx, event: Event<Sim>) {
+        if let Some(running) = self.nodes[n].control.rooms.get(&room) {
+            let run = Run { room, number: running.number };
+            self.tell_run(n, run, event);
         }
     }
 
-    fn settled(&mut self, n: NodeIx, room: RoomIx, what: Option<What>, reply: Reply) {
-        let time = self.time();
-        match (reply, what) {
-            (Reply::Claimed(Ok((owner, record))), _) => {
-                self.become_owner(n, room, owner);
-                self.go_on_air(n, room, owner, record);
-            }
-            (Reply::Claimed(Err(_)), Some(What::Claiming { detector: true })) => {
-                if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) {
-                    mirrored.detector.refused(time);
-                }
-                self.look(n, room);
-            }
-            (Reply::Claimed(Err(_)), _) => self.lost_claim(n, room, OfficeKind::Owner),
-            (Reply::Mirrored(Ok(mirror)), _) => self.become_mirror(n, room, mirror),
-            (Reply::Mirrored(Err(_)), _) => self.lost_claim(n, room, OfficeKind::Mirror),
-            (Reply::Reasserted(Ok(owner)), _) => {
-                self.note(Note::Reasserted { room, node: n, epoch: owner.epoch });
-                if let Some(owned) = self.nodes[n].control.owned.get_mut(&room) {
-                    (owned.revision, owned.unowned) = (owner.revision, false);
-                }
-            }
-            (Reply::Reasserted(Err(Refused::Taken)), _) => self.fenced(n, room),
-            // It is tried again under the next lease.
-            (Reply::Reasserted(Err(Refused::NoLease)), _) => {}
-            (Reply::Registered(_) | Reply::Renewed(_) | Reply::Done, _) => {}
+    /// Tells one life of a room something, also when it has left the node's list.
+    pub(super) fn tell_run(&mut self, n: NodeIx, run: Run, event: Event<Sim>) {
+        let here = self.here(n, run);
+        if let Some(running) = self.running(n, run) {
+            let effects = running.tenure.handle(&here, event);
+            self.perform(n, run, effects);
         }
     }
 
-    fn registered(&mut self, n: NodeIx, lease: u64) {
-        let before = std::mem::replace(&mut self.nodes[n].lease, lease);
-        if before != lease {
-            // Every key on the old lease is gone.
-            self.nodes[n].control.owned.values_mut().for_each(|owned| owned.unowned = true);
-        }
-    }
-
-    /// A cluster that has stood for long: every room is where placement wants it.
-    pub(super) fn found(&mut self) {
-        for n in 0..self.nodes.len() {
-            let reply = self.dir.apply(self.now, n, 0, Op::Register { life: 0, draining: false });
-            if let Reply::Registered(lease) = reply {
-                (self.nodes[n].lease, self.nodes[n].renew_at) = (lease, self.now + self.draw() % 1_000);
-            }
-        }
-        self.nodes
-            .iter_mut()
-            .for_each(|node| (node.view, node.unread) = (self.dir.revision, self.dir.revision));
-        let from = self.slot();
-        for room in 0..self.rooms.len() {
-            let ranked = rank(&self.rooms[room], &self.candidates(0, |node| node.roles.origin));
-            let number = |id: &NodeId| self.nodes.iter().position(|node| node.id == *id);
-            let [Some(owner), Some(mirror)] = [0, 1].map(|place| ranked.get(place).and_then(number)) else {
-                return;
-            };
-            let claim = Op::Claim { room, seen: Epoch(0), preempt: None, from };
-            for (n, op) in [(owner, claim), (mirror, Op::Mirror { room, preempt: None })] {
-                let reply = self.dir.apply(self.now, n, self.nodes[n].lease, op);
-                self.nodes[n].view = self.dir.revision;
-                self.settled(n, room, None, reply);
-            }
-        }
-        self.nodes
-            .iter_mut()
-            .for_each(|node| (node.view, node.unread) = (self.dir.revision, self.dir.revision));
-    }
-
-    fn become_owner(&mut self, n: NodeIx, room: RoomIx, owner: Owner) {
-        self.note(Note::Owns { room, node: n, epoch: owner.epoch, from: owner.from });
-        self.judge_owner(n, room, owner);
+    /// One life of a room at a node.
+    pub(super) fn running(&mut self, n: NodeIx, run: Run) -> Option<&mut Running> {
         let control = &mut self.nodes[n].control;
-        let since = control.mirrored.remove(&room).and_then(|mirrored| mirrored.detector.since());
-        control.vacant.retain(|(vacant, _)| *vacant != room);
-        let Owner { epoch, from, revision, .. } = owner;
-        control.owned.insert(room, Owned { epoch, from, revision, unowned: false, handing: 0, beat_at: 0 });
-        self.stats.took_over(since.map(|since| self.time().since(since)));
+        let listed = control.rooms.get_mut(&run.room).filter(|running| running.number == run.number);
+        listed.or_else(|| control.going.get_mut(&run))
     }
 
-    fn become_mirror(&mut self, n: NodeIx, room: RoomIx, mirror: Mirror) {
-        let (time, keys) = (self.time(), self.dir.room(room, self.nodes[n].view));
-        let Some(owner) = keys.owner.map(|owner| owner.node).filter(|owner| *owner != n) else { return };
-        self.note(Note::Mirrors { room, node: n, does: true });
-        let control = &mut self.nodes[n].control;
-        control.vacant.retain(|(vacant, _)| *vacant != room);
-        let new = Mirrored { revision: mirror.revision, owner, detector: Detector::new(time), question: 0 };
-        control.mirrored.entry(room).or_insert(new).revision = mirror.revision;
-        self.stand_by(n, room);
+    /// What is due for the rooms of a node.
+    pub(super) fn hold_rooms(&mut self, n: NodeIx) {
+        let (now, control) = (self.now, &self.nodes[n].control);
+        let due = |running: &Running| {
+            running.tenure.next_deadline().is_some_and(|due| due.at.as_millis() <= now)
+                || running.beat_at <= now
+                || running.tick_at <= now
+        };
+        let listed = control.rooms.iter().filter(|(_, running)| due(running));
+        let listed = listed.map(|(room, running)| Run { room: *room, number: running.number });
+        let going = control.going.iter().filter(|(_, running)| due(running)).map(|(run, _)| *run);
+        for run in listed.chain(going).collect::<Vec<_>>() {
+            self.beat(n, run);
+            self.retry(n, run);
+            let here = self.here(n, run);
+            if let Some(running) = self.running(n, run) {
+                let effects = running.tenure.poll(&here);
+                self.perform(n, run, effects);
+            }
+        }
+    }
+
+    /// An owner's stream to its mirror shows that it lives.
+    fn beat(&mut self, n: NodeIx, run: Run) {
+        let now = self.now;
+        let Some(running) = self.running(n, run).filter(|running| running.beat_at <= now) else { return };
+        running.beat_at = now + BEAT_MS;
+        let follower = running.tenure.other().filter(|_| running.published.is_owner()).cloned();
+        if let Some(mirror) = self.number_of(follower.as_ref()) {
+            self.tell(n, mirror, Message::Beat { room: run.room, from: n });
+        }
+    }
+
+    fn retry(&mut self, n: NodeIx, run: Run) {
+        let now = self.now;
+        let Some(running) = self.running(n, run).filter(|running| running.tick_at <= now) else { return };
+        running.tick_at = now + TICK_MS;
+        let lost = running.tenure.has_lost_its_key();
+        let steps = running.ledger.as_mut().filter(|_| !lost).map(Ledger::retry);
+        self.carry_out(n, run, steps.unwrap_or_default());
+    }
+
+    /// Something came from the other origin of a room.
+    pub(super) fn beaten(&mut self, n: NodeIx, room: RoomIx, from: NodeIx) {
+        let (now, id) = (self.now, &self.nodes[from].id);
+        let running = self.nodes[n].control.rooms.get(&room);
+        if running.and_then(|running| running.tenure.other()) != Some(id) {
+            return;
+        }
+        let Some(running) = self.nodes[n].control.rooms.get_mut(&room) else { return };
+        running.heard = now;
+        if !std::mem::replace(&mut running.connected, true) {
+            self.tell_room(n, room, Event::PeerStream);
+        }
+    }
+
+    /// Another process has ended: the streams from it break.
+    pub(super) fn gone(&mut self, n: NodeIx, peer: NodeIx) {
+        let id = self.nodes[peer].id.clone();
+        let rooms = self.nodes[n].control.rooms.iter_mut();
+        let broken = rooms.filter(|(_, running)| running.tenure.other() == Some(&id));
+        let mut told = Vec::new();
+        for (room, running) in broken {
+            running.connected = false;
+            told.push(*room);
+        }
+        told.into_iter().for_each(|room| self.tell_room(n, room, Event::PeerStream));
     }
 
     /// What the view of a node shows of a room.
-    pub(super) fn look(&mut self, n: NodeIx, room: RoomIx) {
-        let (time, view) = (self.time(), self.nodes[n].view);
+    pub(super) fn shown(&self, n: NodeIx, room: RoomIx) -> Shown {
+        let view = self.nodes[n].view;
         let keys = self.dir.room(room, view);
-        let (owner, mirror, exists) = (keys.owner, keys.mirror, keys.record.is_some());
-        let control = &mut self.nodes[n].control;
-        if let Some(own) = control.owned.get_mut(&room) {
-            match owner {
-                Some(shown) if (shown.node, shown.epoch) == (n, own.epoch) => {
-                    own.revision = own.revision.max(shown.revision);
-                }
-                Some(shown) if shown.epoch > own.epoch => return self.step_down(n, room, shown),
-                // A view from before the claim shows no owner either, or another.
-                _ if view >= own.revision => own.unowned = true,
-                _ => {}
-            }
-        }
-        let pending = control.pending.contains_key(&room);
-        if let Some(mirrored) = control.mirrored.get_mut(&room) {
-            match (mirror, owner) {
-                (Some(shown), _) if shown.node == n => mirrored.revision = shown.revision,
-                (Some(_), _) if view >= mirrored.revision => return self.stop_mirroring(n, room),
-                // Its key went with a lease: it is put back while the room needs a mirror.
-                (None, Some(_)) if view >= mirrored.revision && exists && !pending => {
-                    self.request(n, room, What::Mirroring, Op::Mirror { room, preempt: None });
-                }
-                _ => {}
-            }
-        }
-        if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room) {
-            match owner {
-                Some(shown) if shown.node == mirrored.owner => mirrored.detector.owned(time),
-                Some(shown) if shown.node != n => {
-                    (mirrored.owner, mirrored.detector) = (shown.node, Detector::new(time));
-                }
-                Some(_) => {}
-                None => mirrored.detector.unowned(time),
-            }
-        }
-        self.follow(n, room, owner, mirror);
-        self.find_vacancies(n, room, owner, mirror, exists);
-    }
-
-    fn find_vacancies(
-        &mut self,
-        n: NodeIx,
-        room: RoomIx,
-        owner: Option<Owner>,
-        mirror: Option<Mirror>,
-        exists: bool,
-    ) {
-        let control = &mut self.nodes[n].control;
-        let holds = control.owned.contains_key(&room) || control.mirrored.contains_key(&room);
-        let owner_vacant = owner.is_none_or(|owner| owner.node == n);
-        let mirror_vacant =
-            owner.is_some_and(|owner| owner.node != n) && mirror.is_none_or(|mirror| mirror.node == n);
-        for (office, vacant) in [(OfficeKind::Owner, owner_vacant), (OfficeKind::Mirror, mirror_vacant)] {
-            if vacant && exists && !holds && !control.pending.contains_key(&room) {
-                if control.vacant.insert((room, office)) {
-                    control.look_at = 0;
-                }
-            } else {
-                control.vacant.remove(&(room, office));
-            }
-        }
-    }
-
-    /// What is due for the rooms that a node holds.
-    pub(super) fn hold_rooms(&mut self, n: NodeIx) {
-        let rooms: Vec<_> = self.nodes[n].control.owned.keys().copied().collect();
-        for room in rooms {
-            self.reassert(n, room);
-            self.beat(n, room);
-            if self.nodes[n].draining {
-                self.hand_over(n, room);
-            }
-        }
-        let rooms: Vec<_> = self.nodes[n].control.mirrored.keys().copied().collect();
-        for room in rooms {
-            if self.nodes[n].draining {
-                let revision = self.nodes[n].control.mirrored[&room].revision;
-                self.ask(n, room, Op::Release { room, revision });
-                self.stop_mirroring(n, room);
-            } else {
-                self.watch_owner(n, room);
-            }
-        }
-    }
-
-    fn reassert(&mut self, n: NodeIx, room: RoomIx) {
-        let node = &self.nodes[n];
-        let Some(own) = node.control.owned.get(&room).filter(|own| own.unowned) else { return };
-        if node.lease == 0 || node.control.pending.contains_key(&room) {
-            return;
-        }
-        let (epoch, from) = (own.epoch, own.from);
-        let op = Op::Reassert { room, epoch, from, record: self.record(n, room) };
-        self.request(n, room, What::Reasserting, op);
-    }
-
-    fn beat(&mut self, n: NodeIx, room: RoomIx) {
-        let now = self.now;
-        let mirror = self.dir.room(room, self.nodes[n].view).mirror.map(|mirror| mirror.node);
-        let Some(own) = self.nodes[n].control.owned.get_mut(&room).filter(|own| own.beat_at <= now) else {
-            return;
+        let there = |node: NodeIx| {
+            self.dir.member(node, view).map(|member| format!("{}#{}", self.nodes[node].id, member.life))
         };
-        own.beat_at = now + BEAT_MS;
-        if let Some(mirror) = mirror {
-            self.tell(n, mirror, Message::Beat { room, from: n });
+        let keys = keys.record.is_some().then(|| Keys {
+            owner: keys.owner.map(|owner| self.owner_key(&owner)),
+            mirror: keys.mirror.map(|mirror| self.mirror_key(&mirror)),
+            mirror_at: keys.mirror.and_then(|mirror| there(mirror.node)),
+            wants: Wants::Origins,
+        });
+        Shown { at: moment(view), keys }
+    }
+
+    pub(super) fn owner_key(&self, owner: &directory::Owner) -> OwnerKey {
+        let directory::Owner { node, epoch, from, revision, .. } = *owner;
+        OwnerKey { node: self.nodes[node].id.clone(), epoch, from_slot: from, revision: Revision(revision) }
+    }
+
+    pub(super) fn mirror_key(&self, mirror: &directory::Mirror) -> MirrorKey {
+        MirrorKey { node: self.nodes[mirror.node].id.clone(), revision: Revision(mirror.revision) }
+    }
+
+    pub(super) fn owner_held(&self, owner: directory::Owner) -> Held<OwnerKey, directory::Owner> {
+        Held { key: self.owner_key(&owner), written: moment(owner.revision), right: owner }
+    }
+
+    pub(super) fn mirror_held(&self, mirror: directory::Mirror) -> Held<MirrorKey, directory::Mirror> {
+        Held { key: self.mirror_key(&mirror), written: moment(mirror.revision), right: mirror }
+    }
+
+    /// How a room stands at a node now.
+    fn here(&mut self, n: NodeIx, run: Run) -> Here {
+        let Some(running) = self.running(n, run) else { return Here::default() };
+        let (heard, connected) = (Time::from_millis(running.heard), running.connected);
+        let (other, owns) = (running.tenure.other().cloned(), running.tenure.is_owner());
+        let books = running.ledger.as_ref().map_or(Books::Settled, books);
+        let ready = self.number_of(other.as_ref()).is_some_and(|other| self.is_ready(n, other, run.room));
+        Here { heard, connected, ready, books, ..self.sounds(n, run.room, owns) }
+    }
+
+    fn here_of_new(&self, n: NodeIx, room: RoomIx) -> Here {
+        Here { heard: self.time(), connected: true, ..self.sounds(n, room, false) }
+    }
+
+    /// How its audio stands. A room whose audio is not simulated is on the air like any other.
+    fn sounds(&self, n: NodeIx, room: RoomIx, owns: bool) -> Here {
+        let (now, clock, live) = (self.time(), Some(self.slot()), true);
+        let here = Here { now, clock, live, newest: clock, leads: owns, ..Here::default() };
+        let Some(audio) = self.audio.get(room) else { return here };
+        let Some(origin) = audio.origins.get(&n) else { return Here { newest: None, leads: false, ..here } };
+        let (epoch, newest) = (origin.claim().0, origin.ring.highest());
+        let next = newest.map(|newest| newest.next().max(self.slot()));
+        Here { epoch, newest, next, leads: origin.leadership.leads().is_some(), ..here }
+    }
+
+    /// Whether a mirror of this owner could go on at once.
+    fn is_ready(&self, n: NodeIx, mirror: NodeIx, room: RoomIx) -> bool {
+        let runs = self.nodes[mirror].control.rooms.contains_key(&room);
+        let origin =
+            |audio: &super::audio::Audio| audio.origins.get(&mirror).is_some_and(|one| one.is_ready());
+        runs && self.answers(n, mirror) && self.audio.get(room).is_none_or(origin)
+    }
+
+    /// Does what a room asks for, in its order.
+    fn perform(&mut self, n: NodeIx, run: Run, effects: Vec<Effect<Sim>>) {
+        let mut look = false;
+        for effect in effects {
+            match effect {
+                Effect::Look => look = true,
+                Effect::Publish => self.publish(n, run),
+                Effect::Leave(_) => self.leave(n, run),
+                Effect::Stop => self.stop(n, run),
+                Effect::Fail(error) => self.fail(n, run, &error),
+                Effect::Transferred(Asker::Drain, outcome) => self.offered(n, run.room, &outcome),
+                Effect::TookOver(Asker::Owner { node, ask }, outcome) => {
+                    self.took_over(n, node, ask, outcome)
+                }
+                Effect::Transferred(..) | Effect::TookOver(..) => {}
+                Effect::CloseBooks(fault) => self.books(n, run, |books| books.close(fault)),
+                Effect::ReopenBooks => self.books(n, run, Ledger::reopen),
+                Effect::AbandonBooks(fault) => self.abandon(n, run, &fault),
+                Effect::SaveAgain => self.save_again(n, run),
+                Effect::Keep(owner) => self.keep(n, run.room, &owner),
+                Effect::Decide(record) => self.decide(n, run, record.flatten().as_ref()),
+                Effect::Follow(node) => self.follow(n, run.room, node.as_ref()),
+                Effect::Term(key) => self.term(n, run.room, &key),
+                Effect::EndAt(slot) => self.end_at(n, run, slot),
+                Effect::Fence(Successor { epoch, from_slot, .. }) => {
+                    self.fence_at(n, run.room, epoch, from_slot)
+                }
+                Effect::TellOwner(took) => self.becomes_owner(n, run.room, &took.key, took.since),
+                Effect::TellSuccessor(_) => self.note(Note::StepsDown { room: run.room, node: n }),
+                // Nobody of the simulation is told, or is told by what it sees.
+                Effect::Aside
+                | Effect::Redirect(..)
+                | Effect::Dismiss
+                | Effect::TellMirror(_)
+                | Effect::TellPeer
+                | Effect::TellEnded => {}
+                errand => self.send(n, run, errand),
+            }
+        }
+        if look && self.nodes[n].current {
+            self.look(n, run.room);
         }
     }
 
-    /// A room of a node that drains goes to its mirror, once that is ready.
-    fn hand_over(&mut self, n: NodeIx, room: RoomIx) {
-        let now = self.now;
-        let keys = self.dir.room(room, self.nodes[n].view);
-        let Some(mirror) =
-            keys.mirror.map(|mirror| mirror.node).filter(|mirror| self.is_ready(*mirror, room))
-        else {
-            return;
-        };
-        let from = self.next_slot(n, room).plus(MOVE_AHEAD);
-        let Some(own) = self.nodes[n].control.owned.get_mut(&room) else { return };
-        if own.handing > now || own.unowned {
-            return;
-        }
-        own.handing = now + HAND_OVER_MS;
-        let revision = own.revision;
-        self.tell(n, mirror, Message::TakeOver { room, revision, from });
-    }
-
-    /// The owner asks this mirror to take the room over.
-    pub(super) fn take_over(&mut self, n: NodeIx, room: RoomIx, revision: Revision, from: Slot) {
-        let node = &self.nodes[n];
-        let takes = node.control.mirrored.contains_key(&room) && !node.control.pending.contains_key(&room);
-        if takes && node.lease != 0 && !node.draining {
-            let seen = self.dir.highest_seen(room, node.view);
-            let op = Op::Claim { room, seen, preempt: Some(revision), from };
-            self.request(n, room, What::Claiming { detector: true }, op);
-        }
-    }
-
-    /// The room was claimed, as the directory says to one that means to put its key back.
-    fn fenced(&mut self, n: NodeIx, room: RoomIx) {
-        let owner = self.dir.now(room).owner;
-        match (owner, self.nodes[n].control.owned.get(&room)) {
-            (Some(owner), Some(own)) if owner.epoch > own.epoch => self.step_down(n, room, owner),
-            (None, Some(_)) => self.stop(n, room),
-            _ => {}
-        }
-    }
-
-    fn step_down(&mut self, n: NodeIx, room: RoomIx, successor: Owner) {
-        self.note(Note::StepsDown { room, node: n });
-        self.nodes[n].control.owned.remove(&room);
-        self.retire(n, room, successor);
-        self.look(n, room);
-    }
-
-    /// Nobody knows who is to own the room, but not this node.
-    fn stop(&mut self, n: NodeIx, room: RoomIx) {
-        self.note(Note::StepsDown { room, node: n });
-        self.nodes[n].control.owned.remove(&room);
-        self.leave_air(n, room);
-        self.look(n, room);
-    }
-
-    fn stop_mirroring(&mut self, n: NodeIx, room: RoomIx) {
-        self.note(Note::Mirrors { room, node: n, does: false });
-        self.nodes[n].control.mirrored.remove(&room);
-        self.leave_air(n, room);
-        self.look(n, room);
-    }
-
-    /// The owner's stream to its mirror lives.
-    pub(super) fn beaten(&mut self, n: NodeIx, room: RoomIx, from: NodeIx) {
-        let time = self.time();
-        if let Some(mirrored) = self.nodes[n].control.mirrored.get_mut(&room).filter(|one| one.owner == from)
+    fn publish(&mut self, n: NodeIx, run: Run) {
+        if let Some(running) = self.running(n, run)
+            && let Some(standing) = running.tenure.standing()
         {
-            mirrored.detector.heard(time);
+            running.published = standing;
         }
     }
 
-    /// Another process has ended.
-    pub(super) fn gone(&mut self, n: NodeIx, peer: NodeIx) {
-        let time = self.time();
-        let mirrored = self.nodes[n].control.mirrored.values_mut().filter(|one| one.owner == peer);
-        mirrored.for_each(|one| one.detector.lost(time));
+    /// A room leaves the list of a node: everyone who takes it from there is let go.
+    fn leave(&mut self, n: NodeIx, run: Run) {
+        if self.running(n, run).is_none_or(|running| std::mem::replace(&mut running.left, true)) {
+            return;
+        }
+        let control = &mut self.nodes[n].control;
+        let Some(running) = control.rooms.remove(&run.room) else { return };
+        let mirrored = !running.published.is_owner();
+        control.going.insert(run, running);
+        if mirrored {
+            self.note(Note::Mirrors { room: run.room, node: n, does: false });
+        }
+        self.leave_air(n, run.room);
+        if self.nodes[n].current {
+            self.look(n, run.room);
+        }
+    }
+
+    fn stop(&mut self, n: NodeIx, run: Run) {
+        self.leave(n, run);
+        self.nodes[n].control.going.remove(&run);
+    }
+
+    /// A room's actor has failed: it begins again from what was published.
+    fn fail(&mut self, n: NodeIx, run: Run, error: &str) {
+        self.broken(stentor_pace::Invariant::NoGap.broken(format!("room {} at node {n}: {error}", run.room)));
+    }
+
+    fn becomes_owner(&mut self, n: NodeIx, room: RoomIx, key: &OwnerKey, since: Option<Time>) {
+        self.note(Note::Owns { room, node: n, epoch: key.epoch, from: key.from_slot });
+        self.judge_owner(n, room, key.epoch);
+        self.stats.took_over(since.map(|since| self.time().since(since)));
+    }
+
+    /// The number of a node by its name.
+    pub(super) fn number_of(&self, node: Option<&NodeId>) -> Option<NodeIx> {
+        self.numbers.get(node?).copied()
+    }
+}
+
+/// A moment of the simulated directory, whose revisions never go back.
+const fn moment(revision: directory::Revision) -> Moment {
+    Moment { history: 0, revision: Revision(revision) }
+}
+
+fn books(ledger: &Ledger<u64>) -> Books {
+    match ledger.away() {
+        _ if ledger.is_settled() => Books::Settled,
+        Some(fault) => Books::Away(fault.clone()),
+        None => Books::Busy,
     }
 }

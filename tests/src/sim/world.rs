@@ -4,23 +4,22 @@
 //! A node is deaf while it is paused: what comes waits, in order. A process that ended takes what was under way to it along.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hasher},
-    rc::Rc,
     time::Duration,
 };
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use stentor_directory::EtcdConfig;
 use stentor_ids::{NodeId, RoomId, Slot};
 use stentor_pace::{Time, Violation, WallTime};
-use stentor_room::Record;
 
 use super::{
     audio::Audio,
     control::Control,
-    directory::{Directory, Lease, Op, Reply, Revision, RoomIx},
+    directory::{Book, Directory, Lease, Op, Revision, RoomIx},
     fault::{Back, Fault},
-    message::{Message, Note},
+    message::{Answer, Ask, Message, Note},
     net::{DIRECTORY, Net, NodeIx},
     plan::Plan,
     stats::Stats,
@@ -68,7 +67,7 @@ enum Event {
     Strike(Fault),
     Resume(NodeIx),
     Tell { to: NodeIx, life: u32, message: Message },
-    Ask { from: NodeIx, life: u32, lease: Lease, room: RoomIx, serial: u64, op: Op },
+    Ask { from: NodeIx, life: u32, lease: Lease, to: Ask, op: Op },
 }
 
 /// The cluster.
@@ -81,6 +80,13 @@ pub(super) struct World {
     pub(super) net: Net,
     pub(super) dir: Directory,
     pub(super) rooms: Vec<RoomId>,
+    /// Rooms and nodes by their names.
+    room_numbers: BTreeMap<RoomId, RoomIx>,
+    pub(super) numbers: BTreeMap<NodeId, NodeIx>,
+    /// Commands that are not answered yet.
+    pub(super) commands: BTreeSet<u64>,
+    /// How long a call of the directory may take, in milliseconds.
+    request_ms: u64,
     pub(super) audio: Vec<Audio>,
     /// Whether at most one thing is wrong at a time, so that listeners are to miss nothing.
     pub(super) single: bool,
@@ -107,8 +113,8 @@ impl World {
         let rooms: Vec<_> =
             (0..plan.rooms).map(|n| RoomId::new(format!("room-{n}")).expect("it is a name")).collect();
         let audio: Vec<_> = (0..plan.watched).map(|_| Audio::new(plan)).collect();
-        let record = |room: usize| audio.get(room).map(|audio: &Audio| Rc::new(audio.first_record()));
-        let records: Vec<Option<Rc<Record>>> = (0..plan.rooms).map(record).collect();
+        let record = |room: usize| audio.get(room).map(|audio: &Audio| audio.first_record().encode().into());
+        let records: Vec<Book> = (0..plan.rooms).map(record).collect();
         let mut world = Self {
             now: START,
             random,
@@ -117,6 +123,10 @@ impl World {
             nodes: plan.nodes.iter().map(|(roles, zone)| Node::new(*roles, zone)).collect(),
             net: Net::default(),
             dir: Directory::new(plan.nodes.len(), records),
+            room_numbers: rooms.iter().cloned().zip(0..).collect(),
+            numbers: BTreeMap::new(),
+            commands: BTreeSet::new(),
+            request_ms: EtcdConfig::default().request_timeout_ms,
             rooms,
             audio,
             single: plan.single,
@@ -132,6 +142,7 @@ impl World {
         };
         for n in 0..world.nodes.len() {
             world.nodes[n].id = NodeId::new(format!("node-{n}")).expect("it is a name");
+            world.numbers.insert(world.nodes[n].id.clone(), n);
             world.nodes[n].next_turn = START + world.random.random_range(0..TURN_MS);
         }
         if plan.stood {
@@ -182,13 +193,16 @@ impl World {
                     self.hear(to, message);
                 }
             }
-            Event::Ask { from, life, lease, room, serial, op } => {
+            Event::Ask { from, life, lease, to, op } => {
                 if !self.dir.up {
                     return;
                 }
                 let reply = self.dir.apply(self.now, from, lease, op);
                 self.violations.append(&mut self.dir.broken);
-                self.answer(from, life, room, serial, reply);
+                if let Some(delay) = self.net.delay(self.now, DIRECTORY, from, &mut self.random) {
+                    let message = Message::Answer { to, answer: Answer::Directory(reply) };
+                    self.at(self.now + delay, Event::Tell { to: from, life, message });
+                }
             }
         }
     }
@@ -196,10 +210,15 @@ impl World {
     /// A node hears something.
     fn hear(&mut self, n: NodeIx, message: Message) {
         match message {
-            Message::Reply { room, serial, reply } => self.replied(n, room, serial, reply),
+            Message::Answer { to, answer } => self.answered(n, to, answer),
             Message::Beat { room, from } => self.beaten(n, room, from),
-            Message::Answered { room, serial } => self.asked(n, room, serial),
-            Message::TakeOver { room, revision, from } => self.take_over(n, room, revision, from),
+            Message::Probe { .. } => self.probed_by(n, message),
+            Message::Probed { question, runs, heard_ms_ago } => {
+                self.probed(n, question, runs, heard_ms_ago);
+            }
+            Message::Unanswered { question } => self.conclude(n, question),
+            Message::Called { .. } => self.called(n, message),
+            Message::AudioDone { run } => self.tell_run(n, run, stentor_ownership::Event::AudioDone),
             Message::Gone { peer } => self.disconnected(n, peer),
             Message::Mixed { .. } => self.mixed(n, message),
             Message::Stage { .. } | Message::Packets { .. } => self.told_studio(n, message),
@@ -212,21 +231,24 @@ impl World {
         }
     }
 
-    fn answer(&mut self, to: NodeIx, life: u32, room: RoomIx, serial: u64, reply: Reply) {
-        if let Some(delay) = self.net.delay(self.now, DIRECTORY, to, &mut self.random) {
-            let message = Message::Reply { room, serial, reply };
-            self.at(self.now + delay, Event::Tell { to, life, message });
+    /// Asks the directory. Who asks is answered, by nobody if it takes too long.
+    pub(super) fn ask(&mut self, from: NodeIx, to: Ask, op: Op) {
+        let (life, lease) = (self.nodes[from].life, self.nodes[from].lease);
+        if let Some(delay) = self.net.delay(self.now, from, DIRECTORY, &mut self.random) {
+            self.at(self.now + delay, Event::Ask { from, life, lease, to, op });
         }
+        self.give_up_in(self.request_ms, from, to);
     }
 
-    /// Asks the directory. Gives the number of the question; the answer may never come.
-    pub(super) fn ask(&mut self, from: NodeIx, room: RoomIx, op: Op) -> u64 {
+    /// A number that nothing else has.
+    pub(super) const fn number(&mut self) -> u64 {
         self.serial += 1;
-        let (serial, life, lease) = (self.serial, self.nodes[from].life, self.nodes[from].lease);
-        if let Some(delay) = self.net.delay(self.now, from, DIRECTORY, &mut self.random) {
-            self.at(self.now + delay, Event::Ask { from, life, lease, room, serial, op });
-        }
-        serial
+        self.serial
+    }
+
+    /// A room by its name.
+    pub(super) fn room_of(&self, id: &RoomId) -> Option<RoomIx> {
+        self.room_numbers.get(id).copied()
     }
 
     /// Sends a message to another node, or to oneself.

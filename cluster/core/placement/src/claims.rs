@@ -29,6 +29,10 @@ use crate::{Candidate, rank, rank_apart, readers};
 /// claim and for the watch to tell.
 pub const CLAIM_STEP: Duration = Duration::from_millis(300);
 
+/// Claims of one node under way at once. When an origin with many rooms dies, its rooms are claimed in as many turns; each
+/// takes two round trips to the directory.
+pub const CLAIMS_AT_ONCE: usize = 16;
+
 /// How long the node at this place of a ranking, counted from 0, waits before it claims an empty office.
 #[must_use]
 pub const fn claim_delay(place: usize) -> Duration {
@@ -46,6 +50,32 @@ pub struct Vacancy<'a, R> {
     pub stale: Option<R>,
     /// The schema of the room's record.
     pub schema: u32,
+}
+
+/// A key of an office, as a view shows it: whose it is, and its state.
+pub type Key<'a, R> = Option<(&'a NodeId, R)>;
+
+impl<'a, R: Copy> Vacancy<'a, R> {
+    /// What is empty of a room that is open or live and that `me` does not run, as far as its keys tell: an office that nobody
+    /// holds, or whose key names `me`. A mirror that does not `stay` is not preferred as the next owner.
+    pub fn of(
+        me: &NodeId,
+        room: &'a RoomId,
+        schema: u32,
+        [owner, mirror]: [Key<'a, R>; 2],
+        stays: impl Fn(&NodeId) -> bool,
+    ) -> Option<Self> {
+        let (office, stale) = match (owner, mirror) {
+            (None, mirror) => {
+                (Office::Owner { mirror: mirror.map(|(node, _)| node).filter(|node| stays(node)) }, None)
+            }
+            (Some((owner, key)), _) if owner == me => (Office::Owner { mirror: None }, Some(key)),
+            (Some((owner, _)), None) => (Office::Mirror { owner }, None),
+            (Some((owner, _)), Some((mirror, key))) if mirror == me => (Office::Mirror { owner }, Some(key)),
+            (Some(_), Some(_)) => return None,
+        };
+        Some(Self { room, office, stale, schema })
+    }
 }
 
 /// An office, and who has the other one.

@@ -26,7 +26,7 @@ mod labels;
 mod rank;
 mod tree;
 
-pub use claims::{CLAIM_STEP, Claim, Claims, Office, OfficeKind, Vacancy, claim_delay};
+pub use claims::{CLAIM_STEP, CLAIMS_AT_ONCE, Claim, Claims, Key, Office, OfficeKind, Vacancy, claim_delay};
 pub use clocks::{BARRED, Clocks, Standing};
 pub use labels::Labels;
 pub use rank::{Candidate, rank, rank_apart, readers};

@@ -243,3 +243,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_office_is_empty_if_nobody_has_its_key_or_this_node_has_and_does_not_hold_it() {
+    let [me, you, they] = ["me", "you", "they"].map(node);
+    let [room] = &rooms(1)[..] else { unreachable!("one was asked for") };
+    let found = |owner: Option<&NodeId>, mirror: Option<&NodeId>, stays: bool| {
+        let keys = [owner.map(|node| (node, 1)), mirror.map(|node| (node, 2))];
+        let vacancy = Vacancy::of(&me, room, 1, keys, |_| stays)?;
+        let other = match vacancy.office {
+            Office::Owner { mirror } => format!("owner of {mirror:?}"),
+            Office::Mirror { owner } => format!("mirror of {owner}"),
+        };
+        Some((other, vacancy.stale))
+    };
+    let is = |text: &str, stale: Option<u64>| Some((text.to_owned(), stale));
+    assert_eq!(found(None, None, true), is("owner of None", None));
+    assert_eq!(found(None, Some(&you), true), is(&format!("owner of {:?}", Some(&you)), None));
+    assert_eq!(found(None, Some(&you), false), is("owner of None", None), "it drains");
+    assert_eq!(found(Some(&me), Some(&you), true), is("owner of None", Some(1)));
+    assert_eq!(found(Some(&you), None, true), is("mirror of you", None));
+    assert_eq!(found(Some(&you), Some(&me), true), is("mirror of you", Some(2)));
+    assert_eq!(found(Some(&you), Some(&they), true), None);
+}
