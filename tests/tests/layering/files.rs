@@ -15,7 +15,6 @@ use super::{
 
 /// Knots of files that are still there. No file may join one, none may be added, and what is untied is taken out.
 const KNOTS: &[&[&str]] = &[
-    &["cluster/core/relay/src/origin/act.rs", "cluster/core/relay/src/origin/mod.rs"],
     &[
         "cluster/core/ownership/src/tenure/going.rs",
         "cluster/core/ownership/src/tenure/mirror.rs",

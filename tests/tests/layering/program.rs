@@ -9,7 +9,7 @@
 //! - `use a;` of a module is none; `a::b()` behind it is one of the file that defines `b`.
 //! - `use a::*` imports the file of `a` itself.
 //! - What another crate defines is no file's, also where one hands it on (`pub use tokio::X`).
-//! - What is compiled for unit tests alone counts for nothing: tests look at all that is around them.
+//! - What is compiled for unit tests or the documentation alone counts for nothing: both look at all that is around them.
 //!
 //! It does not see what is called without being named: methods, fields, and names that a macro makes up.
 

@@ -22,7 +22,7 @@ impl Token {
     }
 }
 
-/// The words of a source, without what is compiled for unit tests alone (`#[cfg(test)]`).
+/// The words of a source, without what is compiled for unit tests or for the documentation alone.
 pub fn tokens(source: &str) -> Vec<Token> {
     without_tests(&all(source))
 }
@@ -163,12 +163,12 @@ fn without_tests(tokens: &[Token]) -> Vec<Token> {
     kept
 }
 
-/// Whether `#[cfg(test)]` or `#[cfg(all(test, …))]` stands here.
+/// Whether `#[cfg(test)]`, `#[cfg(all(test, …))]` or `#[cfg(doc)]` stands here.
 fn is_test_attribute(tokens: &[Token]) -> bool {
     let signs = |at: usize, sign| tokens.get(at) == Some(&Token::Sign(sign));
     let names = |at: usize, name| tokens.get(at).is_some_and(|token| token.is(name));
     let condition = signs(0, '#') && signs(1, '[') && names(2, "cfg") && signs(3, '(');
-    condition && (names(4, "test") || names(4, "all") && signs(5, '(') && names(6, "test"))
+    condition && (names(4, "test") || names(4, "doc") || names(4, "all") && signs(5, '(') && names(6, "test"))
 }
 
 /// Where it goes on behind the attributes that begin here and what they are on.
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_compiled_for_tests_alone_is_left_out() {
-        assert_eq!(names("#[cfg(test)] mod tests; a"), ["a"]);
+        assert_eq!(names("#[cfg(test)] mod tests; #[cfg(doc)] use b::C; a"), ["a"]);
         assert_eq!(names("#[cfg(test)] #[x(y)] mod tests { use b::{c}; } a"), ["a"]);
         assert_eq!(names("#[cfg(test)] pub(crate) use b::{c, d}; a"), ["a"]);
         assert_eq!(names("#[cfg(all(test, unix))] fn b<T, U>(c: T) -> D { e() } a"), ["a"]);
