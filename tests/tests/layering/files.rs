@@ -43,16 +43,6 @@ const KNOTS: &[&[&str]] = &[
         "cluster/host/src/mirror/wire.rs",
         "cluster/host/src/status.rs",
     ],
-    &["services/edge/src/fanout/group.rs", "services/edge/src/fanout/session.rs"],
-    &[
-        "services/edge/src/fanout/inbox.rs",
-        "services/edge/src/fanout/mod.rs",
-        "services/edge/src/fanout/shard.rs",
-        "services/edge/src/fanout/track.rs",
-    ],
-    &["services/edge/src/port/connection.rs", "services/edge/src/port/mod.rs"],
-    &["services/edge/src/rooms/lookup/answers.rs", "services/edge/src/rooms/lookup/mod.rs"],
-    &["services/edge/src/rooms/mod.rs", "services/edge/src/rooms/player.rs"],
     &[
         "services/probe/src/source/mod.rs",
         "services/probe/src/source/ogg.rs",

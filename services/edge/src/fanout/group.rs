@@ -1,29 +1,15 @@
-//! The listeners of one room on one shard who take it cut the same way, and the last two seconds of pages that they are served from.
-
-use std::collections::VecDeque;
+//! The listeners of one room on one shard who take it cut the same way, and the ring that they are served from.
 
 use slab::Slab;
-use stentor_ids::{RoomId, SLOTS_PER_SECOND};
+use stentor_ids::RoomId;
 use stentor_relay::Output;
 use stentor_telemetry::Leave;
 
-use super::session::{Fate, Session};
-use crate::ogg::{Cut, FIRST_AUDIO, Page, Pager, checksum, header_pages, last_page};
-
-/// Audio that a ring holds: what a listener may fall behind before it is skipped forward. The kernel's socket buffer
-/// holds some more.
-const RING_SLOTS: u64 = 2 * SLOTS_PER_SECOND;
-
-/// The newest pages of a group, numbered from 0 as they came, and those that every stream begins and ends with. Beyond its
-/// bound the oldest goes.
-#[derive(Debug)]
-pub(super) struct Ring {
-    pages: VecDeque<Page>,
-    start: u64,
-    bound: usize,
-    headers: [Page; FIRST_AUDIO as usize],
-    last: Page,
-}
+use super::{
+    ring::Ring,
+    session::{Fate, Session},
+};
+use crate::ogg::{Cut, Pager, checksum};
 
 /// One room's listeners who take it cut the same way.
 #[derive(Debug)]
@@ -33,47 +19,6 @@ pub(super) struct Group {
     pub(super) sessions: Slab<Session>,
     ring: Ring,
     pager: Pager,
-}
-
-impl Ring {
-    fn new(serial: u32, cut: Cut) -> Self {
-        // One page more than the audio, so that the longest pages leave time to take one.
-        let bound = (RING_SLOTS / cut.page.slots()) as usize + 1;
-        let (headers, last) = (header_pages(serial), last_page(serial));
-        Self { pages: VecDeque::with_capacity(bound), start: 0, bound, headers, last }
-    }
-
-    fn push(&mut self, page: Page) {
-        if self.pages.len() == self.bound {
-            self.pages.pop_front();
-            self.start += 1;
-        }
-        self.pages.push_back(page);
-    }
-
-    /// Number of the oldest page held.
-    pub(super) fn start(&self) -> u64 {
-        self.start
-    }
-
-    /// Number that the next page will have.
-    pub(super) fn end(&self) -> u64 {
-        self.start + self.pages.len() as u64
-    }
-
-    pub(super) fn get(&self, number: u64) -> Option<&Page> {
-        self.pages.get(usize::try_from(number.checked_sub(self.start)?).ok()?)
-    }
-
-    /// The pages that every stream begins with.
-    pub(super) fn headers(&self) -> &[Page] {
-        &self.headers
-    }
-
-    /// The page that every stream ends with.
-    pub(super) fn last(&self) -> &Page {
-        &self.last
-    }
 }
 
 impl Group {

@@ -4,55 +4,64 @@
 //! Invariants: no audio waits here, only that there is some, once a room; what is told of rooms and participants is never
 //! dropped, and is as little as rooms and moderators are.
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{collections::VecDeque, io};
 
 use mio::Waker;
 use parking_lot::Mutex;
 use stentor_ids::ParticipantId;
 
-use super::{Close, Newcomer, track::Track};
+use super::session::Newcomer;
 
 /// Listeners that may wait to be seated: a fifth of a second of joins at 5,000 a second. Beyond it they are told to come
 /// back.
 const MAX_NEWCOMERS: usize = 1024;
 
-/// Something that a shard is told.
+/// How a room leaves the shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Close {
+    /// It has ended: every listener's stream is brought to its end.
+    Ended,
+    /// This edge has it no more: connections are cut, so that no player takes the stream for complete.
+    Lost,
+}
+
+/// Something that a shard is told of a room, `R`.
 #[derive(Debug)]
-pub(super) enum Note {
+pub(super) enum Note<R> {
     /// A listener of the room comes.
-    Seat(Arc<Track>, Box<Newcomer>),
+    Seat(R, Box<Newcomer>),
     /// There is something to play.
-    Play(Arc<Track>),
-    Cut(Arc<Track>, ParticipantId),
-    Close(Arc<Track>, Close),
+    Play(R),
+    Cut(R, ParticipantId),
+    Close(R, Close),
 }
 
 /// What waits for a shard.
-#[derive(Debug, Default)]
-pub(super) struct Mail {
-    pub(super) notes: VecDeque<Note>,
+#[derive(Debug)]
+pub(super) struct Mail<R> {
+    pub(super) notes: VecDeque<Note<R>>,
     pub(super) stop: bool,
     newcomers: usize,
 }
 
 /// A shard's queue.
 #[derive(Debug)]
-pub(super) struct Inbox {
-    mail: Mutex<Mail>,
+pub(super) struct Inbox<R> {
+    mail: Mutex<Mail<R>>,
     waker: Waker,
 }
 
-impl Inbox {
+impl<R: Clone> Inbox<R> {
     pub(super) fn new(waker: Waker) -> Self {
         Self { mail: Mutex::default(), waker }
     }
 
-    pub(super) fn tell(&self, note: Note) {
+    pub(super) fn tell(&self, note: Note<R>) {
         self.put(|mail| mail.notes.push_back(note));
     }
 
     /// Hands a listener over. It comes back if as many wait as may, or the shard has stopped.
-    pub(super) fn seat(&self, track: &Arc<Track>, newcomer: Box<Newcomer>) -> Result<(), Box<Newcomer>> {
+    pub(super) fn seat(&self, room: &R, newcomer: Box<Newcomer>) -> Result<(), Box<Newcomer>> {
         let mut newcomer = Some(newcomer);
         self.put(|mail| {
             if mail.newcomers < MAX_NEWCOMERS
@@ -60,7 +69,7 @@ impl Inbox {
                 && let Some(newcomer) = newcomer.take()
             {
                 mail.newcomers += 1;
-                mail.notes.push_back(Note::Seat(track.clone(), newcomer));
+                mail.notes.push_back(Note::Seat(room.clone(), newcomer));
             }
         });
         newcomer.map_or(Ok(()), Err)
@@ -74,7 +83,7 @@ impl Inbox {
     }
 
     /// Swaps what waits for `mail`, which must be empty; so two buffers serve for ever.
-    pub(super) fn take(&self, mail: &mut Mail) {
+    pub(super) fn take(&self, mail: &mut Mail<R>) {
         let mut waiting = self.mail.lock();
         let stop = waiting.stop;
         std::mem::swap(&mut *waiting, mail);
@@ -82,7 +91,7 @@ impl Inbox {
     }
 
     /// Changes the mail, and wakes the shard if it had none: one that has some is awake or about to be.
-    fn put(&self, change: impl FnOnce(&mut Mail)) {
+    fn put(&self, change: impl FnOnce(&mut Mail<R>)) {
         let mut mail = self.mail.lock();
         let asleep = mail.is_empty();
         change(&mut mail);
@@ -100,7 +109,13 @@ impl Inbox {
     }
 }
 
-impl Mail {
+impl<R> Default for Mail<R> {
+    fn default() -> Self {
+        Self { notes: VecDeque::new(), stop: false, newcomers: 0 }
+    }
+}
+
+impl<R> Mail<R> {
     fn is_empty(&self) -> bool {
         self.notes.is_empty() && !self.stop
     }

@@ -10,6 +10,7 @@
 
 mod group;
 mod inbox;
+mod ring;
 mod session;
 mod shard;
 #[cfg(test)]
@@ -34,21 +35,12 @@ use stentor_relay::Output;
 use stentor_telemetry::NodeMetrics;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use inbox::Close;
 pub(crate) use session::{Framing, Newcomer};
 pub(crate) use wire::Wire;
 
-use inbox::Inbox;
 use shard::Shard;
-use track::Track;
-
-/// How a room leaves the shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Close {
-    /// It has ended: every listener's stream is brought to its end.
-    Ended,
-    /// This edge has it no more: connections are cut, so that no player takes the stream for complete.
-    Lost,
-}
+use track::{Inbox, Track};
 
 /// The shards of an edge. Dropping it stops them.
 #[derive(Debug)]

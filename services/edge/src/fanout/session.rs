@@ -10,7 +10,7 @@ use stentor_ids::{ParticipantId, RoomId};
 use stentor_pace::Time;
 use stentor_telemetry::Leave;
 
-use super::{group::Ring, wire::Wire};
+use super::{ring::Ring, wire::Wire};
 use crate::{
     count::Held,
     ogg::{Cut, FIRST_AUDIO, Page},

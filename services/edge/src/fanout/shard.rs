@@ -20,11 +20,11 @@ use stentor_telemetry::{Counter, Frames, Latency, Leave, NodeMetrics, Protocol, 
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Close,
-    group::{Group, Ring},
-    inbox::{Inbox, Mail, Note},
+    group::Group,
+    inbox::Close,
+    ring::Ring,
     session::{Fate, Newcomer, Session, Tally},
-    track::Track,
+    track::{Inbox, Mail, Note, Track},
 };
 use crate::{clock, ogg::Cut};
 

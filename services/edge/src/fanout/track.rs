@@ -13,9 +13,16 @@ use stentor_ids::{ParticipantId, RoomId};
 use stentor_relay::Output;
 
 use super::{
-    Close, Newcomer,
-    inbox::{Inbox, Note},
+    inbox::{self, Close},
+    session::Newcomer,
 };
+
+/// What a shard is told of rooms.
+pub(super) type Note = inbox::Note<Arc<Track>>;
+/// What of it waits.
+pub(super) type Mail = inbox::Mail<Arc<Track>>;
+/// Where.
+pub(super) type Inbox = inbox::Inbox<Arc<Track>>;
 
 /// Slots of a room that are kept: 5 s. A shard that is further behind has lost its listeners' patience soon. Beyond it the
 /// oldest goes.

@@ -10,7 +10,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Rewound, Service, rewound::Socket};
+use super::{
+    rewound::{Rewound, Socket},
+    service::Service,
+};
 use crate::{
     clock,
     count::Held,

@@ -15,28 +15,23 @@
 mod connection;
 mod limits;
 mod rewound;
+mod service;
 mod tls;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use stentor_ids::{Code, Fault};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc,
     time::sleep,
 };
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use limits::raise_open_files;
 pub(crate) use rewound::Rewound;
+pub(crate) use service::Service;
 pub(crate) use tls::acceptor;
 
-use crate::{
-    count::{Count, Held},
-    http::Http,
-    rooms::Rooms,
-};
+use crate::count::{Count, Held};
 use connection::{serve, turn_away};
 
 /// Connections that the kernel keeps until they are accepted: a burst of joins at 5,000 a second while the loop is busy
@@ -55,21 +50,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Port {
     listener: std::net::TcpListener,
     addr: SocketAddr,
-}
-
-/// What connections are served with. Clones share everything.
-#[derive(Clone)]
-pub(crate) struct Service {
-    pub(crate) http: Arc<Http>,
-    pub(crate) rooms: Rooms,
-    pub(crate) tls: Option<TlsAcceptor>,
-    /// Takes connections that speak HTTP/2.
-    pub(crate) grpc: mpsc::Sender<io::Result<Rewound>>,
-    /// All connections, listeners handed to shards counted in.
-    pub(crate) connections: Count,
-    pub(crate) max_connections: usize,
-    /// Ends every connection that is not a shard's.
-    pub(crate) stop: CancellationToken,
 }
 
 impl Port {

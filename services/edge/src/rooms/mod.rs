@@ -5,6 +5,7 @@
 //!
 //! Invariant: a room is in the map exactly while the shards know it; both change under the map's lock.
 
+mod admit;
 #[cfg(test)]
 mod held_up;
 mod lookup;
@@ -16,7 +17,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use stentor_admission::Claims;
 use stentor_ids::{Code, Fault, ParticipantId, RoomId};
-use stentor_link::{Carrier, Carry, Closed, Feed, Locator};
+use stentor_link::{Carrier, Locator};
 use stentor_pace::WallTime;
 use stentor_proto::{micros_of, v1};
 use stentor_telemetry::NodeMetrics;
@@ -31,7 +32,6 @@ use crate::{
     fanout::{Close, Fanout},
 };
 use lookup::Lookup;
-use player::Player;
 
 /// When to ask again for a room that should be on the air soon but has not said when.
 const SOON: Duration = Duration::from_secs(5);
@@ -136,38 +136,6 @@ impl Rooms {
         on_air.map_or(Ok(()), |on_air| on_air.check_banned(participant))
     }
 
-    /// Lets someone in to take part in the room, which is played here from now on if it was not.
-    ///
-    /// # Errors
-    /// As [`Rooms::check`]; `Draining`; `Overloaded` at a bound.
-    pub(crate) async fn admit(
-        &self,
-        room: &RoomId,
-        caller: Caller<'_>,
-        part: Part,
-    ) -> Result<Audience, Fault> {
-        self.0.auth.check_open()?;
-        let (status, claims) = self.checked(room, caller).await?;
-        if let Some(on_air) = self.0.playing.lock().get(room) {
-            return Ok(on_air.admit(claims, part));
-        }
-        // What is carried may be a former room of this name that has ended.
-        self.0.carrier.meet(room, status.incarnation);
-        let feed = self.0.carrier.feed(room).await?;
-        if let Some(claims) = &claims {
-            // Who is banned comes with the feed, before its state.
-            on_air::check_banned(&feed, &claims.participant)?;
-        }
-        match feed.closed() {
-            None => Ok(self.play(feed, claims, part)),
-            Some(Closed::Ended) => Err(ended(room.as_str())),
-            Some(Closed::Fault(fault)) => Err(fault),
-            Some(Closed::Moved) => {
-                Err(Fault::new(Code::NoOwner, "the room was let go meanwhile").retry_after(NEW_OWNER))
-            }
-        }
-    }
-
     /// Who checks those who come.
     pub(crate) fn auth(&self) -> &Auth {
         &self.0.auth
@@ -202,20 +170,6 @@ impl Rooms {
         let visibility = status.spec.as_ref().map_or(v1::Visibility::Private, v1::RoomSpec::visibility);
         let claims = self.0.auth.listener(ticket, room, visibility, clock::wall())?;
         Ok((status, claims))
-    }
-
-    fn play(&self, feed: Feed, claims: Option<Claims>, part: Part) -> Audience {
-        let mut playing = self.0.playing.lock();
-        if let Some(on_air) = playing.get(feed.room()) {
-            return on_air.admit(claims, part);
-        }
-        let on_air = Arc::new(OnAir::new(feed));
-        let audience = on_air.admit(claims, part);
-        self.0.fanout.open(on_air.room());
-        playing.insert(on_air.room().clone(), on_air.clone());
-        drop(playing);
-        self.0.tasks.spawn(Player::new(self.clone(), on_air).run());
-        audience
     }
 
     /// Takes a room off the air here, unless `idle` is asked for and someone is there. Says whether it did.

@@ -25,7 +25,8 @@ use stentor_ids::{Code, Fault, RoomId};
 use stentor_pace::{Time, TokenBucket};
 use stentor_proto::v1;
 
-use super::Found;
+/// What is told of a room.
+pub(super) type Found = Result<Arc<v1::RoomStatus>, Fault>;
 
 /// How old an answer may be that is given without asking anew, and one that is given while it is asked for anew. A room
 /// that goes live is heard of within the second.

@@ -9,14 +9,12 @@ use parking_lot::Mutex;
 use stentor_ids::{Code, Fault, RoomId};
 use stentor_link::Locator;
 use stentor_pace::TokenBucket;
-use stentor_proto::v1;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use crate::clock;
-use answers::{Answers, Look, of_one};
+use answers::{Answers, Found, Look, of_one};
 
-type Found = Result<Arc<v1::RoomStatus>, Fault>;
 /// An answer on its way.
 type Coming = watch::Receiver<Option<Found>>;
 
