@@ -43,11 +43,6 @@ const KNOTS: &[&[&str]] = &[
         "cluster/host/src/mirror/wire.rs",
         "cluster/host/src/status.rs",
     ],
-    &[
-        "services/probe/src/source/mod.rs",
-        "services/probe/src/source/ogg.rs",
-        "services/probe/src/source/wav.rs",
-    ],
     &["services/node/src/config/directory.rs", "services/node/src/config/mod.rs"],
     &[
         "services/ctl/src/admin.rs",

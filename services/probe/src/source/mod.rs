@@ -3,72 +3,24 @@
 //!
 //! Reading blocks, so a source is read on a thread of its own. Invariant: every packet is one that a room takes.
 
+mod error;
 mod ogg;
 mod wav;
 
 use std::{
     fs::File,
-    io::{self, BufReader, Cursor, Read},
+    io::{BufReader, Cursor, Read},
     path::{Path, PathBuf},
 };
 
-use stentor_mix::{CodecError, InvalidPacket, Packet};
+use stentor_mix::Packet;
 
-use self::{ogg::OggPackets, wav::WavPackets};
-
-pub(crate) type Bytes = Box<dyn Read + Send>;
-
-/// Why a source cannot be spoken.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The file cannot be opened or read.
-    #[error("{name}: {error}")]
-    Io {
-        /// The file.
-        name: String,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// Neither Ogg nor WAV.
-    #[error(
-        "{name} is neither Ogg/Opus nor WAV (it starts with {start:?}); convert it: ffmpeg -i {name} -c:a libopus speech.ogg"
-    )]
-    Unknown {
-        /// The file.
-        name: String,
-        /// Its first bytes, as text.
-        start: String,
-    },
-    /// Ogg or WAV, but broken or of a kind that is not taken.
-    #[error("{name}: {reason}")]
-    Bad {
-        /// The file.
-        name: String,
-        /// What is wrong, and what to do.
-        reason: String,
-    },
-    /// A packet of a length that no room takes.
-    #[error(
-        "{name}, packet {number}: {error}; encode it again: ffmpeg -i {name} -c:a libopus -frame_duration 20 speech.ogg"
-    )]
-    Packet {
-        /// The file.
-        name: String,
-        /// Counted from 1.
-        number: u64,
-        /// What is wrong with it.
-        error: InvalidPacket,
-    },
-    /// A pipe cannot be played twice.
-    #[error("{name} cannot be repeated: what came through a pipe is gone; give a file")]
-    NotRepeatable {
-        /// What it is.
-        name: String,
-    },
-    /// libopus has no memory.
-    #[error(transparent)]
-    Codec(#[from] CodecError),
-}
+pub use self::error::SourceError;
+use self::{
+    error::{Bytes, bad},
+    ogg::OggPackets,
+    wav::WavPackets,
+};
 
 /// A source of Opus packets.
 pub struct Source {
@@ -191,10 +143,6 @@ impl Format {
             }
         }
     }
-}
-
-fn bad(name: &str, reason: impl Into<String>) -> SourceError {
-    SourceError::Bad { name: name.to_owned(), reason: reason.into() }
 }
 
 #[cfg(test)]

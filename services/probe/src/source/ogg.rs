@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use ogg::PacketReader;
 
-use super::{Bytes, SourceError, bad};
+use super::error::{Bytes, SourceError, bad};
 
 pub(super) struct OggPackets {
     reader: PacketReader<Pipe>,

@@ -3,7 +3,7 @@
 use hound::{SampleFormat, WavReader};
 use stentor_mix::{Encoder, EncoderConfig, Rate};
 
-use super::{Bytes, SourceError, bad};
+use super::error::{Bytes, SourceError, bad};
 
 /// Bit rate of what is sent into the room, whose mixer encodes it once more: a little above the room's own default, so
 /// that the second coding is the one that is heard.
