@@ -43,7 +43,6 @@ const KNOTS: &[&[&str]] = &[
         "cluster/host/src/mirror/wire.rs",
         "cluster/host/src/status.rs",
     ],
-    &["services/node/src/config/directory.rs", "services/node/src/config/mod.rs"],
     &[
         "services/ctl/src/admin.rs",
         "services/ctl/src/changes.rs",

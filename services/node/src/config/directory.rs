@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use stentor_directory::{EtcdConfig, EtcdTls};
 
-use super::all_or_none;
+use super::files::all_or_none;
 
 /// Where the cluster keeps who lives and who owns what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

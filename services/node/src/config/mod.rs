@@ -5,12 +5,13 @@
 
 mod auth;
 mod directory;
+mod files;
 pub(crate) mod layers;
 mod secret;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use stentor_directory::{NodeRole, Roles};
 use stentor_ids::NodeId;
@@ -18,6 +19,8 @@ use stentor_ids::NodeId;
 pub(crate) use auth::Auth;
 pub(crate) use directory::{Directory, Place};
 pub(crate) use secret::Secret;
+
+use files::all_or_none;
 
 /// Most connections that a port of nodes or operators can be given: about as many file descriptors as a process may have.
 const MAX_CONNECTIONS: usize = 1_000_000;
@@ -246,18 +249,6 @@ impl Config {
     pub(crate) const fn drain_timeout(&self) -> Duration {
         Duration::from_secs(self.node.drain_timeout_s)
     }
-}
-
-fn all_or_none(section: &str, files: &[(&str, &Option<PathBuf>)]) -> Result<()> {
-    let missing: Vec<_> = files.iter().filter(|(_, file)| file.is_none()).map(|(name, _)| *name).collect();
-    if missing.is_empty() || missing.len() == files.len() {
-        return Ok(());
-    }
-    bail!("{section}.{} is missing; TLS needs all of {section}.{{{}}}", missing[0], names(files));
-}
-
-fn names(files: &[(&str, &Option<PathBuf>)]) -> String {
-    files.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(",")
 }
 
 /// Roles as a list of names, every one of them known: a typo in a configuration is refused, unlike in the directory.
