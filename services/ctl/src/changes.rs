@@ -8,8 +8,8 @@ use stentor_proto::v1::WatchRoomsRequest;
 
 use crate::{
     admin::Admin,
-    cli::Output,
     failure::Failure,
+    options::Output,
     settings::Settings,
     show::{self, Room},
     time::{local_time, wall_clock},

@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::{
     admin::{Admin, Client},
+    aside::say_aside,
     failure::Failure,
     settings::Settings,
     show::{self, Happening, Node, What},
@@ -62,7 +63,7 @@ impl Drain {
         match self.ask(&mut admin).await {
             Ok(drain) => show::print(settings.output, &drain, || drain.told()),
             Err(Failure::Refused(fault)) if self.wait.is_some() && fault.code == Code::UnknownNode => {
-                show::say_aside(&format!("{} has left the cluster", self.node));
+                say_aside(&format!("{} has left the cluster", self.node));
                 Ok(())
             }
             Err(failure) => Err(failure),
@@ -135,7 +136,7 @@ impl Drain {
 
     fn tell(&self, waits_for: &[String]) {
         let now = local_time(wall_clock().as_millis());
-        show::say_aside(&format!("{now}  {} waits for {}", self.node, waits_for.join(", ")));
+        say_aside(&format!("{now}  {} waits for {}", self.node, waits_for.join(", ")));
     }
 
     fn unfinished(&self, wait: Duration, told: Option<Vec<String>>) -> Failure {

@@ -39,7 +39,7 @@ impl Failure {
 
     /// Tells the person, and gives the code for the script.
     pub(crate) fn tell(&self) -> ExitCode {
-        crate::show::say_aside(&format!("stentorctl: {self}"));
+        crate::aside::say_aside(&format!("stentorctl: {self}"));
         ExitCode::from(self.code())
     }
 }

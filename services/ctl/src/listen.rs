@@ -14,8 +14,9 @@ use stentor_probe::{ListenConfig, ListenEnd, Listener, OggSink, Patience, Report
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::Output,
+    aside::say_aside,
     failure::Failure,
+    options::Output,
     settings::Settings,
     show::{self, fields},
     speak::{ENTRY, stop_on_ctrl_c},
@@ -203,7 +204,7 @@ impl Heard {
     /// To standard output, unless the audio goes there.
     fn print(&self, output: Output, ogg: Option<&Path>) -> Result<(), Failure> {
         if ogg.is_some_and(|path| path.as_os_str() == "-") {
-            show::say_aside(&self.details());
+            say_aside(&self.details());
             return Ok(());
         }
         show::print(output, self, || self.details())

@@ -2,20 +2,24 @@
 //!
 //! | module        | knows                                                       |
 //! |---------------|-------------------------------------------------------------|
-//! | `cli`         | the commands and the options they share                     |
+//! | `cli`         | the commands                                                |
+//! | `options`     | the options they share                                      |
 //! | `settings`    | flags over environment over env file over defaults          |
 //! | `admin`       | the connection to an admin node                             |
 //! | `failure`     | what went wrong, what to do about it, the exit code         |
-//! | `show`        | JSON and tables: the form of everything printed             |
+//! | `show`        | JSON and tables: the form of every answer                   |
+//! | `aside`       | what is said beside it                                      |
 //! | `room` …      | one module a group of commands                              |
 
 mod admin;
+mod aside;
 mod changes;
 mod cli;
 mod drain;
 mod failure;
 mod listen;
 mod node;
+mod options;
 mod participant;
 mod room;
 mod settings;

@@ -11,8 +11,8 @@ use stentor_admission::{InvalidKeys, SigningKeys, TicketKeys};
 use stentor_probe::Target;
 
 use crate::{
-    cli::{Global, Output},
     failure::Failure,
+    options::{Global, Output},
 };
 
 const ADMIN: &str = "http://127.0.0.1:7070";

@@ -9,6 +9,7 @@ use stentor_probe::{Patience, Source, SpeakConfig, SpeakEnd, SpeakHandle, SpeakR
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    aside::say_aside,
     failure::Failure,
     settings::Settings,
     show::{self, fields},
@@ -144,13 +145,13 @@ async fn tell(mut handle: SpeakHandle) {
             (None, Some(edge)) => {
                 let who = report.participant.as_ref().map(ToString::to_string).unwrap_or_default();
                 let role = report.role.map_or("guest", Role::as_str);
-                show::say_aside(&format!("speaking through {edge} as {who} ({role})"));
+                say_aside(&format!("speaking through {edge} as {who} ({role})"));
             }
-            (Some(edge), None) if report.end.is_none() => show::say_aside(&format!("lost {edge}")),
+            (Some(edge), None) if report.end.is_none() => say_aside(&format!("lost {edge}")),
             _ => {}
         }
         if told.1 != report.muted {
-            show::say_aside(if report.muted { "muted" } else { "unmuted" });
+            say_aside(if report.muted { "muted" } else { "unmuted" });
         }
         told = (report.edge, report.muted);
     }

@@ -16,7 +16,7 @@ pub(crate) use node::Node;
 pub(crate) use table::{fields, plain, table};
 pub(crate) use view::{Hand, Participant, Room, gain};
 
-use crate::{cli::Output, failure::Failure};
+use crate::{failure::Failure, options::Output};
 
 /// Prints an answer.
 pub(crate) fn print(
@@ -36,11 +36,6 @@ pub(crate) fn print(
 /// One line, or several, to standard output. Who has closed it wants no more.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
-}
-
-/// To standard error: what is not the answer.
-pub(crate) fn say_aside(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
 }
 
 /// A name, or that there is none.
