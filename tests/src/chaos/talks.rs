@@ -7,8 +7,7 @@ use anyhow::{Context, Result};
 
 use super::{
     audience::{Given, Recorder, Voices},
-    watchers::Operator,
-    world::is_well,
+    watchers::{Operator, is_well},
 };
 use crate::{cluster::Cluster, process::eventually};
 

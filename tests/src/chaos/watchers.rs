@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use stentor_ids::Epoch;
 use stentor_proto::v1::{
-    CreateRoomRequest, Room, RoomRequest, RoomSpec, Visibility, admin_service_client::AdminServiceClient,
+    CreateRoomRequest, Lifecycle, Room, RoomRequest, RoomSpec, Visibility,
+    admin_service_client::AdminServiceClient,
 };
 use tokio::{
     sync::watch,
@@ -133,4 +134,11 @@ async fn ask(operator: Operator, room: String, above: Epoch, tell: watch::Sender
             tell.send_if_modified(|first| first.is_none() && first.replace(Instant::now()).is_none());
         }
     }
+}
+
+/// Whether a room has an owner, a mirror that could go on, and both voices.
+pub(super) fn is_well(status: &Room, mirrored: bool) -> bool {
+    let connected = status.stage.iter().filter(|one| one.connected()).count();
+    let mirrored = !mirrored || status.mirror_ready();
+    status.lifecycle() == Lifecycle::Live && !status.owner.is_empty() && mirrored && connected == 2
 }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rustix::process::Signal;
 use stentor_ids::Epoch;
-use stentor_proto::v1::{Lifecycle, Room};
+use stentor_proto::v1::Room;
 use tokio::time::{sleep, sleep_until};
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
     journal::{Entry, Journal},
     table::{Others, Outcome},
     talks::Talks,
-    watchers::{Operator, TakeOver},
+    watchers::{Operator, TakeOver, is_well},
     wires::{Rule, Wires},
 };
 use crate::{
@@ -394,11 +394,4 @@ impl World {
             lost: before.keys().filter(lost).count(),
         }
     }
-}
-
-/// Whether a room has an owner, a mirror that could go on, and both voices.
-pub(super) fn is_well(status: &Room, mirrored: bool) -> bool {
-    let connected = status.stage.iter().filter(|one| one.connected()).count();
-    let mirrored = !mirrored || status.mirror_ready();
-    status.lifecycle() == Lifecycle::Live && !status.owner.is_empty() && mirrored && connected == 2
 }

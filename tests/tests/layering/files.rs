@@ -43,7 +43,6 @@ const KNOTS: &[&[&str]] = &[
         "cluster/host/src/mirror/wire.rs",
         "cluster/host/src/status.rs",
     ],
-    &["tests/src/chaos/talks.rs", "tests/src/chaos/world.rs"],
     &[
         "tests/src/sim/audio.rs",
         "tests/src/sim/control.rs",
