@@ -10,6 +10,7 @@
 //! | an epoch or a lineage that cannot be ([`can_be_epoch`]) | refused, and nothing else is believed of that message |
 //! | a slot that cannot be true by now ([`Ceiling`]) | dropped |
 //! | a child that has seen later slots, or a lineage of a higher epoch | goes on above them, while it leads |
+//! | a lineage of this epoch that the other knows of, and keeps | goes on above it: who led that is gone, and its listeners are not |
 //! | to begin at a slot | leads from there; hears the one that led before until then |
 //! | an end | emits nothing from there on, and is over once that slot has come, whoever led up to it |
 //!
@@ -161,10 +162,14 @@ impl<P: Clone + PartialEq> Origin<P> {
         self.peer = peer;
     }
 
-    /// A child has seen this slot and this lineage: goes on above them while it leads. It may be said again. Returns by how
-    /// many slots it went forward.
+    /// A child has seen this slot and this lineage: one that leads goes on above them, one that keeps begins nothing below.
+    /// It may be said again. Returns by how many slots it went forward.
     pub fn lift(&mut self, slot: Slot, lineage: Lineage) -> Option<u64> {
-        let leadership = self.leadership.as_mut().filter(|leadership| leadership.leads().is_some())?;
+        let leadership = self.leadership.as_mut()?;
+        if leadership.leads().is_none() {
+            leadership.saw(lineage);
+            return None;
+        }
         // Which of the lineages of this epoch counts is settled between the two origins.
         if lineage.epoch() > self.term.epoch && lineage > leadership.lineage() {
             leadership.lift(Slot(0), lineage);
@@ -245,10 +250,15 @@ impl<P: Clone + PartialEq> Origin<P> {
         if !can_be_lineage(self.term.epoch, state.lineage) {
             return Word::Refused;
         }
-        // What it has led, and this one may not have heard, is not begun here a second time. One that leads goes on: its
-        // listeners are on its lineage.
-        if let Some(leadership) = self.leadership.as_mut().filter(|leadership| leadership.leads().is_none()) {
-            leadership.saw(state.lineage);
+        if let Some(leadership) = &mut self.leadership {
+            if leadership.leads().is_none() {
+                // What it has led, and this one may not have heard, is not begun here a second time.
+                leadership.saw(state.lineage);
+            } else if !state.leads && state.lineage.epoch() == self.term.epoch {
+                // Somebody has led that and does not any more, and whoever listens to it takes nothing below. If the other
+                // leads it still, this one steps down for its slots instead.
+                leadership.lift(Slot(0), state.lineage);
+            }
         }
         self.sayings.told(state)
     }

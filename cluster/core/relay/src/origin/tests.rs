@@ -274,6 +274,14 @@ fn one_that_keeps_is_lifted_by_no_child() {
 }
 
 #[test]
+fn what_a_child_has_seen_is_not_begun_a_second_time_by_one_that_keeps() {
+    let mut origin = mirror();
+    origin.lift(Slot(5), line(1, 1));
+    acts(&mut origin, 230);
+    assert_eq!(origin.leads(), Some(line(1, 3)));
+}
+
+#[test]
 fn what_the_other_has_led_is_not_begun_a_second_time_by_one_that_keeps() {
     let state = State { leads: true, lineage: line(1, 4), ready: true };
     let (mut keeps, mut leads) = (mirror(), owner());
@@ -281,6 +289,19 @@ fn what_the_other_has_led_is_not_begun_a_second_time_by_one_that_keeps() {
     leads.told(state);
     acts(&mut keeps, 230);
     assert_eq!((keeps.leads(), leads.leads()), (Some(line(1, 5)), Some(line(1, 0))));
+}
+
+#[test]
+fn one_that_leads_goes_on_above_what_somebody_led_who_is_gone() {
+    let told = |leads, lineage| {
+        let mut origin = owner();
+        origin.told(State { leads, lineage, ready: true });
+        origin.leads()
+    };
+    assert_eq!(told(false, line(1, 1)), Some(line(1, 2)));
+    assert_eq!(told(true, line(1, 1)), Some(line(1, 0)), "its slots tell whether that counts");
+    // An heir knows of its own epoch before its first slot, and the lineages of that are its to begin.
+    assert_eq!(told(false, line(2, 0)), Some(line(1, 0)));
 }
 
 #[test]
