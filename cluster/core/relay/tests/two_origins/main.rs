@@ -4,11 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod host;
 mod world;
+
+use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use world::{Fault, LINKS, World};
+use stentor_ids::Slot;
+use world::{BUFFER, Fault, HOP_MS, LINKS, World};
 
 /// From when every fault is over until exactly one leads: a state of the other, and then its slots.
 const HEALED_MS: u64 = 2_000;
@@ -49,6 +53,24 @@ proptest! {
         }
     }
 
+    /// The promise that the default buffer is made for: it is never used up, nor does it hide that slots come later and later.
+    #[test]
+    fn behind_60_ms_every_slot_is_played_at_its_deadline_whatever_fails_alone(
+        fault in fault(), phase in 0_u64..20, random: u64,
+    ) {
+        let mut world = World::new(random);
+        world.run(500 + phase)?;
+        world.strike(fault);
+        world.run(4_000)?;
+        prop_assert_eq!(&world.gaps, &[]);
+        let deadline = BUFFER + Duration::from_millis(2 * HOP_MS);
+        prop_assert!(world.latest <= deadline, "{:?} after it was due", world.latest);
+        // Each slot of that time, and not one of them before the buffer is over.
+        let due = Duration::from_millis(4_500 + phase) - deadline;
+        prop_assert!(world.played >= Slot::at(due).0, "{} are played", world.played);
+        prop_assert!(world.earliest >= BUFFER, "{:?} after it was due", world.earliest);
+    }
+
     #[test]
     fn whatever_fails_at_once_slots_come_once_and_in_the_end_one_leads(
         faults in vec((fault(), 0_u64..1_500), 1..8), random: u64,
@@ -81,4 +103,18 @@ proptest! {
             prop_assert!(world.begun.len() - before <= most, "{:?}: {:?}", fault, world.begun);
         }
     }
+}
+
+/// A mirror that led while its owner stood still, and died.
+#[test]
+fn who_heard_a_mirror_that_is_gone_hears_the_owner_again() {
+    let mut world = World::new(0);
+    world.run(500).unwrap();
+    world.strike(Fault::Pause(0, 441));
+    world.run(39).unwrap();
+    world.strike(Fault::Kill { who: 1, told: false, ms: 1_600 });
+    world.run(1_600 + HEALED_MS).unwrap();
+    let played = world.played;
+    world.run(1_000).unwrap();
+    assert!(world.played - played >= 49, "the edge plays again");
 }
