@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::time::Instant;
-
 use etcd_client::Client;
 use stentor_directory::{Directory, Error, EtcdConfig, NodeRole, SessionState, View};
 use stentor_ids::{Code, Epoch, Fault, Slot};
@@ -16,6 +14,7 @@ use support::{
     proxy::{Mode, Proxy},
     room, soon, until,
 };
+use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_etcd_that_is_not_there_at_start_is_named_within_the_connect_time_out() {

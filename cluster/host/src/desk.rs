@@ -1,7 +1,7 @@
 //! The room actor's desk: requests in, and what the ledger says carried out. What is told here holds: the directory has it,
 //! or it acts before the directory has it by decision (see `room::Ledger`).
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use ractor::RpcReplyPort;
 use stentor_admission::Class;
@@ -9,7 +9,7 @@ use stentor_directory::{BanPart, Error, Revision};
 use stentor_ids::{Epoch, Fault, NodeId, Role, Slot};
 use stentor_proto::{role_to_wire, v1};
 use stentor_room::{Actor, Command, CommitId, Effect, Lifecycle, Record, Refusal, Settled, Step, Written};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tracing::{Instrument, Span, info_span};
 
 use crate::{

@@ -1,30 +1,24 @@
-//! The clocks of this process, read here and passed on as values.
+//! The clock of this process, by the names that the host has for it.
 
-use std::time::Duration;
-
-pub(crate) use stentor_link::clock::wall;
+pub(crate) use stentor_clock::wall;
 use stentor_pace::Time;
 use tokio::time::Instant;
 
-/// Monotonic time at the start of the host: a day, so that moments from before it can be told as well.
-const HEAD_START: Duration = Duration::from_secs(24 * 3600);
-
-/// Where this host's monotonic time starts.
+/// Monotonic time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Timebase(Instant);
+pub(crate) struct Timebase;
 
 impl Timebase {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
+    pub(crate) const fn start() -> Self {
+        Self
     }
 
-    /// Monotonic time.
     pub(crate) fn now(self) -> Time {
-        Time::default() + HEAD_START + self.0.elapsed()
+        stentor_clock::now()
     }
 
     /// The moment of a monotonic time, to sleep until.
     pub(crate) fn instant(self, at: Time) -> Instant {
-        self.0 + at.since(Time::default() + HEAD_START)
+        stentor_clock::instant(at)
     }
 }

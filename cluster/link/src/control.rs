@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, transport::Channel};
 use tracing::{Instrument, info_span};
 
-use crate::{Journal, MAX_MESSAGE, Pool, bad_name, clock};
+use crate::{Journal, MAX_MESSAGE, Pool, bad_name};
 
 /// How long [`Client::locate`] and [`Client::probe`] may take: they are answered from memory.
 pub const LOCATE_WITHIN: Duration = Duration::from_secs(1);
@@ -300,7 +300,7 @@ impl control_service_server::ControlService for Server {
             let asked = Some(asked.room).filter(|name| !name.is_empty());
             let asked = asked.as_deref().map(room).transpose()?;
             let mut answer = self.handler.probe(asked.clone()).await?;
-            answer.now_us = clock::wall().as_micros();
+            answer.now_us = stentor_clock::wall().as_micros();
             if let (Some(room), Some(from)) = (asked, heard) {
                 let ago = self.handler.heard(&room, &from).await;
                 answer.heard_ms_ago = ago.map(|ago| u32::try_from(ago.as_millis()).unwrap_or(u32::MAX));

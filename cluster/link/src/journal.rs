@@ -11,8 +11,6 @@ use stentor_proto::{
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
-use crate::clock;
-
 /// Happenings that a watcher may lag behind: those of a node with 200 rooms that all change their parents at once. Beyond
 /// it the oldest go, and the watcher is told how many.
 const KEPT: usize = 1024;
@@ -51,7 +49,7 @@ impl Journal {
 
     fn happening(&self, room: Option<&RoomId>, what: What) -> v1::Happening {
         v1::Happening {
-            at: Some(moment(clock::wall().as_micros())),
+            at: Some(moment(stentor_clock::wall().as_micros())),
             node: self.node.to_string(),
             room: room.map(ToString::to_string).unwrap_or_default(),
             what: Some(what),

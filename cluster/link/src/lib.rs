@@ -7,7 +7,7 @@
 //! Invariants: every queue and map has a bound, stated on its constant; a payload's bytes are shared, not copied, up to
 //! the encoding of the message that carries them; nothing a peer sends makes the process panic.
 
-pub mod clock;
+mod by_clock;
 pub mod control;
 mod downlink;
 mod feed;
@@ -23,6 +23,7 @@ mod topology;
 mod tree;
 pub mod uplink;
 
+pub use by_clock::slot_by_clock;
 pub use downlink::{Carrier, Carry, Config};
 pub use feed::{Closed, Cursor, Feed, FeedWriter, Item, Reported, bans_to_wire, fill};
 pub use journal::Journal;

@@ -11,7 +11,7 @@ use stentor_pace::Time;
 use stentor_telemetry::{Gauge, LinkKind, NodeMetrics};
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{Security, clock};
+use crate::Security;
 
 /// Connections kept. A node links to the nodes of its cluster; beyond it the one that was unused for longest goes, and
 /// whoever still has it keeps it.
@@ -65,7 +65,7 @@ impl Pool {
     /// # Errors
     /// `InvalidArgument`: the address is no address.
     pub fn channel(&self, link_addr: &str) -> Result<Channel, Fault> {
-        let now = clock::now();
+        let now = stentor_clock::now();
         let mut channels = self.0.channels.lock();
         if let Some(entry) = channels.get_mut(link_addr) {
             entry.used = now;
@@ -87,7 +87,7 @@ impl Pool {
     /// The connection to this node brings nothing: whoever asks next is given a new one, and who has the old one keeps it.
     /// A connection younger than a second is trusted still, so that the many streams that hang on one ask for one new.
     pub(crate) fn distrust(&self, link_addr: &str) {
-        let now = clock::now();
+        let now = stentor_clock::now();
         let mut channels = self.0.channels.lock();
         if channels.get(link_addr).is_some_and(|entry| now.since(entry.made) >= CONNECT_WITHIN) {
             channels.remove(link_addr);

@@ -16,7 +16,7 @@ use stentor_telemetry::NodeMetrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Journal, Peer, Topology, clock, control};
+use crate::{Journal, Peer, Topology, control};
 
 /// Nodes that are asked in one round, others each time where there are more: as many calls reach each node, however large the
 /// cluster is.
@@ -80,9 +80,9 @@ impl Skew {
         let mut answered = false;
         for (peer, told) in answers.into_iter().flatten() {
             answered = true;
-            self.clocks.heard(clock::now(), peer.id.clone(), peer.origin, told);
+            self.clocks.heard(stentor_clock::now(), peer.id.clone(), peer.origin, told);
         }
-        let standing = self.clocks.standing(clock::now());
+        let standing = self.clocks.standing(stentor_clock::now());
         self.metrics.clock_offset().set(standing.ahead_us as f64 / 1e6);
         let before = self.standing.send_replace(standing);
         if (before.off, before.barred) != (standing.off, standing.barred) {
@@ -111,8 +111,8 @@ async fn ask<'a>(
     control: &control::Client,
     peer: &'a Peer,
 ) -> Option<(&'a Peer, (WallTime, Duration, WallTime))> {
-    let sent = clock::now();
+    let sent = stentor_clock::now();
     let answer = control.probe(&peer.link_addr, None).await.ok()?;
-    let (own, round_trip) = (clock::wall(), clock::now().since(sent));
+    let (own, round_trip) = (stentor_clock::wall(), stentor_clock::now().since(sent));
     (answer.now_us > 0).then(|| (peer, (own, round_trip, WallTime::from_micros(answer.now_us))))
 }

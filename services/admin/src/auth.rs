@@ -17,7 +17,6 @@ use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use parking_lot::Mutex;
 use stentor_admission::{AdminTokens, Operator, WrongTokens, bearer};
 use stentor_ids::{Code, Fault};
-use stentor_link::clock;
 use stentor_proto::status_of;
 use stentor_telemetry::NodeMetrics;
 use tonic::{body::Body, server::NamedService, transport::server::TlsConnectInfo};
@@ -94,7 +93,7 @@ impl Guard {
     fn enter<B>(&self, request: &Request<B>) -> Result<Operator, Fault> {
         shown(request.headers()).and_then(|token| Ok(self.tokens.verify(token)?)).map_err(|fault| {
             let own = attempts(request);
-            let fault = self.wrong.lock().answer(&mut own.0.lock(), clock::now(), fault);
+            let fault = self.wrong.lock().answer(&mut own.0.lock(), stentor_clock::now(), fault);
             self.metrics.refusal(fault.code);
             fault
         })

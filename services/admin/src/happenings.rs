@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use stentor_directory::{Changed, View};
 use stentor_ids::{Fault, NodeId, RoomId};
-use stentor_link::{clock, control};
+use stentor_link::control;
 use stentor_pace::Backoff;
 use stentor_proto::{
     fault_of, moment,
@@ -196,7 +196,7 @@ fn reach(why: String) -> What {
 /// What this node has seen of another one just now.
 fn happening(node: &NodeId, what: What) -> Happening {
     Happening {
-        at: Some(moment(clock::wall().as_micros())),
+        at: Some(moment(stentor_clock::wall().as_micros())),
         node: node.to_string(),
         room: String::new(),
         what: Some(what),

@@ -11,7 +11,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use stentor_directory::{Directory, Error, Map, Room, View};
 use stentor_ids::RoomId;
-use stentor_link::clock;
 use stentor_pace::Time;
 use stentor_room::Record;
 use stentor_telemetry::NodeMetrics;
@@ -31,7 +30,7 @@ pub(crate) async fn put_back(directory: Directory, metrics: NodeMetrics) {
     let (mut view, mut missing) = (directory.view(), Missing::default());
     loop {
         let shown = view.wait_for(|view| view.current && !view.lost().is_empty()).await;
-        let (known, mut due) = (missing.known(), missing.due(clock::now(), shown.lost()));
+        let (known, mut due) = (missing.known(), missing.due(stentor_clock::now(), shown.lost()));
         if missing.known() > known {
             let (rooms, history) = (missing.known(), shown.history);
             tracing::warn!(

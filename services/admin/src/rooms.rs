@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use stentor_directory::{Error as DirectoryError, NodeRole, Revision, Room as Stored, View};
 use stentor_ids::{Code, Fault, NodeId, RoomId};
-use stentor_link::{Owner, clock};
+use stentor_link::Owner;
 use stentor_proto::{
     told::to_operators,
     v1::{self, command_request::Command as Wire},
@@ -324,7 +324,7 @@ fn overtaken(error: DirectoryError) -> Fault {
 /// A record after an operator's command.
 fn applied(room: &RoomId, record: Record, command: Command) -> Result<Record, Fault> {
     let mut changed = Room::new(record);
-    match changed.handle(clock::wall(), &Actor::Operator, command) {
+    match changed.handle(stentor_clock::wall(), &Actor::Operator, command) {
         Ok(_) => Ok(changed.record().clone()),
         // A participant comes back later; an operator can open the doors.
         Err(Refusal::NotOpen { .. }) => {

@@ -12,7 +12,7 @@ use crate::{
     options::Output,
     settings::Settings,
     show::{self, Room},
-    time::{local_time, wall_clock},
+    time::local_time,
 };
 
 /// Until Ctrl-C.
@@ -42,7 +42,7 @@ impl Changes {
             match settings.output {
                 Output::Json => show::print(Output::Json, &room, String::new)?,
                 Output::Table => {
-                    let now = local_time(wall_clock().as_millis());
+                    let now = local_time(stentor_clock::wall().as_millis());
                     for change in changes(before.as_ref(), &room) {
                         show::say(&format!("{now}  {}  {change}", room.room));
                     }

@@ -20,7 +20,7 @@ use crate::{
     failure::Failure,
     settings::Settings,
     show::{self, Happening, Node, What},
-    time::{length, local_time, parse_seconds, wall_clock},
+    time::{length, local_time, parse_seconds},
 };
 
 /// How often a node that drains is asked to go on: about as long as it tries by itself.
@@ -135,7 +135,7 @@ impl Drain {
     }
 
     fn tell(&self, waits_for: &[String]) {
-        let now = local_time(wall_clock().as_millis());
+        let now = local_time(stentor_clock::wall().as_millis());
         say_aside(&format!("{now}  {} waits for {}", self.node, waits_for.join(", ")));
     }
 

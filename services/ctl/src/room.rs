@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     settings::Settings,
     show::{self, Room},
-    time::{parse_moment, wall_clock},
+    time::parse_moment,
 };
 
 pub(crate) const AFTER: &str = "\
@@ -189,7 +189,7 @@ impl Command {
 /// Prints a room as a call has left it.
 pub(crate) fn show_room(settings: &Settings, room: v1::Room) -> Result<(), Failure> {
     let room = Room::from(room);
-    show::print(settings.output, &room, || room.details(wall_clock()))
+    show::print(settings.output, &room, || room.details(stentor_clock::wall()))
 }
 
 impl Which {

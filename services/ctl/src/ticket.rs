@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     settings::Settings,
     show::{self, fields},
-    time::{parse_length, wall_clock},
+    time::parse_length,
 };
 
 /// Longest name that a participant may be given out of a name for people.
@@ -199,7 +199,7 @@ fn make(
     role: Role,
     ttl: Duration,
 ) -> Result<String, Failure> {
-    let now = wall_clock();
+    let now = stentor_clock::wall();
     let claims = Claims {
         room: room.clone(),
         participant,
@@ -227,7 +227,7 @@ fn inspect(ticket: &str, keys: Option<&TicketKeys>) -> Result<Ticket, Failure> {
             "this is no ticket: a ticket is three base64url texts with dots between them".to_owned(),
         )
     })?;
-    let checked = keys.map(|keys| keys.verify(ticket, wall_clock()));
+    let checked = keys.map(|keys| keys.verify(ticket, stentor_clock::wall()));
     let reason = checked.as_ref().and_then(|checked| checked.as_ref().err().map(ToString::to_string));
     Ok(Ticket { ticket: ticket.to_owned(), about, valid: checked.map(|checked| checked.is_ok()), reason })
 }

@@ -1,18 +1,10 @@
 //! Moments and lengths of time as people write them.
 
-use std::{
-    fmt::Display,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt::Display, time::Duration};
 
 use chrono::{DateTime, Local, TimeZone};
 use stentor_pace::WallTime;
 use stentor_proto::{Timestamp, micros_of};
-
-/// Now.
-pub(crate) fn wall_clock() -> WallTime {
-    WallTime::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
 
 /// A moment that was told.
 pub(crate) fn wall_time(moment: Timestamp) -> WallTime {

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config,
     auth::{Auth, Keys},
-    clock,
     count::Count,
     fanout::Fanout,
     farewell::{Farewell, Leaving},
@@ -199,7 +198,7 @@ impl EdgeHandle {
     /// and by when, and everyone is served until they have gone or the time is over. Says whether everyone went.
     pub async fn drain(&self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
-        self.leaving.send_replace(Some(Leaving { since: clock::now(), within }));
+        self.leaving.send_replace(Some(Leaving { since: stentor_clock::now(), within }));
         let mut look = interval(LOOK);
         while self.connections() > 0 && Instant::now() < deadline {
             look.tick().await;

@@ -21,8 +21,6 @@ use stentor_placement::refuge;
 use stentor_proto::{span, v1};
 use tokio::sync::watch;
 
-use crate::clock;
-
 /// The parts of the time between which deadlines lie: the first has time to find the other edge, the last to be heard out
 /// here while it does.
 const EARLIEST: f64 = 0.2;
@@ -106,7 +104,7 @@ impl Hint {
             }
             let leaving = *self.farewell.leaving.borrow_and_update();
             if let Some(leaving) = leaving {
-                let left = left(leaving, self.share, clock::now());
+                let left = left(leaving, self.share, stentor_clock::now());
                 return v1::Move { url: self.farewell.refuge(&self.who), deadline: Some(span(left)) };
             }
         }
@@ -175,7 +173,7 @@ mod tests {
         let (tell, farewell) = farewell(peers);
         let mut hints: Vec<_> = (0..1000).map(|_| farewell.hint(None)).collect();
         let within = Duration::from_secs(1000);
-        tell.send_replace(Some(Leaving { since: clock::now(), within }));
+        tell.send_replace(Some(Leaving { since: stentor_clock::now(), within }));
         let (mut by_url, mut by_time) = ([0; 2], [0; 6]);
         for hint in &mut hints {
             let v1::Move { url, deadline } = hint.given().await;
@@ -192,7 +190,7 @@ mod tests {
     async fn who_is_known_by_name_is_sent_to_one_edge_however_often_it_came() {
         let (tell, farewell) =
             farewell((0..9).map(|n| edge(&format!("e{n}"), &format!("e{n}:80"))).collect());
-        tell.send_replace(Some(Leaving { since: clock::now(), within: Duration::from_secs(9) }));
+        tell.send_replace(Some(Leaving { since: stentor_clock::now(), within: Duration::from_secs(9) }));
         let ann = ParticipantId::new("ann").unwrap();
         let (mut first, mut second) = (farewell.hint(Some(&ann)), farewell.hint(Some(&ann)));
         assert_eq!(first.given().await.url, second.given().await.url);

@@ -27,8 +27,6 @@ mod ogg;
 mod port;
 mod rooms;
 
-use stentor_link::clock;
-
 pub use auth::Keys;
 pub use config::{Config, Tls};
 pub use edge::{Edge, EdgeHandle, Error, Ways};

@@ -4,7 +4,6 @@
 use std::{path::PathBuf, thread, time::Duration};
 
 use anyhow::{Context, Result};
-use stentor_link::clock;
 
 const VARIABLE: &str = "STENTOR_CLOCK_FILE";
 /// How often the file is looked at.
@@ -23,13 +22,13 @@ pub(crate) fn follow() -> Result<()> {
             text.trim().parse().with_context(|| format!("{VARIABLE} {text:?}; give milliseconds"))?;
         Ok(ms.saturating_mul(1000))
     };
-    clock::shift(read()?);
+    stentor_clock::shift(read()?);
     thread::spawn(move || {
         loop {
             thread::sleep(LOOK);
             // Half a file, while it is written, is read again.
             if let Ok(micros) = read() {
-                clock::shift(micros);
+                stentor_clock::shift(micros);
             }
         }
     });

@@ -327,7 +327,7 @@ impl<S: Sink> Ears<S> {
             epoch: Epoch(frame.epoch),
             lineage: Lineage(frame.lineage),
             arrived: Time::default() + self.start.elapsed(),
-            at: wall_clock(),
+            at: stentor_clock::wall(),
             captured: (frame.captured_us > 0).then(|| WallTime::from_micros(frame.captured_us)),
         };
         let mut verdict = Verdict::Repeated;
@@ -337,9 +337,4 @@ impl<S: Sink> Ears<S> {
         }
         Ok(())
     }
-}
-
-fn wall_clock() -> WallTime {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    WallTime::default() + since_epoch
 }

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("stentor-placement", 1),
     ("stentor-ownership", 1),
     ("stentor-admission", 1),
+    ("stentor-clock", 2),
     ("stentor-telemetry", 2),
     ("stentor-directory", 2),
     ("stentor-link", 2),
@@ -58,7 +59,8 @@ fn may_see(from: &str, to: &str) -> bool {
     match own {
         0 => from == "stentor-proto" && to == "stentor-ids",
         1 => matches!(to, "stentor-ids" | "stentor-pace"),
-        2 if to == "stentor-telemetry" => from != to,
+        2 if other == 2 && from == "stentor-clock" => false,
+        2 if matches!(to, "stentor-clock" | "stentor-telemetry") => from != to,
         2 if other == 2 => from == "stentor-host" && from != to,
         3 if other == 3 => to == "stentor-probe" && from != to,
         2..=3 => other < own,

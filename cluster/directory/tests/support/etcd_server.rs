@@ -10,11 +10,12 @@ use std::{
     process::{Child, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use stentor_programs::Program;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// Longest start on a busy machine.
 const START: Duration = Duration::from_secs(20);

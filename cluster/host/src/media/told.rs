@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use stentor_ids::{Epoch, Slot};
-use stentor_link::{Followed, Mirror, clock};
+use stentor_link::{Followed, Mirror, slot_by_clock};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message as Told};
 use stentor_relay::origin::{Effect, Verdict, Word};
@@ -76,7 +76,7 @@ impl Loop {
     fn frame(&mut self, frame: v1::Frame) {
         let Some(frame) = frame_of(frame) else { return };
         let hosted = &self.hosted;
-        let clock = || clock::slot(hosted.feed.status().as_deref());
+        let clock = || slot_by_clock(hosted.feed.status().as_deref());
         match self.machine.judge(self.origin.timebase.now(), &frame, clock) {
             Verdict::Refuse => self.refuse(),
             Verdict::Drop => {}

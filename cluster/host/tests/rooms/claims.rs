@@ -45,7 +45,7 @@ async fn when_the_owner_dies_another_goes_on_at_a_higher_epoch_lineage_and_slot(
 
     let place = origins.iter().position(|origin| origin.id == first.node).unwrap();
     origins.remove(place).kill().await;
-    let killed = std::time::Instant::now();
+    let killed = tokio::time::Instant::now();
     let second = cluster.owner(&room, 2).await;
     heard.heard_of(2, 50).await;
     eprintln!(

@@ -174,10 +174,7 @@ impl Cluster {
     }
 }
 
-pub fn wall() -> stentor_pace::WallTime {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    stentor_pace::WallTime::default() + since
-}
+pub use stentor_clock::wall;
 
 pub struct Origin {
     pub id: NodeId,

@@ -1,12 +1,13 @@
 //! Commands to a room's owner.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stentor_ids::{Code, RoomId};
 use stentor_link::{Carry, Cursor, Item, uplink::SpeakerEvent};
 use stentor_proto::v1::{
     self, Empty, InviteRequest, Lifecycle, TargetRequest, command_request::Command, participant_event::What,
 };
+use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Origin, speak, until};
 

@@ -3,10 +3,11 @@
 use std::{
     net::{TcpListener, TcpStream},
     process::{Child, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use stentor_programs::Program;
+use tokio::time::Instant;
 
 /// Longest start on a busy machine.
 const START: Duration = Duration::from_secs(20);

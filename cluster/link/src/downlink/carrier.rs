@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::heard::Heard;
 use crate::{
-    Closed, Feed, FeedWriter, Journal, Peer, Pool, Topology, clock,
+    Closed, Feed, FeedWriter, Journal, Peer, Pool, Topology,
     tree::{Place, above_edge},
 };
 
@@ -125,7 +125,7 @@ impl Carrier {
     #[must_use]
     pub fn heard(&self, room: &RoomId, from: &NodeId) -> Option<Duration> {
         let heard = self.0.rooms.lock().get(room)?.heard.clone();
-        heard.ago(clock::now(), from)
+        heard.ago(stentor_clock::now(), from)
     }
 
     /// Leaves the tree: children are told to take another parent, and nobody is taken on any more. What is carried is
@@ -211,7 +211,7 @@ impl Carrier {
     /// Lets the room go if nobody began to follow it meanwhile.
     pub(super) fn remove_if_idle(&self, feed: &Feed) -> bool {
         let mut rooms = self.0.rooms.lock();
-        let idle = feed.idle_since().is_some_and(|since| clock::now().since(since) >= LINGER);
+        let idle = feed.idle_since().is_some_and(|since| stentor_clock::now().since(since) >= LINGER);
         if idle {
             rooms.remove(feed.room());
         }

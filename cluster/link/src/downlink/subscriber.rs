@@ -20,7 +20,7 @@ use super::{
     upstream::{Reports, Told, Upstream, subscribe},
     wire::{Hello, frame_of},
 };
-use crate::{Closed, Counted, FeedWriter, Owner, Peer, clock, feed::differ, tree::Place};
+use crate::{Closed, Counted, FeedWriter, Owner, Peer, by_clock::slot_by_clock, feed::differ, tree::Place};
 
 /// How often counts go up, and it is looked whether anyone still follows.
 const BEAT: Duration = Duration::from_secs(1);
@@ -80,14 +80,14 @@ impl Subscriber {
         let mut topology = self.carrier.topology().changed(self.feed.room());
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let sleep = sleep_until(clock::instant(clock::now()));
+        let sleep = sleep_until(stentor_clock::instant(stentor_clock::now()));
         tokio::pin!(sleep);
         self.look_at_topology(&mut topology);
         while self.feed.closed().is_none() {
             self.act();
-            let now = clock::now();
+            let now = stentor_clock::now();
             let due = self.parents.next_deadline(now).map_or(now + IDLE, |deadline| deadline.at);
-            let due = clock::instant(due);
+            let due = stentor_clock::instant(due);
             // A sleep that ends early costs one look; arming it anew for every frame would cost more.
             if sleep.is_elapsed() || due < sleep.deadline() {
                 sleep.as_mut().reset(due);
@@ -107,7 +107,7 @@ impl Subscriber {
     /// Does what the parents' state machine asks for.
     fn act(&mut self) {
         let mut actions = Vec::new();
-        self.parents.poll(clock::now(), rand::random(), &mut actions);
+        self.parents.poll(stentor_clock::now(), rand::random(), &mut actions);
         for action in actions {
             match action {
                 Action::Connect(parent) => self.connect(parent),
@@ -141,7 +141,7 @@ impl Subscriber {
             Ok(channel) => channel,
             Err(fault) => {
                 info!(room = %self.feed.room(), %parent, %fault, "parent cannot be linked to");
-                return self.parents.lost(clock::now(), &parent, rand::random());
+                return self.parents.lost(stentor_clock::now(), &parent, rand::random());
             }
         };
         let config = self.carrier.config();
@@ -170,7 +170,7 @@ impl Subscriber {
             Some(Ok(Told::Message(message))) => self.on_message(parent, message),
             Some(Ok(Told::Opened)) => {
                 self.cause = Span::none();
-                self.parents.opened(clock::now(), parent);
+                self.parents.opened(stentor_clock::now(), parent);
                 if let Some(link) = self.links.get_mut(parent) {
                     link.opened = true;
                     self.tell(parent, true, "");
@@ -206,17 +206,17 @@ impl Subscriber {
                 self.count(Frames::Skipped, gap.count);
                 debug!(room = %self.feed.room(), %parent, gap.slot, gap.count, "parent skipped slots");
             }
-            Message::Move(_) => self.parents.moves(clock::now(), parent),
+            Message::Move(_) => self.parents.moves(stentor_clock::now(), parent),
         }
     }
 
     /// Takes a frame in. Only what is of use counts as heard: a parent that brings anything else is as silent as one that
     /// brings nothing, and another takes its place.
     fn on_frame(&mut self, parent: &Arc<Place>, frame: v1::Frame) {
-        let (frame, now) = (frame_of(frame), clock::now());
+        let (frame, now) = (frame_of(frame), stentor_clock::now());
         let (slot, epoch) = (frame.slot, frame.epoch);
         let can_be = can_be_epoch(self.epoch, epoch) && can_be_lineage(self.epoch.max(epoch), frame.lineage);
-        if !can_be || !self.ceiling.admits(now, slot, || clock::slot(self.feed.status().as_deref())) {
+        if !can_be || !self.ceiling.admits(now, slot, || slot_by_clock(self.feed.status().as_deref())) {
             return self.count(Frames::Fenced, 1);
         }
         if epoch > self.epoch {
@@ -268,7 +268,7 @@ impl Subscriber {
 
     fn adopt(&mut self, status: v1::RoomStatus) {
         let live = status.lifecycle() == v1::Lifecycle::Live && !status.owner.is_empty();
-        self.parents.become_live(clock::now(), live);
+        self.parents.become_live(stentor_clock::now(), live);
         if self.feed.status().as_deref() != Some(&status) {
             self.feed.set_status(Arc::new(status));
         }
@@ -286,7 +286,7 @@ impl Subscriber {
     fn on_lost(&mut self, parent: &Arc<Place>, fault: Option<Fault>) {
         let why = fault.as_ref().map_or("it ended its stream", |fault| &fault.detail);
         self.forget(parent, why);
-        self.parents.lost(clock::now(), parent, rand::random());
+        self.parents.lost(stentor_clock::now(), parent, rand::random());
         let status = self.feed.status();
         match fault {
             // One parent may hear of a new room a little later than another.
@@ -316,7 +316,7 @@ impl Subscriber {
     fn beat(&mut self) -> bool {
         self.report();
         self.end_if_record_says_so();
-        let idle = self.feed.idle_since().is_some_and(|since| clock::now().since(since) >= LINGER);
+        let idle = self.feed.idle_since().is_some_and(|since| stentor_clock::now().since(since) >= LINGER);
         idle && self.carrier.remove_if_idle(&self.feed)
     }
 

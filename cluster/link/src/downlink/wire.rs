@@ -5,7 +5,7 @@ use stentor_pace::WallTime;
 use stentor_proto::v1::{self, subscribe_request::Message as Up, subscribe_response::Message as Down};
 use stentor_relay::{CLOCKS, Frame, MOST, can_be_epoch, can_be_lineage};
 
-use crate::{Feed, Item, Reported, bad_name, bans_to_wire, clock};
+use crate::{Feed, Item, Reported, bad_name, bans_to_wire, by_clock::slot_by_clock};
 
 /// A child's first message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +147,7 @@ pub(super) fn frame_of(frame: v1::Frame) -> Frame {
 /// The highest slot that a child can have seen of a room that has come to `highest` here: where owners change, each counts
 /// by its own clock.
 fn furthest(highest: Option<Slot>, status: Option<&v1::RoomStatus>) -> Slot {
-    clock::slot(status).map_or(MOST, |clock| clock.max(highest.unwrap_or_default()).plus(CLOCKS))
+    slot_by_clock(status).map_or(MOST, |clock| clock.max(highest.unwrap_or_default()).plus(CLOCKS))
 }
 
 #[cfg(test)]
@@ -190,12 +190,12 @@ mod tests {
             v1::RoomStatus { live_since_us, ..Default::default() }
         };
         let minute = Duration::from_secs(60);
-        let status = live(clock::wall() - minute);
+        let status = live(stentor_clock::wall() - minute);
         let by_clock = furthest(None, Some(&status)).0 - CLOCKS;
         assert!((3_000..4_000).contains(&by_clock), "{by_clock}");
         assert_eq!(furthest(Some(Slot(9_000_000)), Some(&status)), Slot(9_000_000 + CLOCKS));
         // A clock that stands before the go-live says nothing of how far the room has come.
-        assert_eq!(furthest(Some(Slot(5)), Some(&live(clock::wall() + minute))), MOST);
+        assert_eq!(furthest(Some(Slot(5)), Some(&live(stentor_clock::wall() + minute))), MOST);
         assert_eq!(furthest(None, None), MOST);
     }
 }

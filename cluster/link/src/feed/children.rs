@@ -13,7 +13,6 @@ use super::{
     Feed,
     kid::{Kid, Reported},
 };
-use crate::clock;
 
 /// Reports of an older stream, while a newer one of the same name reports as well, that make it two nodes: three seconds of
 /// them. One may be on its way while a node comes again.
@@ -61,7 +60,7 @@ impl Child {
             return Taken::CannotBe;
         }
         let mut state = self.feed.0.state.lock();
-        state.counts.report(clock::now(), self.number, count);
+        state.counts.report(stentor_clock::now(), self.number, count);
         let Some(own) = state.children.get_mut(&self.number) else { return Taken::Yes };
         own.counts = true;
         let node = own.node.clone();

@@ -17,7 +17,6 @@ use stentor_relay::{Frame, Read, Word};
 use tokio::sync::watch;
 
 use super::{Closed, Feed, State, told::WORDS_A_MESSAGE};
-use crate::clock;
 
 /// Frames behind the newest at which a reader goes on that lagged out of the log: 100 ms, which is enough for the playout
 /// of what lies below it, and nothing that is late already.
@@ -245,7 +244,7 @@ impl Drop for Cursor {
     fn drop(&mut self) {
         let mut state = self.feed.0.state.lock();
         state.cursors -= 1;
-        state.idle_since = clock::now();
+        state.idle_since = stentor_clock::now();
     }
 }
 

@@ -22,7 +22,6 @@ use stentor_proto::v1;
 use stentor_relay::{Bans, Count, Counts, Frame, Log, RING_SLOTS, Ring};
 use tokio::sync::watch;
 
-use crate::clock;
 pub(crate) use children::{Child, Taken};
 pub use cursor::{Cursor, Item};
 use kid::Kid;
@@ -170,7 +169,7 @@ impl Feed {
     /// Listeners below this node and at it.
     #[must_use]
     pub fn counts(&self) -> v1::ListenerCount {
-        count_to_wire(self.0.state.lock().counts.sum(clock::now()))
+        count_to_wire(self.0.state.lock().counts.sum(stentor_clock::now()))
     }
 
     /// Whether the two are one feed.
@@ -192,7 +191,7 @@ impl Feed {
 
     /// Someone is about to follow.
     pub(crate) fn touch(&self) {
-        self.0.state.lock().idle_since = clock::now();
+        self.0.state.lock().idle_since = stentor_clock::now();
     }
 
     fn wake(&self) {

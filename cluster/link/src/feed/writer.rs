@@ -12,7 +12,6 @@ use super::{
     Closed, EVENTS, FRAMES, Feed, Inner, State, first_serial,
     told::{self, Levels, words_of},
 };
-use crate::clock;
 
 /// What puts things into a [`Feed`]; there is one for each. It reads like any reader, and hands out readers, which cannot
 /// write. Dropping it leaves the feed as it is: whoever writes says how it is over.
@@ -44,7 +43,7 @@ impl FeedWriter {
             last_child: 0,
             children: BTreeMap::new(),
             cursors: 0,
-            idle_since: clock::now(),
+            idle_since: stentor_clock::now(),
         };
         let changed = watch::Sender::new(());
         Self(Feed(Arc::new(Inner { room, state: Mutex::new(state), changed })))

@@ -25,7 +25,6 @@ use super::{
     queue::{MAX_SPEAKERS, Queue},
     way::Way,
 };
-use crate::clock;
 
 /// The shared state of one room's uplinks.
 pub(super) struct Lane {
@@ -128,7 +127,7 @@ impl Lane {
 
     /// Puts a packet on both ways.
     pub(super) fn send(&self, speaker: u64, packet: v1::SpeakerPacket) {
-        let dropped = self.state.lock().send(clock::now(), speaker, packet);
+        let dropped = self.state.lock().send(stentor_clock::now(), speaker, packet);
         self.dropped.inc_by(dropped);
         self.wake();
     }
@@ -290,7 +289,7 @@ impl Stream for Outbound {
         if !queue.is(self.connection) {
             return Poll::Ready(None);
         }
-        let dropped = queue.drop_old(clock::now());
+        let dropped = queue.drop_old(stentor_clock::now());
         let next = queue.next();
         drop(state);
         if self.way == Way::Owner {

@@ -18,7 +18,7 @@ use super::{
     link::{Link, RETRY_BASE, RETRY_CAP},
     way::Way,
 };
-use crate::{Counted, clock};
+use crate::Counted;
 
 /// When a speaker is brought again that the mirror refused: it learns of a new one from the owner, as we do.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -30,14 +30,14 @@ impl Link {
         loop {
             let link_addr = self.mirror_is(Option::is_some).await.unwrap_or_default();
             let outbound = self.lane.connect(Way::Mirror, self.hello(true));
-            let begun = clock::now();
+            let begun = stentor_clock::now();
             let opened = Connection::open(&self.uplinks, &self.room, link_addr.clone(), outbound).await;
             let over = match opened {
                 Ok(connection) => self.hear_mirror(connection).await,
                 Err(fault) => Some(fault),
             };
             self.lane.disconnect(Way::Mirror);
-            if clock::now().since(begun) >= 2 * RETRY_CAP {
+            if stentor_clock::now().since(begun) >= 2 * RETRY_CAP {
                 backoff.reset();
             }
             if let Some(fault) = over {

@@ -15,7 +15,7 @@ use super::{
     link::{Known, Link, RETRY_BASE, RETRY_CAP},
     way::Way,
 };
-use crate::{Counted, clock};
+use crate::Counted;
 
 /// How long speakers are kept while nobody takes their packets. A person who talks into nothing should know after a
 /// minute.
@@ -36,14 +36,14 @@ impl Link {
     /// Holds the way to the owner until the room cannot be had, and returns why.
     pub(super) async fn to_owner(&self, mut cause: Span) -> Fault {
         let mut backoff = Backoff::new(RETRY_BASE, RETRY_CAP);
-        let mut heard = clock::now();
+        let mut heard = stentor_clock::now();
         loop {
             let opening = self.open_to_owner().instrument(std::mem::replace(&mut cause, Span::none()));
             let over = match opening.await {
                 Ok(connection) => {
-                    let begun = clock::now();
+                    let begun = stentor_clock::now();
                     let over = self.hear_owner(connection).await;
-                    heard = clock::now();
+                    heard = stentor_clock::now();
                     if heard.since(begun) >= RETRY_CAP {
                         backoff.reset();
                     }
@@ -73,12 +73,12 @@ impl Link {
     /// asked have forgotten it, and as long as the mirror takes packets nobody talks into nothing.
     fn is_final(&self, fault: &Fault, heard: &mut Time) -> bool {
         if self.lane.is_mirrored() {
-            *heard = clock::now();
+            *heard = stentor_clock::now();
         }
         match fault.code {
             Code::RoomEnded | Code::InvalidArgument => true,
             Code::UnknownRoom if !self.known.borrow().room => true,
-            _ => clock::now().since(*heard) >= GIVE_UP,
+            _ => stentor_clock::now().since(*heard) >= GIVE_UP,
         }
     }
 

@@ -1,9 +1,6 @@
 //! Owners and relays whose clocks do not agree: a room is judged by how it goes on, and a parent by what is taken of it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use stentor_link::{Carry, Cursor, FeedWriter, Item};
 use stentor_proto::v1;
@@ -20,8 +17,7 @@ const YEAR_US: i64 = 365 * 24 * 60 * MINUTE_US;
 
 /// The room as an owner tells it whose clock is so far off, and which went live an hour ago.
 fn off_by(us: i64, epoch: u64) -> v1::RoomStatus {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
-    let live_since_us = i64::try_from(now).unwrap() + us - 60 * MINUTE_US;
+    let live_since_us = i64::try_from(stentor_clock::wall().as_micros()).unwrap() + us - 60 * MINUTE_US;
     v1::RoomStatus { live_since_us, ..live("origin-1", epoch) }
 }
 

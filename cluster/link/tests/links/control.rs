@@ -1,6 +1,6 @@
 //! Calls between nodes: answers, refusals and deadlines.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use stentor_ids::{Code, Fault, NodeId, RoomId};
@@ -10,6 +10,7 @@ use stentor_link::{
 };
 use stentor_proto::v1;
 use stentor_telemetry::Tier;
+use tokio::time::Instant;
 
 use super::cluster::{Cluster, Extra, Node, id, live, room};
 

@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -14,7 +14,10 @@ use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId};
 use stentor_link::{Carry, Feed, FollowStream, Followed, Follower, Mirror};
 use stentor_proto::v1::{self, follow_response::Message};
 use stentor_telemetry::Tier;
-use tokio::{sync::broadcast, time::timeout};
+use tokio::{
+    sync::broadcast,
+    time::{Instant, timeout},
+};
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::cluster::{Cluster, Extra, Node, SOON, id, room, until};

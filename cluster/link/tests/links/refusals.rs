@@ -38,8 +38,7 @@ fn saying(hello: v1::SubscribeHello) -> Option<v1::SubscribeRequest> {
 async fn a_hello_that_cannot_be_is_refused_by_what_is_wrong_with_it() {
     let cluster = Cluster::new();
     let origin = cluster.origin("origin-1").await;
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let live_since_us = i64::try_from(since.as_micros()).unwrap();
+    let live_since_us = i64::try_from(stentor_clock::wall().as_micros()).unwrap();
     let source = origin.rooms.own(v1::RoomStatus { live_since_us, ..live("origin-1", 1) });
     let cases = [
         (None, "ended before its hello"),
@@ -174,8 +173,7 @@ async fn garbage_on_the_link_port_disturbs_no_running_room() {
 async fn a_slot_far_ahead_of_the_clock_does_not_put_the_true_ones_out() {
     let cluster = Cluster::new();
     let origin = cluster.origin("origin-1").await;
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let live_since_us = i64::try_from(since.as_micros()).unwrap();
+    let live_since_us = i64::try_from(stentor_clock::wall().as_micros()).unwrap();
     let source = origin.rooms.own(v1::RoomStatus { live_since_us, ..live("origin-1", 1) });
     let edge = cluster.edge("edge-1");
     let mut cursor = edge.feed(&room()).await.unwrap().subscribe(None);

@@ -26,7 +26,7 @@ use super::{
     session::{Fate, Newcomer, Session, Tally},
     track::{Inbox, Mail, Note, Track},
 };
-use crate::{clock, ogg::Cut};
+use crate::ogg::Cut;
 
 /// How often listeners are looked at for whom nothing came: ended tickets, sockets that take nothing, farewells that
 /// wait. A ticket's end is kept as exactly as this.
@@ -96,9 +96,9 @@ impl Shard {
     /// Serves until it is told to stop.
     pub(super) fn run(mut self) {
         let (mut events, mut mail) = (Events::with_capacity(MAX_EVENTS), Mail::default());
-        let mut sweep_at = clock::now() + SWEEP;
+        let mut sweep_at = stentor_clock::now() + SWEEP;
         while !mail.stop {
-            if let Err(error) = self.poll.poll(&mut events, Some(sweep_at.since(clock::now())))
+            if let Err(error) = self.poll.poll(&mut events, Some(sweep_at.since(stentor_clock::now())))
                 && error.kind() != ErrorKind::Interrupted
             {
                 tracing::error!(%error, shard = self.number, "a shard cannot poll");
@@ -107,7 +107,7 @@ impl Shard {
             events.iter().filter(|event| event.token() != WAKE).for_each(|event| self.hear(event));
             self.inbox.take(&mut mail);
             mail.notes.drain(..).for_each(|note| self.heed(note));
-            let now = clock::now();
+            let now = stentor_clock::now();
             if sweep_at <= now {
                 self.sweep(now);
                 sweep_at = now + SWEEP;
@@ -153,14 +153,14 @@ impl Shard {
         let Some(room) = room else { return };
         meters.skipped.inc_by(track.read(*number, &mut room.next, outputs));
         for output in outputs.drain(..) {
-            let started = clock::now();
+            let started = stentor_clock::now();
             for &group in &room.groups {
                 let group = &mut groups[group];
                 if group.play(&output) {
                     meters.walk(group, scratch, |_, _| ());
                 }
             }
-            meters.fan_out.observe(clock::now().since(started));
+            meters.fan_out.observe(stentor_clock::now().since(started));
         }
     }
 
@@ -199,7 +199,7 @@ impl Shard {
         };
         let Self { poll, groups, meters, scratch, .. } = self;
         let group = &mut groups[number];
-        let mut session = Session::new(newcomer, group.ring(), clock::now());
+        let mut session = Session::new(newcomer, group.ring(), stentor_clock::now());
         if over {
             session.end(Leave::Ended);
         }
@@ -316,7 +316,7 @@ impl Meters {
 
     /// Writes to every listener of a group what it lacks, after `first`.
     fn walk(&self, group: &mut Group, scratch: &mut Vec<u8>, mut first: impl FnMut(&mut Session, &Ring)) {
-        let (now, cut, mut tally) = (clock::now(), group.cut, Tally::default());
+        let (now, cut, mut tally) = (stentor_clock::now(), group.cut, Tally::default());
         let visit = |session: &mut Session, ring: &Ring| {
             first(session, ring);
             session.advance(ring, now, scratch, &mut tally)
@@ -328,7 +328,7 @@ impl Meters {
     /// Writes to one listener what it lacks.
     fn advance(&self, session: &mut Session, group: &Group, scratch: &mut Vec<u8>) -> Fate {
         let mut tally = Tally::default();
-        let fate = session.advance(group.ring(), clock::now(), scratch, &mut tally);
+        let fate = session.advance(group.ring(), stentor_clock::now(), scratch, &mut tally);
         self.count(&tally, group.cut);
         fate
     }

@@ -4,7 +4,7 @@ use std::{
     io::Read,
     net::{Shutdown, TcpListener, TcpStream},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,10 +13,10 @@ use stentor_ids::{Epoch, Lineage, NodeId, Slot};
 use stentor_pace::{Time, WallTime};
 use stentor_relay::Frame;
 use stentor_telemetry::{Frames, Leave, Metrics, Protocol, Tier};
+use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    clock,
     count::Count,
     ogg::{Cut, PageTime},
 };
@@ -71,7 +71,7 @@ impl Stage {
             head: if who.broken { Bytes::from_owner(Broken) } else { Bytes::from_static(b"HEAD\r\n\r\n") },
             participant: who.participant,
             until: who.until,
-            since: clock::now(),
+            since: stentor_clock::now(),
             held: [self.count.hold(), self.count.hold()],
         };
         self.fanout.join(newcomer).unwrap();
@@ -263,7 +263,7 @@ fn a_banned_participant_and_an_ended_ticket_bring_only_their_own_streams_to_an_e
     let [ann, bob] = ["ann", "bob"].map(|id| Some(ParticipantId::new(id).unwrap()));
     let banned = stage.join(Who { participant: ann.clone(), ..Who::default() });
     let expired =
-        stage.join(Who { until: Some(clock::now() + Duration::from_millis(300)), ..Who::default() });
+        stage.join(Who { until: Some(stentor_clock::now() + Duration::from_millis(300)), ..Who::default() });
     let stays = stage.join(Who { participant: bob, ..Who::default() });
     eventually("they are seated", || stage.listeners() == 3);
     stage.play(0..10);

@@ -14,7 +14,6 @@ use stentor_relay::{Gather, Gathered, Next};
 use tokio::{sync::oneshot, time::sleep_until};
 
 use super::owners::Owners;
-use crate::clock;
 
 /// Least time between two batches of a room.
 const SEND_EVERY: Duration = Duration::from_millis(200);
@@ -62,7 +61,7 @@ impl Hands {
         let mut rooms = self.0.rooms.lock();
         let begins = !rooms.contains_key(room);
         let waiting = rooms.entry(room.clone()).or_insert_with(|| Gather::new(SEND_EVERY));
-        waiting.add(clock::now(), who, wish, asks)?;
+        waiting.add(stentor_clock::now(), who, wish, asks)?;
         drop(rooms);
         if begins {
             tokio::spawn(self.clone().bring_all(room.clone()));
@@ -75,7 +74,7 @@ impl Hands {
         loop {
             match self.next(&room) {
                 Next::Send(batch) => self.bring(&room, batch).await,
-                Next::Wait(until) => sleep_until(clock::instant(until)).await,
+                Next::Wait(until) => sleep_until(stentor_clock::instant(until)).await,
                 Next::Rest => return,
             }
         }
@@ -83,7 +82,8 @@ impl Hands {
 
     fn next(&self, room: &RoomId) -> Next<v1::HandChange, oneshot::Sender<Answer>> {
         let mut rooms = self.0.rooms.lock();
-        let next = rooms.get_mut(room).map_or(Next::Rest, |waiting| waiting.next(clock::now(), MAX_HANDS));
+        let next =
+            rooms.get_mut(room).map_or(Next::Rest, |waiting| waiting.next(stentor_clock::now(), MAX_HANDS));
         if matches!(next, Next::Rest) {
             rooms.remove(room);
         }

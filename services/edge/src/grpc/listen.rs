@@ -27,7 +27,6 @@ use tracing::Instrument as _;
 
 use crate::{
     auth::ticket_of,
-    clock,
     farewell::{Farewell, Hint},
     rooms::{Audience, Caller, Guesses, Heard, Part, Rooms},
 };
@@ -52,7 +51,7 @@ impl Listen {
     async fn admit(&self, request: &Request<v1::ListenRequest>) -> Result<Hearing, Fault> {
         let room = RoomId::new(&request.get_ref().room)
             .map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
-        let since = clock::now();
+        let since = stentor_clock::now();
         let guesses = request.extensions().get::<Guesses>().cloned().unwrap_or_default();
         let caller = Caller { ticket: ticket_of(request.metadata())?, guesses: &guesses };
         let audience = self.rooms.admit(&room, caller, Part::Listener).await?;
@@ -62,7 +61,7 @@ impl Listen {
             Source::Playout(audience.on_air.follow())
         };
         self.metrics.joins(Protocol::Grpc).inc();
-        self.metrics.join().observe(clock::now().since(since));
+        self.metrics.join().observe(stentor_clock::now().since(since));
         let hint = self.farewell.hint(audience.participant());
         Ok(Hearing::new(audience, source, self.metrics.clone(), hint))
     }
@@ -130,7 +129,7 @@ struct Hearing {
 impl Hearing {
     fn new(audience: Audience, source: Source, metrics: NodeMetrics, hint: Hint) -> Self {
         metrics.listeners(Protocol::Grpc).inc();
-        let left = audience.claims.as_ref().map(|claims| claims.expires_at.since(clock::wall()));
+        let left = audience.claims.as_ref().map(|claims| claims.expires_at.since(stentor_clock::wall()));
         let news = audience.on_air.news();
         let mut hearing = Self {
             audience,

@@ -21,10 +21,7 @@ use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 use tracing::Instrument as _;
 
 use super::{hands::Hands, owners::Owners};
-use crate::{
-    auth::{Auth, ticket_of},
-    clock,
-};
+use crate::auth::{Auth, ticket_of};
 
 /// The service. Clones share everything.
 #[derive(Clone)]
@@ -100,8 +97,8 @@ impl Participants {
 impl Inner {
     fn enter(&self, metadata: &MetadataMap, room: &str) -> Result<(RoomId, Claims), Fault> {
         let room = RoomId::new(room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
-        let claims = self.auth.participant(ticket_of(metadata)?, &room, clock::wall())?;
-        self.pace(clock::now(), &room, &claims)?;
+        let claims = self.auth.participant(ticket_of(metadata)?, &room, stentor_clock::wall())?;
+        self.pace(stentor_clock::now(), &room, &claims)?;
         Ok((room, claims))
     }
 

@@ -26,7 +26,6 @@ use tracing::Instrument as _;
 use super::intake::{Intake, Verdict};
 use crate::{
     auth::{Auth, required, ticket_of},
-    clock,
     farewell::{Farewell, Hint},
     rooms::Rooms,
 };
@@ -73,8 +72,8 @@ impl Speak {
         let room =
             RoomId::new(&hello.room).map_err(|error| Fault::new(Code::InvalidArgument, error.to_string()))?;
         let ticket = required(ticket_of(&metadata)?)?;
-        let claims = self.auth.participant(Some(ticket), &room, clock::wall())?;
-        let resume = self.auth.resumed(&hello.resume_token, &claims, clock::wall())?;
+        let claims = self.auth.participant(Some(ticket), &room, stentor_clock::wall())?;
+        let resume = self.auth.resumed(&hello.resume_token, &claims, stentor_clock::wall())?;
         self.rooms.check_banned(&room, &claims.participant)?;
         let speaker = Speaker {
             participant: claims.participant.clone(),
@@ -176,7 +175,7 @@ impl Connection {
             muted: self.session.muted(),
             resume_token,
         }))?;
-        let left = self.claims.expires_at.since(clock::wall());
+        let left = self.claims.expires_at.since(stentor_clock::wall());
         let expiry = tokio::time::sleep(left);
         tokio::pin!(expiry);
         loop {
@@ -210,9 +209,9 @@ impl Connection {
             // A message of a newer client.
             None => return Ok(Next::GoOn),
         };
-        let outcome = match self.intake.pass(clock::now(), packet.seq, packet.opus) {
+        let outcome = match self.intake.pass(stentor_clock::now(), packet.seq, packet.opus) {
             Ok(Verdict::Take(opus)) => {
-                self.session.send(packet.seq, opus.into_bytes(), clock::wall());
+                self.session.send(packet.seq, opus.into_bytes(), stentor_clock::wall());
                 Outcome::Taken
             }
             Ok(Verdict::Repeated) => Outcome::Stale,

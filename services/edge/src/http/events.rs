@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::room;
-use crate::{clock, farewell::Hint, rooms::Audience};
+use crate::{farewell::Hint, rooms::Audience};
 
 /// How often something is sent to a client to whom nothing happens, so that what is between keeps the connection: half of
 /// the shortest patience of common proxies.
@@ -69,7 +69,7 @@ impl Events {
     /// Serves the client until either has nothing more to say.
     pub(crate) async fn serve(mut self, mut socket: impl AsyncRead + AsyncWrite + Unpin) {
         let mut alive = interval_at(Instant::now() + ALIVE, ALIVE);
-        let left = self.audience.claims.as_ref().map(|claims| claims.expires_at.since(clock::wall()));
+        let left = self.audience.claims.as_ref().map(|claims| claims.expires_at.since(stentor_clock::wall()));
         let mut expiry: OptionFuture<Pin<Box<Sleep>>> = left.map(|left| Box::pin(sleep(left))).into();
         let mut unheard = [0; UNHEARD_BYTES];
         self.news.mark_changed();

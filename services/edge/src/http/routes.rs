@@ -25,7 +25,6 @@ use super::{
     room,
 };
 use crate::{
-    clock,
     fanout::Framing,
     farewell::Farewell,
     ogg::{Cut, Pad, PageTime},
@@ -136,7 +135,7 @@ impl Http {
     }
 
     async fn live(&self, name: &str, request: &Request, body: bool) -> Result<Outcome, Fault> {
-        let since = clock::now();
+        let since = stentor_clock::now();
         let span = tracing::info_span!("listen", protocol = "ogg", room = name);
         propagation::adopt_http(&span, request.headers());
         let (room, cut, guesses) = (room_id(name)?, cut(request)?, Guesses::default());

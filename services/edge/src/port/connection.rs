@@ -15,7 +15,6 @@ use super::{
     service::Service,
 };
 use crate::{
-    clock,
     count::Held,
     fanout::{Newcomer, Wire},
     http::{self, Head, MAX_HEAD_BYTES, Outcome, Seat},
@@ -130,7 +129,7 @@ fn hand_over(service: &Service, socket: Socket, seat: Seat, held: Held) -> io::R
         cut,
         framing,
         head,
-        until: audience.claims.as_ref().map(|claims| clock::when(claims.expires_at)),
+        until: audience.claims.as_ref().map(|claims| stentor_clock::when(claims.expires_at)),
         participant: audience.claims.map(|claims| claims.participant),
         since,
         held: [audience.held, held],

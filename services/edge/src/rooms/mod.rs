@@ -28,7 +28,6 @@ pub(crate) use on_air::{Audience, Heard, OnAir, Part};
 
 use crate::{
     auth::Auth,
-    clock,
     fanout::{Close, Fanout},
 };
 use lookup::Lookup;
@@ -120,7 +119,7 @@ impl Rooms {
         caller: Caller<'_>,
     ) -> Result<(Arc<v1::RoomStatus>, Option<Claims>), Fault> {
         let (status, claims) = self.enter(room, caller).await?;
-        on_the_air(&status, clock::wall())?;
+        on_the_air(&status, stentor_clock::wall())?;
         if let Some(claims) = &claims {
             self.check_banned(room, &claims.participant)?;
         }
@@ -162,13 +161,14 @@ impl Rooms {
         let status = match played {
             Some(status) => status,
             None => {
-                let vouched =
-                    || ticket.is_some() && self.0.auth.participant(ticket, room, clock::wall()).is_ok();
+                let vouched = || {
+                    ticket.is_some() && self.0.auth.participant(ticket, room, stentor_clock::wall()).is_ok()
+                };
                 self.0.lookup.status(room, guesses, vouched).await?
             }
         };
         let visibility = status.spec.as_ref().map_or(v1::Visibility::Private, v1::RoomSpec::visibility);
-        let claims = self.0.auth.listener(ticket, room, visibility, clock::wall())?;
+        let claims = self.0.auth.listener(ticket, room, visibility, stentor_clock::wall())?;
         Ok((status, claims))
     }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{Heard, OnAir, Rooms};
-use crate::{clock, fanout::Close};
+use crate::fanout::Close;
 
 /// How long a room is played on with nobody listening, so that someone who reloads a page finds it playing.
 const LINGER: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ impl Player {
     pub(super) fn new(rooms: Rooms, on_air: Arc<OnAir>) -> Self {
         let playout = Playout::adaptive(rooms.0.buffer, rooms.0.buffer_max);
         let cursor = on_air.follow_feed();
-        let (once, busy) = (check::SlotOnce::default(), clock::now());
+        let (once, busy) = (check::SlotOnce::default(), stentor_clock::now());
         Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, filled: 0, busy }
     }
 
@@ -90,7 +90,7 @@ impl Player {
             let due = self.playout.next_deadline().unwrap_or_default();
             tokio::select! {
                 item = self.cursor.next(), if over.is_none() => over = self.take(item).await,
-                () = sleep_until(clock::instant(due)), if self.playout.next_deadline().is_some() => {}
+                () = sleep_until(stentor_clock::instant(due)), if self.playout.next_deadline().is_some() => {}
                 _ = beat.tick() => if self.beat() { return End::Idle },
                 () = stop.cancelled() => return End::Stopped,
             }
@@ -109,7 +109,7 @@ impl Player {
     /// bring it, which then have a few turns as well.
     async fn read_up(&mut self) -> Option<Closed> {
         for turn in 1..=TURNS {
-            let now = clock::now();
+            let now = stentor_clock::now();
             let due = self.playout.next_deadline().filter(|due| *due <= now)?;
             let held_up = now.since(due) > HELD_UP;
             for _ in 0..READ_AT_ONCE {
@@ -143,7 +143,7 @@ impl Player {
     }
 
     fn push(&mut self, frame: Frame) {
-        let (now, slot, metrics) = (clock::now(), frame.slot, &self.rooms.0.metrics);
+        let (now, slot, metrics) = (stentor_clock::now(), frame.slot, &self.rooms.0.metrics);
         match self.playout.push(now, frame) {
             Pushed::Taken => {
                 let margin = self.playout.deadline_of(slot).map_or(Duration::ZERO, |at| at.since(now));
@@ -167,7 +167,7 @@ impl Player {
     /// Gives out what is due.
     fn give(&mut self) {
         let metrics = &self.rooms.0.metrics;
-        self.playout.poll(clock::now(), &mut self.outputs);
+        self.playout.poll(stentor_clock::now(), &mut self.outputs);
         for output in self.outputs.drain(..) {
             match &output {
                 Output::Play(frame) => {
@@ -175,7 +175,7 @@ impl Player {
                         metrics.violated(&violation);
                     }
                     if frame.captured != WallTime::default() {
-                        metrics.mouth_to_ear().observe(clock::wall().since(frame.captured));
+                        metrics.mouth_to_ear().observe(stentor_clock::wall().since(frame.captured));
                     }
                 }
                 Output::Gap { count, .. } => {
@@ -190,7 +190,7 @@ impl Player {
 
     /// Reports how many listen and what they missed, and says whether the room was let go because nobody has for a while.
     fn beat(&mut self) -> bool {
-        let (now, listeners) = (clock::now(), self.on_air.listeners());
+        let (now, listeners) = (stentor_clock::now(), self.on_air.listeners());
         self.rooms.0.carrier.report_listeners(self.on_air.room(), listeners as u64);
         self.rooms.0.carrier.report_filled(self.on_air.room(), self.filled);
         self.rooms.0.metrics.playout_buffer().observe(self.playout.depth());

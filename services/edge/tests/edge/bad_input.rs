@@ -1,13 +1,13 @@
 //! Garbage, floods and the slow, none of which disturbs a listener.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stentor_edge::Config;
 use stentor_proto::v1::Visibility;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{

@@ -1,6 +1,6 @@
 //! An edge that leaves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stentor_ids::{Code, RoomId, Slot};
 use stentor_probe::{ListenConfig, ListenEnd, Listener, Patience, Target};
@@ -11,7 +11,7 @@ use stentor_proto::{
         listen_service_client::ListenServiceClient, speak_service_client::SpeakServiceClient,
     },
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 

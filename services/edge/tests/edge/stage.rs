@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, LazyLock, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -249,9 +249,7 @@ pub fn status(room: &str, lifecycle: v1::Lifecycle, visibility: v1::Visibility) 
     }
 }
 
-pub fn wall() -> WallTime {
-    WallTime::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
-}
+pub use stentor_clock::wall;
 
 /// A second of a tone, in slots. Any joined to any is sound Opus.
 pub static TONE: LazyLock<Vec<Bytes>> = LazyLock::new(|| {

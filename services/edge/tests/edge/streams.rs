@@ -1,9 +1,10 @@
 //! `live.ogg`, from the first page to the last.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stentor_ids::Role;
 use stentor_proto::v1::{Visibility, participant_event::What};
+use tokio::time::Instant;
 
 use super::{
     client::{get, judged, listen, pages, say},

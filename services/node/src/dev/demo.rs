@@ -1,15 +1,11 @@
 //! The demo event: a public room on the air, and two voices that talk in it, one through each edge. It goes the way
 //! that everybody goes: the operator's gRPC surface, tickets, the edges' gRPC.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use stentor_admission::{Claims, SigningKeys};
 use stentor_ids::{ParticipantId, Role, RoomId};
-use stentor_pace::WallTime;
 use stentor_probe::{Patience, Source, SpeakConfig, SpeakHandle, Speaker, Target};
 use stentor_proto::v1::{
     CreateRoomRequest, Lifecycle, Room, RoomRequest, RoomSpec, Visibility,
@@ -141,9 +137,7 @@ async fn connected(voices: Vec<SpeakHandle>) -> Result<()> {
 }
 
 fn ticket(keys: &SigningKeys, id: &str, name: &str) -> Result<String> {
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock stands before 1970")?;
-    let now = WallTime::from_millis(u64::try_from(now.as_millis())?);
+    let now = stentor_clock::wall();
     let claims = Claims {
         room: RoomId::new(ROOM)?,
         participant: ParticipantId::new(id)?,

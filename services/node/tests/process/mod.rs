@@ -4,10 +4,11 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::Child,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
 
 /// Longest wait for anything.
 const WITHIN: Duration = Duration::from_secs(30);

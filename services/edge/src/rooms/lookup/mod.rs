@@ -12,7 +12,6 @@ use stentor_pace::TokenBucket;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
-use crate::clock;
 use answers::{Answers, Found, Look, of_one};
 
 /// An answer on its way.
@@ -79,7 +78,7 @@ impl Lookup {
         let mut state = self.0.state.lock();
         let looked = {
             let mut guesses = guesses.map(|guesses| guesses.0.lock());
-            state.answers.look(clock::now(), room, guesses.as_deref_mut())
+            state.answers.look(stentor_clock::now(), room, guesses.as_deref_mut())
         };
         match looked {
             Look::Told(found) => Err(found),
@@ -109,7 +108,7 @@ impl Lookup {
             let mut state = inner.state.lock();
             state.coming.remove(&room);
             let mut guesses = guesses.as_ref().map(|guesses| guesses.0.lock());
-            let found = state.answers.told(clock::now(), &room, found, guesses.as_deref_mut());
+            let found = state.answers.told(stentor_clock::now(), &room, found, guesses.as_deref_mut());
             tell.send_replace(Some(found));
         };
         tokio::spawn(ask.in_current_span());
