@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use stentor_admission::{Claims, SigningKeys, key_line};
 use stentor_ids::{ParticipantId, Role, RoomId};
 use stentor_pace::WallTime;
+use stentor_programs::{Etcd, free_port};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
@@ -22,9 +23,8 @@ pub use people::{demo_voice, demo_voices};
 use crate::{
     certs::Certificates,
     chaos::Wires,
-    etcd::Etcd,
     http,
-    process::{Process, binary, eventually, free_port},
+    process::{Process, binary, eventually},
 };
 
 /// How long a node may take until it is ready: its first view, its lease, its ports.
@@ -109,7 +109,7 @@ impl Cluster {
         let folder = TempDir::new()?;
         let mut cluster = Self {
             nodes: Vec::new(),
-            etcd: Etcd::start_members(extras.members.max(1)).await?,
+            etcd: Etcd::of(extras.members.max(1), None)?,
             certificates: shape.tls.then(|| Certificates::make(folder.path())).transpose()?,
             folder,
             ticket_keys: key_line("test", &rand::random::<[u8; 32]>())?,
@@ -117,6 +117,7 @@ impl Cluster {
             admin_token: format!("{:032x}", rand::random::<u128>()),
             extras,
         };
+        cluster.start_etcd().await?;
         let tiers = [
             ("origin", "origin", shape.origins),
             ("relay", "relay", shape.relays),
@@ -302,6 +303,16 @@ impl Cluster {
     /// The etcd under the cluster.
     pub const fn etcd(&mut self) -> &mut Etcd {
         &mut self.etcd
+    }
+
+    /// Starts the members of etcd that do not run, with the data they had, and waits until all answer.
+    ///
+    /// # Errors
+    /// When one does not within 20 s.
+    pub async fn start_etcd(&mut self) -> Result<()> {
+        self.etcd.spawn()?;
+        let etcd = &self.etcd;
+        eventually("etcd to be well", READY, || async { etcd.is_ready().then_some(()) }).await
     }
 
     /// A gRPC channel to an edge.

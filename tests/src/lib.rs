@@ -8,7 +8,6 @@ pub mod certs;
 pub mod chaos;
 pub mod cluster;
 pub mod collector;
-pub mod etcd;
 pub mod http;
 pub mod listening;
 pub mod load;

@@ -4,7 +4,6 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -150,25 +149,6 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let found = test.ancestors().skip(1).take(3).map(|folder| folder.join(name)).find(|path| path.is_file());
     found.with_context(|| format!("{name} is not built; `make test` builds it, as does `cargo build --bins`"))
-}
-
-/// Ports that a test may listen on: below those that the system gives to outgoing connections (32768 on Linux), so that
-/// none is taken between being found free and being listened on.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
-/// A port that nothing listens on, and that no other caller in this process is given.
-///
-/// # Errors
-/// When all are taken.
-pub fn free_port() -> Result<u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes that run at the same time start at different places.
-    let start = std::process::id().wrapping_mul(97) as u16;
-    let count = PORTS.end - PORTS.start;
-    (0..count)
-        .map(|_| PORTS.start + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count)
-        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .context("every port for tests is taken")
 }
 
 /// Waits until `check` gives a value, for at most `within`.

@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stentor_ids::Role;
-use stentor_tests::{
-    cluster::{Cluster, Shape},
-    etcd::Etcd,
-};
+use stentor_programs::Etcd;
+use stentor_tests::cluster::{Cluster, Shape};
 
 const SOON: Duration = Duration::from_secs(20);
 

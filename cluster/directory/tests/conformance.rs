@@ -12,7 +12,7 @@ mod conformance {
 mod support;
 
 use stentor_directory::Directory;
-use support::etcd_server::EtcdServer;
+use stentor_programs::Etcd;
 
 /// A directory to be tested.
 pub trait Backend {
@@ -28,9 +28,9 @@ impl Backend for Embedded {
     }
 }
 
-struct Etcd(EtcdServer);
+struct OnEtcd(Etcd);
 
-impl Backend for Etcd {
+impl Backend for OnEtcd {
     async fn directory(&self) -> Directory {
         Directory::etcd(support::config(self.0.endpoint())).await.unwrap()
     }
@@ -51,7 +51,7 @@ macro_rules! conformance {
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    crate::conformance::$area::$name(&crate::Etcd(crate::EtcdServer::start())).await;
+                    crate::conformance::$area::$name(&crate::OnEtcd(crate::Etcd::start().unwrap())).await;
                 }
             )*)*
         }

@@ -9,9 +9,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use stentor_directory::{Directory, Error, MirrorKey, NodeRecord, Ownership, Session, SessionState, View};
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
+use stentor_programs::Etcd;
 use tokio::time::sleep;
 
-use support::{TTL, config, etcd_server::EtcdServer, get, node, room, soon, until};
+use support::{TTL, config, get, node, room, soon, until};
 
 /// Rooms of each node.
 const ROOMS: usize = 25;
@@ -25,7 +26,7 @@ struct Origin {
 }
 
 impl Origin {
-    async fn start(server: &EtcdServer, record: NodeRecord) -> Self {
+    async fn start(server: &Etcd, record: NodeRecord) -> Self {
         let directory = Directory::etcd(config(server.endpoint())).await.unwrap();
         let session = directory.register(record, TTL).await.unwrap();
         until(&directory, "the first listing", |view| view.current).await;
@@ -97,7 +98,7 @@ async fn offices(directory: &Directory) -> Offices {
 }
 
 /// Two nodes that own rooms and mirror each other's.
-async fn two_nodes(server: &EtcdServer) -> [Origin; 2] {
+async fn two_nodes(server: &Etcd) -> [Origin; 2] {
     let mut nodes = [Origin::start(server, node("a")).await, Origin::start(server, node("b")).await];
     for number in 0..ROOMS {
         for (owner, name) in ["a", "b"].into_iter().enumerate() {
@@ -112,15 +113,15 @@ async fn two_nodes(server: &EtcdServer) -> [Origin; 2] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_wipe_every_office_is_taken_again_by_who_held_it() {
-    let mut server = EtcdServer::start();
+    let mut server = Etcd::start().unwrap();
     let [mut a, mut b] = two_nodes(&server).await;
     let before = offices(&a.directory).await;
     assert_eq!(before.len(), 2 * ROOMS);
     until(&b.directory, "all", |view| view.rooms.values().all(|room| room.mirror.is_some())).await;
 
-    server.kill();
-    server.wipe();
-    server.run();
+    server.kill().unwrap();
+    server.wipe().unwrap();
+    server.run().unwrap();
     for origin in [&mut a, &mut b] {
         origin.back(1).await;
     }
@@ -140,11 +141,11 @@ async fn after_a_wipe_every_office_is_taken_again_by_who_held_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_step_back_every_office_is_taken_again_by_who_held_it_last() {
-    let mut server = EtcdServer::start();
+    let mut server = Etcd::start().unwrap();
     let [mut a, mut b] = two_nodes(&server).await;
-    server.kill();
-    server.back_up();
-    server.run();
+    server.kill().unwrap();
+    server.back_up().unwrap();
+    server.run().unwrap();
     for origin in [&mut a, &mut b] {
         origin.back(0).await;
     }
@@ -163,9 +164,9 @@ async fn after_a_step_back_every_office_is_taken_again_by_who_held_it_last() {
         until(&origin.directory, "the last claim", |view| view.owner(&late).is_some()).await;
     }
 
-    server.kill();
-    server.restore();
-    server.run();
+    server.kill().unwrap();
+    server.restore().unwrap();
+    server.run().unwrap();
     for origin in [&mut a, &mut b] {
         origin.back(1).await;
     }
@@ -209,7 +210,7 @@ async fn after_a_step_back_every_office_is_taken_again_by_who_held_it_last() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_wipe_a_revision_that_comes_again_is_not_taken_for_the_former_one() {
-    let mut server = EtcdServer::start();
+    let mut server = Etcd::start().unwrap();
     let (id, filler) = (room("a"), room("filler"));
     let mut old = Origin::start(&server, node("old")).await;
     let mut last = old.directory.create(&filler, &b"x"[..]).await.unwrap();
@@ -222,9 +223,9 @@ async fn after_a_wipe_a_revision_that_comes_again_is_not_taken_for_the_former_on
     drop(session);
     let stale = owned.remove(&id).unwrap();
 
-    server.kill();
-    server.wipe();
-    server.run();
+    server.kill().unwrap();
+    server.wipe().unwrap();
+    server.run().unwrap();
     let mut new = Origin::start(&server, node("new")).await;
     new.directory.create(&id, &b"x"[..]).await.unwrap();
     let mut last = new.directory.create(&filler, &b"x"[..]).await.unwrap();

@@ -7,10 +7,9 @@ mod support;
 use etcd_client::Client;
 use stentor_directory::{Directory, Error, EtcdConfig, NodeRole, SessionState, View};
 use stentor_ids::{Code, Epoch, Fault, Slot};
+use stentor_programs::Etcd;
 use support::{
-    PATIENCE, TTL, config,
-    etcd_server::EtcdServer,
-    get, node,
+    PATIENCE, TTL, config, get, node,
     proxy::{Mode, Proxy},
     room, soon, until,
 };
@@ -33,7 +32,7 @@ async fn an_etcd_that_is_not_there_at_start_is_named_within_the_connect_time_out
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_kill_and_restart_the_view_is_right_and_the_owner_goes_on() {
-    let mut server = EtcdServer::start();
+    let mut server = Etcd::start().unwrap();
     let directory = Directory::etcd(config(server.endpoint())).await.unwrap();
     let id = room("a");
     directory.create(&id, &b"1"[..]).await.unwrap();
@@ -41,14 +40,14 @@ async fn after_kill_and_restart_the_view_is_right_and_the_owner_goes_on() {
     let ownership = directory.claim(&session, &id, Epoch(0), None, Slot(0)).await.unwrap();
     until(&directory, "the owner", |view| view.owner(&id).is_some()).await;
 
-    server.kill();
+    server.kill().unwrap();
     until(&directory, "the view to notice", |view| !view.current).await;
     let kept = directory.view().snapshot();
     assert!(kept.owner(&id).is_some() && kept.nodes.len() == 1, "it shows what was last known");
     let error = directory.commit(&ownership, &b"2"[..]).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
 
-    server.run();
+    server.run().unwrap();
     until(&directory, "the view to come back", |view| view.current).await;
     // etcd gives every lease its full time anew when it starts, so the session keeps the one it has.
     directory.commit(&ownership, &b"3"[..]).await.unwrap();
@@ -62,7 +61,7 @@ async fn after_kill_and_restart_the_view_is_right_and_the_owner_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_all_data_is_lost_nodes_and_owners_come_back_and_epochs_only_rise() {
-    let mut server = EtcdServer::start();
+    let mut server = Etcd::start().unwrap();
     let directory = Directory::etcd(config(server.endpoint())).await.unwrap();
     until(&directory, "the first listing", |view| view.current).await;
     let (id, forgotten) = (room("a"), room("b"));
@@ -74,9 +73,9 @@ async fn after_all_data_is_lost_nodes_and_owners_come_back_and_epochs_only_rise(
     let lease = session.lease().unwrap();
     until(&directory, "the owner", |view| view.owner(&id).is_some()).await;
 
-    server.kill();
-    server.wipe();
-    server.run();
+    server.kill().unwrap();
+    server.wipe().unwrap();
+    server.run().unwrap();
     let mut state = session.state();
     let again = |state: &SessionState| matches!(state, SessionState::Held(other) if *other != lease);
     soon("the node to register again", state.wait_for(again)).await.unwrap();
@@ -98,17 +97,17 @@ async fn after_all_data_is_lost_nodes_and_owners_come_back_and_epochs_only_rise(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_that_was_replaced_by_a_longer_one_is_not_taken_for_its_continuation() {
-    let mut server = EtcdServer::start();
-    let proxy = Proxy::to(server.address()).await;
+    let mut server = Etcd::start().unwrap();
+    let proxy = Proxy::to(server.members()[0]).await;
     let here = Directory::etcd(config(proxy.endpoint())).await.unwrap();
     until(&here, "the first listing", |view| view.current).await;
     let seen = here.create(&room("lost"), &b"x"[..]).await.unwrap();
     until(&here, "the room", |view| view.rooms.len() == 1).await;
 
     proxy.set(Mode::Cut);
-    server.kill();
-    server.wipe();
-    server.run();
+    server.kill().unwrap();
+    server.wipe().unwrap();
+    server.run().unwrap();
     let there = Directory::etcd(config(server.endpoint())).await.unwrap();
     let mut last = there.create(&room("new"), &b"x"[..]).await.unwrap();
     while last <= seen {
@@ -120,8 +119,8 @@ async fn a_history_that_was_replaced_by_a_longer_one_is_not_taken_for_its_contin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_sees_who_is_there_over_a_restart_a_compaction_a_wipe_and_a_longer_history() {
-    let mut server = EtcdServer::start();
-    let proxy = Proxy::to(server.address()).await;
+    let mut server = Etcd::start().unwrap();
+    let proxy = Proxy::to(server.members()[0]).await;
     let edge = Directory::etcd(config(proxy.endpoint())).await.unwrap().viewed_by(NodeRole::Edge.into());
     let there = Directory::etcd(config(server.endpoint())).await.unwrap();
     until(&edge, "the first listing", |view| view.current).await;
@@ -145,17 +144,17 @@ async fn an_edge_sees_who_is_there_over_a_restart_a_compaction_a_wipe_and_a_long
     until(&edge, "the node to go", |view| only(&["stays"], view)).await;
     assert_eq!(edge.view().snapshot().history, 0);
 
-    server.kill();
-    server.wipe();
-    server.run();
+    server.kill().unwrap();
+    server.wipe().unwrap();
+    server.run().unwrap();
     until(&edge, "the new history", |view| view.history == 1 && only(&["stays"], view)).await;
 
     proxy.set(Mode::Cut);
     let seen = edge.view().snapshot().revision;
     drop(session);
-    server.kill();
-    server.wipe();
-    server.run();
+    server.kill().unwrap();
+    server.wipe().unwrap();
+    server.run().unwrap();
     let there = Directory::etcd(config(server.endpoint())).await.unwrap();
     let mut last = there.create(&room("a"), &b"x"[..]).await.unwrap();
     while last <= seen {
@@ -168,8 +167,8 @@ async fn an_edge_sees_who_is_there_over_a_restart_a_compaction_a_wipe_and_a_long
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_cut_off_past_its_lease_registers_again_and_finds_itself_fenced() {
-    let server = EtcdServer::start();
-    let proxy = Proxy::to(server.address()).await;
+    let server = Etcd::start().unwrap();
+    let proxy = Proxy::to(server.members()[0]).await;
     let here = Directory::etcd(config(proxy.endpoint())).await.unwrap();
     let there = Directory::etcd(config(server.endpoint())).await.unwrap();
     let id = room("a");
@@ -197,8 +196,8 @@ async fn a_node_that_was_cut_off_past_its_lease_registers_again_and_finds_itself
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happened_while_the_watch_was_broken_is_seen_with_and_without_the_history() {
-    let server = EtcdServer::start();
-    let proxy = Proxy::to(server.address()).await;
+    let server = Etcd::start().unwrap();
+    let proxy = Proxy::to(server.members()[0]).await;
     let here = Directory::etcd(config(proxy.endpoint())).await.unwrap();
     let there = Directory::etcd(config(server.endpoint())).await.unwrap();
     until(&here, "the first listing", |view| view.current).await;
@@ -227,8 +226,8 @@ async fn what_happened_while_the_watch_was_broken_is_seen_with_and_without_the_h
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_that_falls_silent_is_noticed_and_begun_again() {
-    let server = EtcdServer::start();
-    let proxy = Proxy::to(server.address()).await;
+    let server = Etcd::start().unwrap();
+    let proxy = Proxy::to(server.members()[0]).await;
     let here = Directory::etcd(EtcdConfig { watch_idle_ms: 300, ..config(proxy.endpoint()) }).await.unwrap();
     let there = Directory::etcd(config(server.endpoint())).await.unwrap();
     until(&here, "the first listing", |view| view.current).await;
@@ -245,8 +244,8 @@ async fn a_watch_that_falls_silent_is_noticed_and_begun_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_is_lost_is_found_to_have_happened() {
-    let server = EtcdServer::start();
-    let proxy = Proxy::to(server.address()).await;
+    let server = Etcd::start().unwrap();
+    let proxy = Proxy::to(server.members()[0]).await;
     let here = Directory::etcd(config(proxy.endpoint())).await.unwrap();
     let there = Directory::etcd(config(server.endpoint())).await.unwrap();
     let id = room("a");
@@ -276,8 +275,8 @@ async fn a_commit_whose_answer_is_lost_is_found_to_have_happened() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_that_was_cut_off_past_its_lease_has_lost_its_office_and_takes_none_from_the_next() {
-    let server = EtcdServer::start();
-    let proxy = Proxy::to(server.address()).await;
+    let server = Etcd::start().unwrap();
+    let proxy = Proxy::to(server.members()[0]).await;
     let here = Directory::etcd(config(proxy.endpoint())).await.unwrap();
     let there = Directory::etcd(config(server.endpoint())).await.unwrap();
     let id = room("a");
@@ -307,8 +306,8 @@ async fn a_mirror_that_was_cut_off_past_its_lease_has_lost_its_office_and_takes_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_one_member_cannot_be_reached_the_next_is_used() {
-    let server = EtcdServer::start();
-    let (first, second) = (Proxy::to(server.address()).await, Proxy::to(server.address()).await);
+    let server = Etcd::start().unwrap();
+    let (first, second) = (Proxy::to(server.members()[0]).await, Proxy::to(server.members()[0]).await);
     let both = EtcdConfig { endpoints: vec![first.endpoint(), second.endpoint()], ..config("") };
     let directory = Directory::etcd(both).await.unwrap();
     let session = directory.register(node("n"), TTL).await.unwrap();
@@ -332,7 +331,7 @@ async fn when_one_member_cannot_be_reached_the_next_is_used() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_under_the_prefix_is_counted_and_left_out() {
-    let server = EtcdServer::start();
+    let server = Etcd::start().unwrap();
     let directory = Directory::etcd(config(server.endpoint())).await.unwrap();
     let mut raw = Client::connect([server.endpoint()], None).await.unwrap();
     raw.put("/stentor/v1/rooms/listed/record", "garbage", None).await.unwrap();
@@ -363,7 +362,7 @@ async fn garbage_under_the_prefix_is_counted_and_left_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clusters_with_different_prefixes_do_not_see_each_other() {
-    let server = EtcdServer::start();
+    let server = Etcd::start().unwrap();
     let of = |prefix: &str| EtcdConfig { prefix: prefix.to_owned(), ..config(server.endpoint()) };
     let blue = Directory::etcd(of("/blue")).await.unwrap();
     let bluer = Directory::etcd(of("/blue/er")).await.unwrap();

@@ -10,11 +10,8 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 use stentor_directory::{Directory, Error, EtcdConfig, EtcdTls};
-use support::{
-    TTL, config,
-    etcd_server::{EtcdServer, ServerTls},
-    get, node, room, until,
-};
+use stentor_programs::{Etcd, ServerTls};
+use support::{TTL, config, get, node, room, until};
 
 /// An authority and what it has signed, as files in `folder`.
 struct Authority {
@@ -55,7 +52,7 @@ async fn etcd_is_reached_by_mutual_tls_and_strangers_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, theirs) = (Authority::new(), Authority::new());
     let EtcdTls { ca, cert, key } = ours.files(folder.path(), "server");
-    let server = EtcdServer::start_with(Some(ServerTls { ca, cert, key }));
+    let server = Etcd::start_with(ServerTls { ca, cert, key }).unwrap();
     let with = |tls: EtcdTls| EtcdConfig { tls: Some(tls), ..config(server.endpoint()) };
 
     let client = ours.files(folder.path(), "client");

@@ -1,13 +1,20 @@
 //! The programs of others that tests start. Nothing else in this workspace starts one, so that a list of what a machine
 //! needs can be complete: `tests/tests/bare_machine.rs` holds this, and that `.ci/packages` names a package for each.
 //!
-//! It knows neither what the programs are for nor which packages have them.
+//! It does not know which packages have the programs. [`Etcd`] is the one of them that tests start, end and wipe; what they
+//! ask it for is theirs.
+
+mod etcd;
+mod port;
 
 use std::{
     env, io,
     path::{Path, PathBuf},
     process::Command,
 };
+
+pub use etcd::{Etcd, ServerTls};
+pub use port::free_port;
 
 /// A program that is not of this workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -291,7 +291,7 @@ impl World {
                     self.cluster.etcd().wipe()?;
                     self.journal.wiped();
                 }
-                Step::StartEtcd => self.cluster.etcd().restart().await?,
+                Step::StartEtcd => self.cluster.start_etcd().await?,
                 Step::Clock(node, Jump(ms)) => self.cluster.set_clock(node, *ms)?,
                 Step::Join => deaf += self.join().await,
             }

@@ -1,8 +1,7 @@
-//! What the tests of the directory share: a real etcd server, a proxy that breaks connections, and names.
+//! What the tests of the directory share: a proxy that breaks connections, and names.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-pub mod etcd_server;
 pub mod proxy;
 
 use std::time::Duration;

@@ -2,11 +2,11 @@
 
 use stentor_ids::Code;
 use stentor_link::Carry;
+use stentor_programs::Etcd;
 use stentor_proto::v1::{TargetRequest, UnbanRequest, command_request::Command};
 
 use crate::{
     cluster::{Cluster, Origin, until, who},
-    etcd::Etcd,
     outages::on_etcd,
 };
 
@@ -48,7 +48,7 @@ async fn more_are_banned_than_a_record_holds_and_a_new_owner_and_its_listeners_k
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_forgot_the_bans_has_them_again_from_the_owner() {
-    let mut etcd = Etcd::start();
+    let mut etcd = Etcd::start().unwrap();
     let cluster = on_etcd(&etcd).await;
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
@@ -57,8 +57,8 @@ async fn a_directory_that_forgot_the_bans_has_them_again_from_the_owner() {
     for name in ["eve", "mallory"] {
         ban(&origin, &room, name).await.unwrap();
     }
-    etcd.wipe();
-    etcd.run();
+    etcd.wipe().unwrap();
+    etcd.run().unwrap();
     let banned = async {
         while cluster.directory.bans(&room).await.is_ok_and(|parts| parts.len() < 2) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -6,7 +6,6 @@ mod bans;
 mod claims;
 mod cluster;
 mod commands;
-mod etcd;
 mod failures;
 mod following;
 mod many;

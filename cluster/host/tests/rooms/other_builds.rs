@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use stentor_ids::Code;
+use stentor_programs::Etcd;
 
 use crate::{
     cluster::{Cluster, SOON, until},
-    etcd::Etcd,
     outages::on_etcd,
 };
 
@@ -32,7 +32,7 @@ async fn a_room_goes_to_nodes_that_read_its_record_and_to_no_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_that_cannot_read_what_a_newer_owner_wrote_steps_aside_and_does_not_take_the_room() {
-    let etcd = Etcd::start();
+    let etcd = Etcd::start().unwrap();
     let cluster = on_etcd(&etcd).await;
     let owner = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
@@ -45,11 +45,11 @@ async fn a_mirror_that_cannot_read_what_a_newer_owner_wrote_steps_aside_and_does
     heard.heard_of(1, 20).await;
 
     // What a newer owner would write: the owner here does not read its record again. A key, its epoch, the record.
-    let stored = etcd.control(&["get", "--prefix", "/stentor/"]);
+    let stored = etcd.control(&["get", "--prefix", "/stentor/"]).unwrap();
     let lines: Vec<_> = stored.lines().collect();
     let at = lines.iter().position(|line| line.starts_with("{\"schema\":1,")).expect("a record");
     let newer = lines[at].replace("\"schema\":1,", "\"schema\":2,");
-    etcd.control(&["put", lines[at - 2], &format!("{}\n{newer}", lines[at - 1])]);
+    etcd.control(&["put", lines[at - 2], &format!("{}\n{newer}", lines[at - 1])]).unwrap();
     until("it mirrors the room no more", || mirror.handle.mirrored() == 0).await;
     let unmirrored = |view: &stentor_directory::View| view.rooms[&room].mirror.is_none();
     tokio::time::timeout(SOON, view.wait_for(unmirrored)).await.expect("its office is free");

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use stentor_directory::{Directory, EtcdConfig, NodeRecord, NodeRole, SessionState};
 use stentor_ids::{Code, Epoch, NodeId, Slot};
+use stentor_programs::Etcd;
 use stentor_proto::v1::{Empty, MuteRequest, command_request::Command};
 
-use crate::{
-    cluster::{Cluster, SOON, speak, until, who},
-    etcd::Etcd,
-};
+use crate::cluster::{Cluster, SOON, speak, until, who};
 
 pub async fn on_etcd(etcd: &Etcd) -> Cluster {
     let config = EtcdConfig {
@@ -27,7 +25,7 @@ fn mute() -> Command {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_owner_whose_lease_is_gone_puts_its_key_back_and_nobody_takes_the_room() {
-    let etcd = Etcd::start();
+    let etcd = Etcd::start().unwrap();
     let cluster = on_etcd(&etcd).await;
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
@@ -38,10 +36,10 @@ async fn an_owner_whose_lease_is_gone_puts_its_key_back_and_nobody_takes_the_roo
     let SessionState::Held(lease) = *origin.session.state().borrow() else { panic!("no lease") };
 
     let key = "/stentor/v1/rooms/demo/owner";
-    let value = etcd.control(&["get", "-w", "fields", key]);
+    let value = etcd.control(&["get", "-w", "fields", key]).unwrap();
     let field = |line: &str| line.strip_prefix("\"Lease\" : ").and_then(|lease| lease.parse::<i64>().ok());
     let number = value.lines().find_map(field).expect("the owner key is on a lease");
-    etcd.control(&["lease", "revoke", &format!("{number:x}")]);
+    etcd.control(&["lease", "revoke", &format!("{number:x}")]).unwrap();
     let mut view = cluster.directory.view();
     view.wait_for(|view| view.rooms[&room].owner.is_none()).await;
     let at = heard.highest();
@@ -56,7 +54,7 @@ async fn an_owner_whose_lease_is_gone_puts_its_key_back_and_nobody_takes_the_roo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_directory_a_mute_acts_at_once_and_is_committed_when_it_is_back() {
-    let mut etcd = Etcd::start();
+    let mut etcd = Etcd::start().unwrap();
     let cluster = on_etcd(&etcd).await;
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
@@ -66,7 +64,7 @@ async fn without_the_directory_a_mute_acts_at_once_and_is_committed_when_it_is_b
     let _ann = speak(&edge, &room, "ann", false).await;
     heard.heard_of(1, 20).await;
 
-    etcd.kill();
+    etcd.kill().unwrap();
     let asked = origin.handle.owns(&room).unwrap().1;
     let muted = origin.command(&room, mute());
     let told = async {
@@ -80,7 +78,7 @@ async fn without_the_directory_a_mute_acts_at_once_and_is_committed_when_it_is_b
     assert_eq!(refused.code, Code::DirectoryUnavailable);
     assert!(refused.retry_after.is_some());
 
-    etcd.run();
+    etcd.run().unwrap();
     let saved = async {
         while cluster.record(&room).await.may_speak(&who("ann")) {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -16,11 +16,11 @@ use stentor_admission::key_line;
 use stentor_directory::{Directory, EtcdConfig, NodeRecord, NodeRole, Ownership, Session};
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 use stentor_pace::WallTime;
+use stentor_programs::{Etcd, free_port};
 use stentor_room::{Actor, Command as Act, Record, Room, Spec};
 use stentor_tests::{
-    etcd::Etcd,
     http,
-    process::{Process, Usage, binary, eventually, free_port},
+    process::{Process, Usage, binary, eventually},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -42,7 +42,7 @@ const WRITERS: usize = 128;
 const TTL: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn measure(rooms: usize, nodes: usize, rate: usize, bytes: usize) -> Result<()> {
-    let etcd = Etcd::start_members(1).await?;
+    let etcd = Etcd::start()?;
     let member = *etcd.members().first().context("it has a member")?;
     let config = EtcdConfig { endpoints: vec![format!("http://{member}")], ..EtcdConfig::default() };
     let directory = Directory::etcd(config).await?;
@@ -61,7 +61,7 @@ pub(crate) async fn measure(rooms: usize, nodes: usize, rate: usize, bytes: usiz
     tokio::time::sleep(SETTLE).await;
     let (before, start) = (committing.done.load(Relaxed), Instant::now());
     let table = table(&watchers, WATCH);
-    let (table, etcd) = tokio::join!(table, cpu_over(etcd.usage(0)?, WATCH));
+    let (table, etcd) = tokio::join!(table, cpu_over(Usage(etcd.pid(0).context("it runs")?), WATCH));
     table?;
     let reached = (committing.done.load(Relaxed) - before) as f64 / start.elapsed().as_secs_f64();
     println!("while {reached:.0} commits a second came; etcd used {:.0} % of a core", etcd? * 100.0);
