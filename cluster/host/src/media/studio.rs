@@ -134,7 +134,8 @@ impl Studio {
         self.engine.is_some()
     }
 
-    /// The other origin mixes from now on.
+    /// The other origin mixes from now on. What was mixed here is kept: whoever is heard next may fall silent at once
+    /// (ADR 25).
     pub(super) fn close(&mut self) {
         self.engine = None;
     }
@@ -204,5 +205,36 @@ impl Studio {
         let packets = self.concealed / SLOT_SAMPLES as u32;
         self.concealed %= SLOT_SAMPLES as u32;
         self.metrics.uplink_packets(Tier::Origin, Packet::Concealed).inc_by(packets.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use stentor_ids::NodeId;
+    use stentor_mix::Participant;
+    use stentor_telemetry::Metrics;
+
+    use super::*;
+    use crate::{engine::mixers, timebase::Timebase};
+
+    #[tokio::test]
+    async fn one_that_steps_down_could_go_on_at_once() {
+        let (room, node) = (RoomId::new("room").unwrap(), NodeId::new("origin").unwrap());
+        let metrics = Metrics::new().for_node(&node);
+        let mut studio = Studio::new(room, Config::default(), mixers(), metrics);
+        let participants = vec![Participant::open(ParticipantId::new("ann").unwrap())];
+        studio.set_stage(Arc::new(Stage { version: 1, participants }));
+        let timebase = Timebase::start();
+        let now = timebase.now();
+        studio.open(Slot(0), false, &Replays::new(timebase), now).await.unwrap();
+        let speakers = Speakers::new();
+        for slot in 0..HISTORY_SLOTS as u64 {
+            let at = now + Duration::from_millis(20) * u32::try_from(slot).unwrap();
+            assert!(studio.tick(at, Slot(slot), &speakers).unwrap().is_some());
+        }
+        studio.close();
+        assert!(!studio.is_open() && studio.is_ready());
     }
 }

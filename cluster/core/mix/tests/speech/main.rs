@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod after_a_split;
 mod clocks;
 mod cold_start;
 mod conversation;
