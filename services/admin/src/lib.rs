@@ -41,7 +41,7 @@ use stentor_directory::{Directory, Revision, View, ViewHandle};
 use stentor_ids::{Code, Fault};
 use stentor_link::{Journal, Topology, control};
 
-pub use serve::{Admin, Config, Error, Tls};
+pub use serve::{Admin, Config, Error, Protection, Tls};
 
 /// The ways into the cluster that an admin node has.
 #[derive(Clone)]

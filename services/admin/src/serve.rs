@@ -2,8 +2,9 @@
 //!
 //! Invariant: no call of `AdminService` is answered without a valid admin token.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use stentor_admission::AdminTokens;
 use stentor_link::Port;
 use stentor_proto::v1::{
@@ -33,6 +34,8 @@ const CALLS_PER_CONNECTION: usize = 32;
 /// that a port full of guessers, each of whom has [`CALLS_PER_CONNECTION`] under way, tries no more than some thousand
 /// tokens a second.
 const MAX_CONNECTIONS: usize = 256;
+/// Most that can be set: about as many file descriptors as a process may have.
+const MOST_CONNECTIONS: usize = 1_000_000;
 /// How long a TLS handshake may take. Who does not finish it holds a place.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// An operator's connection that hangs is closed after these.
@@ -40,24 +43,26 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// How long calls under way may take to end at shutdown.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Where and how operators connect.
-#[derive(Debug, Clone)]
+/// Where and how operators connect: the section `admin` of a node's settings, each of which stands here and nowhere else
+/// in code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Certificate and key, for TLS.
-    pub tls: Option<Tls>,
-    /// The operator's word that tokens in plain text off loopback are meant.
-    pub insecure: bool,
-    /// Connections at once; one more is closed as it comes.
+    /// Connections at once, 1 to 1 000 000; one more is closed as it comes.
     pub max_connections: usize,
+    /// File of the certificate chain for TLS, PEM. Whoever makes the port reads it.
+    pub cert: Option<PathBuf>,
+    /// File of its private key, PEM.
+    pub key: Option<PathBuf>,
 }
 
 impl Default for Config {
     /// Plain text on 127.0.0.1:7070, 256 connections.
     fn default() -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 7070));
-        Self { listen, tls: None, insecure: false, max_connections: MAX_CONNECTIONS }
+        Self { listen, max_connections: MAX_CONNECTIONS, cert: None, key: None }
     }
 }
 
@@ -65,10 +70,33 @@ impl Config {
     /// Checks what the types do not.
     ///
     /// # Errors
+    /// A sentence that names the setting, its value and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        let connections = self.max_connections;
+        if !(1..=MOST_CONNECTIONS).contains(&connections) {
+            return Err(format!("max_connections is {connections}; give 1 to {MOST_CONNECTIONS}"));
+        }
+        Ok(())
+    }
+}
+
+/// What keeps others out.
+#[derive(Debug, Clone)]
+pub struct Protection {
+    /// Whoever shows one of these is an operator.
+    pub tokens: AdminTokens,
+    /// What the certificate and key hold, for TLS.
+    pub tls: Option<Tls>,
+    /// The operator's word that tokens in plain text off loopback are meant.
+    pub insecure: bool,
+}
+
+impl Protection {
+    /// # Errors
     /// [`Error::PlainText`].
-    pub fn validate(&self) -> Result<(), Error> {
-        if self.tls.is_none() && !self.insecure && !self.listen.ip().is_loopback() {
-            return Err(Error::PlainText { listen: self.listen });
+    fn check(&self, listen: SocketAddr) -> Result<(), Error> {
+        if self.tls.is_none() && !self.insecure && !listen.ip().is_loopback() {
+            return Err(Error::PlainText { listen });
         }
         Ok(())
     }
@@ -92,6 +120,9 @@ impl fmt::Debug for Tls {
 /// Why operators cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A setting cannot be.
+    #[error("the operators' setting {0}")]
+    Config(String),
     /// Tokens would travel in plain text.
     #[error(
         "admin tokens would cross the network in plain text at {listen}; give a certificate and key, or say that it is \
@@ -132,19 +163,21 @@ impl Admin {
     /// # Errors
     /// [`Error`] says why it cannot be.
     pub fn new(
-        config: Config,
-        tokens: AdminTokens,
+        config: &Config,
+        protection: Protection,
         cluster: Cluster,
         metrics: NodeMetrics,
     ) -> Result<Self, Error> {
-        config.validate()?;
+        config.validate().map_err(Error::Config)?;
+        protection.check(config.listen)?;
+        let Protection { tokens, tls, .. } = protection;
         let bind = |source| Error::Bind { listen: config.listen, source };
         let port = Port::bind(config.listen, config.max_connections).map_err(bind)?;
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .concurrency_limit_per_connection(CALLS_PER_CONNECTION);
-        if let Some(tls) = config.tls {
+        if let Some(tls) = tls {
             let identity = Identity::from_pem(tls.cert_pem, tls.key_pem);
             server = server.tls_config(ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE))?;
         }

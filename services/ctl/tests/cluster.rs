@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use stentor_admin::{Admin, Config};
+use stentor_admin::{Admin, Config, Protection};
 use stentor_admission::AdminTokens;
 use stentor_directory::{Directory, NodeRecord, NodeRole, Session};
 use stentor_host::Topology;
@@ -73,7 +73,8 @@ impl Cluster {
         };
         let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
         let tokens = AdminTokens::parse(&format!("ann:{TOKEN}")).unwrap();
-        let served = Admin::new(config, tokens, cluster, metrics.for_node(&admin)).unwrap();
+        let protection = Protection { tokens, tls: None, insecure: false };
+        let served = Admin::new(&config, protection, cluster, metrics.for_node(&admin)).unwrap();
         let url = format!("http://{}", served.local_addr());
         tokio::spawn(served.run(stop.clone()));
         Self { url, journal, drained, origin: sessions.1, _admin: sessions.0, _stop: stop.drop_guard() }

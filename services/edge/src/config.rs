@@ -1,6 +1,6 @@
-//! What an edge can be told.
+//! What an edge can be told: the section `edge` of a node's settings, each of which stands here and nowhere else in code.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +24,14 @@ pub struct Config {
     /// How long an HTTP listener may take nothing of what waits for it before it is dropped. 1000 ms and more: longer than
     /// any hiccup of a mobile network that a player survives.
     pub patience_ms: u64,
-    /// The certificate for HTTPS; plain HTTP without.
-    pub tls: Option<Tls>,
+    /// File of the certificate chain for HTTPS, PEM; plain HTTP without. Whoever makes the edge reads it.
+    pub cert: Option<PathBuf>,
+    /// File of its private key, PEM.
+    pub key: Option<PathBuf>,
 }
 
-/// A certificate and its key.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What the files of the certificate and its key hold.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tls {
     /// The certificate chain, PEM.
     pub cert_pem: String,
@@ -48,7 +49,8 @@ impl Default for Config {
             buffer_max_ms: 200,
             max_connections: 0,
             patience_ms: 10_000,
-            tls: None,
+            cert: None,
+            key: None,
         }
     }
 }

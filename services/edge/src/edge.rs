@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config,
+    Config, Tls,
     auth::{Auth, Keys},
     count::Count,
     fanout::Fanout,
@@ -102,14 +102,20 @@ pub struct Ways {
 }
 
 impl Edge {
-    /// Binds the port and starts the shards.
+    /// Binds the port, for HTTPS if there is a certificate, and starts the shards.
     ///
     /// # Errors
     /// A setting, the certificate or the port is not usable.
-    pub fn new(config: &Config, keys: Keys, ways: Ways, metrics: NodeMetrics) -> Result<Self, Error> {
+    pub fn new(
+        config: &Config,
+        tls: Option<&Tls>,
+        keys: Keys,
+        ways: Ways,
+        metrics: NodeMetrics,
+    ) -> Result<Self, Error> {
         config.validate().map_err(Error::Config)?;
         let Ways { me, topology, carrier, locator, uplinks, owners } = ways;
-        let tls = config.tls.as_ref().map(|tls| acceptor(&tls.cert_pem, &tls.key_pem));
+        let tls = tls.map(|tls| acceptor(&tls.cert_pem, &tls.key_pem));
         let tls = tls.transpose().map_err(Error::Tls)?;
         let bind = |reason| Error::Bind { addr: config.listen, reason };
         let port = Port::bind(config.listen).map_err(bind)?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use stentor_admin::{Admin, Config, Error, Tls};
+use stentor_admin::{Admin, Config, Error, Protection, Tls};
 use stentor_directory::Roles;
 use stentor_host::Topology;
 use stentor_ids::{Code, NodeId};
@@ -27,7 +27,7 @@ use tonic_reflection::pb::v1::{
 use crate::support::{Cluster, TOKEN, asked, new, refused, tokens};
 
 /// Where a second port of the cluster would listen.
-fn bound(cluster: &Cluster, config: Config) -> Result<SocketAddr, Error> {
+fn bound(cluster: &Cluster, listen: SocketAddr, tls: Option<Tls>) -> Result<SocketAddr, Error> {
     let metrics = cluster.metrics.for_node(&NodeId::new("admin-2").unwrap());
     let ways = stentor_admin::Cluster {
         directory: cluster.directory.clone(),
@@ -35,7 +35,9 @@ fn bound(cluster: &Cluster, config: Config) -> Result<SocketAddr, Error> {
         control: control::Client::new(Pool::new(Security::Insecure, None, &metrics).unwrap()),
         journal: Journal::new(NodeId::new("admin-2").unwrap()),
     };
-    Admin::new(config, tokens(), ways, metrics).map(|admin| admin.local_addr())
+    let config = Config { listen, ..Config::default() };
+    let protection = Protection { tokens: tokens(), tls, insecure: false };
+    Admin::new(&config, protection, ways, metrics).map(|admin| admin.local_addr())
 }
 
 #[tokio::test]
@@ -95,20 +97,20 @@ async fn health_and_reflection_need_no_token() {
 async fn a_port_that_cannot_be_is_refused_with_its_address() {
     let cluster = Cluster::start().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let bind = |listen, insecure| bound(&cluster, Config { listen, insecure, ..Config::default() });
+    let bind = |listen| bound(&cluster, listen, None);
     let addr = taken.local_addr().unwrap();
-    let error = bind(addr, false).unwrap_err();
+    let error = bind(addr).unwrap_err();
     assert!(matches!(error, Error::Bind { .. }) && error.to_string().contains(&addr.to_string()), "{error}");
-    let error = bind("0.0.0.0:0".parse().unwrap(), false).unwrap_err();
+    let error = bind("0.0.0.0:0".parse().unwrap()).unwrap_err();
     assert!(matches!(error, Error::PlainText { .. }), "{error}");
-    assert!(bind("127.0.0.1:0".parse().unwrap(), false).is_ok());
+    assert!(bind("127.0.0.1:0".parse().unwrap()).is_ok());
 }
 
 #[tokio::test]
 async fn operators_are_served_over_tls_and_plain_text_is_not() {
     let made = rcgen::generate_simple_self_signed(["admin.test".to_owned()]).unwrap();
     let (cert_pem, key_pem) = (made.cert.pem(), made.signing_key.serialize_pem());
-    let cluster = Cluster::start_with(Some(Tls { cert_pem: cert_pem.clone(), key_pem })).await;
+    let cluster = Cluster::start_over(Tls { cert_pem: cert_pem.clone(), key_pem }).await;
     let tls =
         ClientTlsConfig::new().ca_certificate(Certificate::from_pem(cert_pem)).domain_name("admin.test");
     let secured = Channel::from_shared(format!("https://{}", cluster.addr)).unwrap().tls_config(tls).unwrap();
@@ -122,7 +124,7 @@ async fn operators_are_served_over_tls_and_plain_text_is_not() {
 async fn a_certificate_that_is_none_is_refused_and_no_key_is_shown() {
     let tls = Tls { cert_pem: "no certificate".into(), key_pem: "a secret".into() };
     assert_eq!(format!("{tls:?}"), "Tls");
-    let config = Config { listen: "127.0.0.1:0".parse().unwrap(), tls: Some(tls), ..Config::default() };
-    let error = bound(&Cluster::start().await, config).unwrap_err();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let error = bound(&Cluster::start().await, listen, Some(tls)).unwrap_err();
     assert!(matches!(error, Error::Transport(_)) && !error.to_string().contains("secret"), "{error}");
 }

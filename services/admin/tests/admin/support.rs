@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use stentor_admin::{Admin, Config, Tls};
+use stentor_admin::{Admin, Config, Protection, Tls};
 use stentor_admission::AdminTokens;
 use stentor_directory::{Directory, NodeRecord, NodeRole, Roles, Session, View};
 use stentor_host::{Host, HostHandle, Topology};
@@ -51,16 +51,20 @@ pub struct Cluster {
 impl Cluster {
     /// One node, `admin-1`, that serves operators.
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_as(Config::default()).await
     }
 
-    /// The same, over TLS where there is a certificate.
-    pub async fn start_with(tls: Option<Tls>) -> Self {
-        Self::start_as(Config { tls, ..Config::default() }).await
+    /// The same, over TLS.
+    pub async fn start_over(tls: Tls) -> Self {
+        Self::start_with(Config::default(), Some(tls)).await
     }
 
     /// The same, at a free port.
     pub async fn start_as(config: Config) -> Self {
+        Self::start_with(config, None).await
+    }
+
+    async fn start_with(config: Config, tls: Option<Tls>) -> Self {
         let (directory, metrics) = (Directory::embedded(), Metrics::new());
         let shutdown = CancellationToken::new();
         let id = NodeId::new("admin-1").unwrap();
@@ -76,7 +80,8 @@ impl Cluster {
             journal,
         };
         let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..config };
-        let admin = Admin::new(config, tokens(), cluster, metrics.for_node(&id)).unwrap();
+        let protection = Protection { tokens: tokens(), tls, insecure: false };
+        let admin = Admin::new(&config, protection, cluster, metrics.for_node(&id)).unwrap();
         let addr = admin.local_addr();
         let channel = Channel::from_shared(format!("http://{addr}")).unwrap().connect_lazy();
         tokio::spawn(admin.run(shutdown.clone()));

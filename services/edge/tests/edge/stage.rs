@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use stentor_admission::{Claims, ClusterKeys, KeyKind, NewKey, SigningKeys, TicketKeys, key_line};
-use stentor_edge::{Config, Edge, EdgeHandle, Keys, Ways};
+use stentor_edge::{Config, Edge, EdgeHandle, Keys, Tls, Ways};
 use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
     Carrier, Closed, FeedWriter, Journal, Labels, LinkServer, Locator, Owner, Peer, Pool, Security, Services,
@@ -94,6 +94,15 @@ impl Stage {
     }
 
     pub fn with(config: Config) -> Self {
+        Self::started(config, None)
+    }
+
+    /// With HTTPS at its first edge.
+    pub fn over(tls: &Tls) -> Self {
+        Self::started(Config::default(), Some(tls))
+    }
+
+    fn started(config: Config, tls: Option<&Tls>) -> Self {
         let (all, stop) = (Metrics::new(), CancellationToken::new());
         let id = NodeId::new("origin-1").unwrap();
         let origin = Arc::new(Origin::default());
@@ -116,14 +125,14 @@ impl Stage {
         let signing = SigningKeys::parse(&private).unwrap();
         // What an edge of a cluster is given: public keys of tickets, and a key of the cluster.
         let keys = Keys { tickets: TicketKeys::jwks(&jwks.unwrap()).unwrap(), cluster: cluster_keys() };
-        let Other { addr, edge, metrics } = edge("edge-1", config, &keys, &view, &all, &stop);
+        let Other { addr, edge, metrics } = edge("edge-1", (config, tls), &keys, &view, &all, &stop);
         let _stop = stop.clone().drop_guard();
         Self { addr, edge, origin, metrics, view, all, signing, keys, stop, _stop }
     }
 
     /// Another edge.
     pub fn other(&self, id: &str) -> Other {
-        edge(id, Config::default(), &self.keys, &self.view, &self.all, &self.stop)
+        edge(id, (Config::default(), None), &self.keys, &self.view, &self.all, &self.stop)
     }
 
     /// A ticket for the room `demo`.
@@ -169,7 +178,7 @@ pub fn cluster_keys() -> ClusterKeys {
 
 fn edge(
     id: &str,
-    config: Config,
+    (config, tls): (Config, Option<&Tls>),
     keys: &Keys,
     view: &Arc<View>,
     all: &Metrics,
@@ -186,7 +195,7 @@ fn edge(
     let owners = control::Client::new(pool);
     let ways = Ways { me: me.clone(), topology, carrier, locator, uplinks, owners };
     let config = Config { listen: free(), ..config };
-    let made = Edge::new(&config, keys.clone(), ways, metrics.clone()).unwrap();
+    let made = Edge::new(&config, tls, keys.clone(), ways, metrics.clone()).unwrap();
     let (addr, edge) = (made.local_addr(), made.handle());
     view.add(Peer { edge: true, public_addr: format!("http://{addr}"), ..peer(&me) });
     let running = stop.clone();

@@ -7,7 +7,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName},
 };
-use stentor_edge::{Config, Tls};
+use stentor_edge::Tls;
 use stentor_proto::v1::{ListenRequest, Visibility, listen_service_client::ListenServiceClient};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
@@ -21,7 +21,7 @@ use super::{
 fn secured() -> (Stage, CertificateDer<'static>, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let tls = Tls { cert_pem: cert.pem(), key_pem: signing_key.serialize_pem() };
-    (Stage::with(Config { tls: Some(tls), ..Config::default() }), cert.der().clone(), cert.pem())
+    (Stage::over(&tls), cert.der().clone(), cert.pem())
 }
 
 #[tokio::test]

@@ -22,10 +22,12 @@ pub(crate) use secret::Secret;
 
 use files::all_or_none;
 
-/// Most connections that a port of nodes or operators can be given: about as many file descriptors as a process may have.
+/// Most connections that the port of nodes can be given: about as many file descriptors as a process may have.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
-/// Every setting of a node. `deploy/local/node.toml` documents each with its default.
+/// Every setting of a node, one section for each part of it. A setting is a field with a default, in the `Config` of the
+/// crate that obeys it or, where the node itself does, here; nothing copies it. `deploy/local/node.toml` documents each with
+/// its default, which a test compares.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
@@ -33,8 +35,8 @@ pub(crate) struct Config {
     pub(crate) directory: Directory,
     pub(crate) link: Link,
     pub(crate) rooms: stentor_host::Config,
-    pub(crate) edge: Edge,
-    pub(crate) admin: Admin,
+    pub(crate) edge: stentor_edge::Config,
+    pub(crate) admin: stentor_admin::Config,
     pub(crate) ops: Ops,
     pub(crate) auth: Auth,
     pub(crate) log: stentor_telemetry::Config,
@@ -88,83 +90,6 @@ impl Default for Link {
     }
 }
 
-/// Where people connect. Used with the role `edge`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Edge {
-    pub(crate) listen: SocketAddr,
-    /// What people are told, as a URL; empty for the address that was bound.
-    pub(crate) advertise: String,
-    pub(crate) shards: usize,
-    pub(crate) buffer_ms: u64,
-    pub(crate) buffer_max_ms: u64,
-    pub(crate) max_connections: usize,
-    pub(crate) patience_ms: u64,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-}
-
-impl Default for Edge {
-    fn default() -> Self {
-        let stentor_edge::Config {
-            listen,
-            advertise,
-            shards,
-            buffer_ms,
-            buffer_max_ms,
-            max_connections,
-            patience_ms,
-            ..
-        } = stentor_edge::Config::default();
-        Self {
-            listen,
-            advertise,
-            shards,
-            buffer_ms,
-            buffer_max_ms,
-            max_connections,
-            patience_ms,
-            cert: None,
-            key: None,
-        }
-    }
-}
-
-impl Edge {
-    /// The same as the edge takes it.
-    pub(crate) fn settings(&self, tls: Option<stentor_edge::Tls>) -> stentor_edge::Config {
-        let Self { listen, shards, buffer_ms, buffer_max_ms, max_connections, patience_ms, .. } = *self;
-        let advertise = self.advertise.clone();
-        stentor_edge::Config {
-            listen,
-            advertise,
-            shards,
-            buffer_ms,
-            buffer_max_ms,
-            max_connections,
-            patience_ms,
-            tls,
-        }
-    }
-}
-
-/// Where operators connect. Used with the role `admin`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Admin {
-    pub(crate) listen: SocketAddr,
-    pub(crate) max_connections: usize,
-    pub(crate) cert: Option<PathBuf>,
-    pub(crate) key: Option<PathBuf>,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        let stentor_admin::Config { listen, max_connections, .. } = stentor_admin::Config::default();
-        Self { listen, max_connections, cert: None, key: None }
-    }
-}
-
 /// `/healthz`, `/readyz` and `/metrics`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -203,16 +128,13 @@ impl Config {
             "directory.lease_ttl_s is {}; give 1 to 60",
             self.directory.lease_ttl_s
         );
-        for (name, connections) in [
-            ("link.max_connections", self.link.max_connections),
-            ("admin.max_connections", self.admin.max_connections),
-        ] {
-            ensure!(
-                (1..=MAX_CONNECTIONS).contains(&connections),
-                "{name} is {connections}; give 1 to {MAX_CONNECTIONS}"
-            );
-        }
-        self.edge.settings(None).validate().map_err(|refusal| anyhow!("edge.{refusal}"))?;
+        ensure!(
+            (1..=MAX_CONNECTIONS).contains(&self.link.max_connections),
+            "link.max_connections is {}; give 1 to {MAX_CONNECTIONS}",
+            self.link.max_connections
+        );
+        self.admin.validate().map_err(|refusal| anyhow!("admin.{refusal}"))?;
+        self.edge.validate().map_err(|refusal| anyhow!("edge.{refusal}"))?;
         self.directory.place()?;
         self.rooms.validate()?;
         all_or_none("link", &[("ca", &self.link.ca), ("cert", &self.link.cert), ("key", &self.link.key)])?;
@@ -330,5 +252,34 @@ mod tests {
         let config: Config = toml::from_str(&all).unwrap();
         let documented: toml::Table = toml::from_str(&all).unwrap();
         assert_eq!(toml::Table::try_from(config).unwrap(), documented);
+    }
+
+    #[test]
+    fn the_settings_that_the_readme_names_are_there_and_stand_at_the_defaults_that_it_says() {
+        let config = toml::Table::try_from(Config::default()).unwrap();
+        let default = |name: &str| {
+            let (section, key) = name.split_once('.')?;
+            Some(config[section].as_table()?.get(key)?.to_string().replace('"', ""))
+        };
+        let rows = include_str!("../../../../README.md").lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split('|').map(|cell| cell.replace('`', ""));
+            let (names, said) = (cells.next()?, cells.next()?);
+            let section = names.split('.').next()?;
+            config.contains_key(section).then_some((names, said))
+        });
+        let mut compared = 0;
+        for (names, said) in rows {
+            // A row of several names has a default for each, or for the first alone.
+            let defaults = said.split(',').map(str::trim).filter(|said| !said.is_empty());
+            for (name, said) in names.split(',').map(str::trim).zip(defaults) {
+                match name {
+                    // Made up at the start, or said in words.
+                    "node.id" | "node.roles" => assert!(default(name).is_some(), "{name}"),
+                    name => assert_eq!(default(name).as_deref(), Some(said), "{name}"),
+                }
+                compared += 1;
+            }
+        }
+        assert!(compared >= 12, "{compared} of the README's settings were found");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use stentor_admin::{Admin, Cluster};
+use stentor_admin::{Admin, Cluster, Protection};
 use stentor_directory::{Directory, Labels, NodeRecord, NodeRole, Session};
 use stentor_edge::{self as edge, Edge};
 use stentor_host::{self as host, Host, Topology};
@@ -78,7 +78,7 @@ impl Ways {
         if !config.has(NodeRole::Edge) {
             return Ok(None);
         }
-        let settings = config.edge.settings(ports::edge_tls(&config.edge)?);
+        let tls = ports::edge_tls(&config.edge)?;
         let (me, pool, locator) = (self.id.clone(), self.pool.clone(), self.locator.clone());
         let uplinks =
             Uplinks::new(me.clone(), pool, locator.clone(), self.topology.clone(), self.metrics.clone());
@@ -90,7 +90,8 @@ impl Ways {
             uplinks,
             owners: self.control.clone(),
         };
-        let edge = Edge::new(&settings, config.auth.edge_keys()?, ways, self.metrics.clone());
+        let edge =
+            Edge::new(&config.edge, tls.as_ref(), config.auth.edge_keys()?, ways, self.metrics.clone());
         edge.map(Some).context("give another address with --edge-listen")
     }
 
@@ -105,13 +106,12 @@ impl Ways {
             control: self.control.clone(),
             journal: self.journal.clone(),
         };
-        let settings = stentor_admin::Config {
-            listen: config.admin.listen,
+        let protection = Protection {
+            tokens: config.auth.tokens()?,
             tls: ports::admin_tls(&config.admin)?,
             insecure: config.link.insecure,
-            max_connections: config.admin.max_connections,
         };
-        let admin = Admin::new(settings, config.auth.tokens()?, cluster, self.metrics.clone());
+        let admin = Admin::new(&config.admin, protection, cluster, self.metrics.clone());
         admin.map(Some).context("admin.listen (--admin-listen), admin.cert and admin.key")
     }
 }

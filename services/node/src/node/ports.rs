@@ -27,13 +27,13 @@ pub(super) fn security(link: &config::Link) -> Result<Security> {
 }
 
 /// The certificate and key of the edge, if it serves HTTPS.
-pub(super) fn edge_tls(edge: &config::Edge) -> Result<Option<stentor_edge::Tls>> {
+pub(super) fn edge_tls(edge: &stentor_edge::Config) -> Result<Option<stentor_edge::Tls>> {
     let (Some(cert), Some(key)) = (&edge.cert, &edge.key) else { return Ok(None) };
     Ok(Some(stentor_edge::Tls { cert_pem: read("edge.cert", cert)?, key_pem: read("edge.key", key)? }))
 }
 
 /// The certificate and key of the admin's port, if operators speak TLS to it.
-pub(super) fn admin_tls(admin: &config::Admin) -> Result<Option<stentor_admin::Tls>> {
+pub(super) fn admin_tls(admin: &stentor_admin::Config) -> Result<Option<stentor_admin::Tls>> {
     let (Some(cert), Some(key)) = (&admin.cert, &admin.key) else { return Ok(None) };
     Ok(Some(stentor_admin::Tls { cert_pem: read("admin.cert", cert)?, key_pem: read("admin.key", key)? }))
 }
