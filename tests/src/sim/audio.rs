@@ -1,5 +1,5 @@
-//! The audio of one watched room at its origins, slot by slot: who mixes (`relay::Leadership`), what a mirror keeps
-//! (`mix::History`), who may speak. It follows `cluster/host/src/media`; a slot's packet is empty, the log of it is real.
+//! The audio of one watched room at its origins, slot by slot: what each of them does is `relay::Origin`'s to say, what is kept
+//! for a replay `mix::History`'s. A slot's packet is empty, the log of it is real.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,7 @@ use stentor_mix::{
 };
 use stentor_ownership::OwnerKey;
 use stentor_pace::{Time, WallTime, check::EpochFence};
-use stentor_relay::{Counts, Frame, Grid, Leadership, Ring, Side};
+use stentor_relay::{Begin, Counts, Frame, Inserted, Origin as Machine, Ring, Side, Term};
 use stentor_room::{Actor, Command, Record, Room, Spec};
 
 use super::{
@@ -25,10 +25,8 @@ use super::{
 const SPEAKERS: usize = 3;
 /// How many slots a packet waits at the origin that mixes.
 const JITTER_SLOTS: u64 = 2;
-/// Slots by which the grids of two origins may differ.
-const GRIDS_DIFFER: u64 = 25;
-/// Packets that an origin remembers to have.
-const PACKETS: usize = 64;
+/// Packets that an origin remembers to have: those of a second and more.
+const PACKETS: usize = 64 * SPEAKERS;
 
 /// A watched room.
 #[derive(Debug)]
@@ -47,23 +45,26 @@ pub(super) struct Audio {
 /// A watched room at one of its origins.
 #[derive(Debug)]
 pub(super) struct Origin {
-    pub(super) leadership: Leadership,
-    /// Epochs by rising number, with their first slots.
-    claims: Vec<(Epoch, Slot)>,
+    /// Which life of the room it is of.
+    pub(super) run: Run,
+    pub(super) machine: Machine<NodeIx>,
+    /// It is over, as that life of the room was told.
+    pub(super) over: bool,
     pub(super) ring: Ring,
     pub(super) fence: EpochFence,
     pub(super) children: BTreeSet<NodeIx>,
     pub(super) counts: Counts,
     pub(super) history: History,
     pub(super) stage: Stage,
-    /// The other origin.
-    pub(super) peer: Option<NodeIx>,
+    /// It mixes.
+    pub(super) open: bool,
     /// Replaying until then.
     pub(super) busy: u64,
-    pub(super) stage_at: u64,
-    /// From which slot on it has nothing more to do, and whom that is told to.
-    pub(super) end: Option<(Slot, Run)>,
-    packets: BTreeSet<u64>,
+    /// The highest slot that was emitted or passed on here, and when.
+    line: Option<(Slot, Time)>,
+    /// The highest that a child has seen.
+    seen: Option<(Slot, Lineage)>,
+    packets: BTreeSet<(u64, ParticipantId)>,
 }
 
 /// A speaker of a watched room.
@@ -85,11 +86,6 @@ pub(super) fn stage(record: &Record) -> Stage {
         gain_db: f32::from(one.gain_db),
     };
     Stage { version: record.stage_version(), participants: record.stage().iter().map(participant).collect() }
-}
-
-/// When a slot is due.
-fn due(slot: Slot) -> Time {
-    Time::from_millis(START) + slot.offset()
 }
 
 impl Audio {
@@ -144,75 +140,92 @@ impl Audio {
 }
 
 impl Origin {
-    /// One that keeps what the owner mixes.
-    pub(super) fn mirror(now: Time, epoch: Epoch, from: Slot) -> Self {
-        let live = now.since(Time::from_millis(START));
-        Self::new(Leadership::keeping(Side::Mirror, now, live), epoch, from)
-    }
-
-    /// One that begins to mix.
-    pub(super) fn owner(owner: &OwnerKey) -> Self {
-        let (epoch, from) = (owner.epoch, owner.from_slot);
-        let grid = Grid::resumed(from, due(from));
-        Self::new(Leadership::leading(Side::Owner, Lineage::of(epoch), grid), epoch, from)
-    }
-
-    fn new(leadership: Leadership, epoch: Epoch, from: Slot) -> Self {
-        let (mut ring, mut fence) = (Ring::new(), EpochFence::default());
-        ring.fence(epoch, from);
-        fence.claimed(epoch, from);
-        Self {
-            leadership,
-            claims: vec![(epoch, from)],
-            ring,
-            fence,
+    /// One that works under a term, and knows of no slot yet.
+    pub(super) fn new(run: Run, key: &OwnerKey, side: Side, peer: Option<NodeIx>) -> Self {
+        let term = Term { epoch: key.epoch, from: key.from_slot, side };
+        let mut origin = Self {
+            run,
+            machine: Machine::new(term, peer),
+            over: false,
+            ring: Ring::new(),
+            fence: EpochFence::default(),
             children: BTreeSet::new(),
             counts: Counts::default(),
             history: History::new(),
             stage: Stage::default(),
-            peer: None,
+            open: false,
             busy: 0,
-            stage_at: 0,
-            end: None,
+            line: None,
+            seen: None,
             packets: BTreeSet::new(),
-        }
+        };
+        origin.refuse_older(term.epoch, term.from);
+        origin
     }
 
-    /// The newest claim known.
-    pub(super) fn claim(&self) -> (Epoch, Slot) {
-        self.claims.last().copied().unwrap_or_default()
-    }
-
-    /// Learns of a claim, its own or another's. Returns whether it is news.
-    pub(super) fn claimed(&mut self, epoch: Epoch, from: Slot, own: bool) -> bool {
-        if epoch <= self.claim().0 {
-            return false;
-        }
-        self.claims.push((epoch, from));
+    /// Nothing of an older epoch is passed on from this slot on.
+    pub(super) fn refuse_older(&mut self, epoch: Epoch, from: Slot) {
         self.ring.fence(epoch, from);
         self.fence.claimed(epoch, from);
-        if own {
-            self.leadership.become_side(Side::Owner);
-            self.leadership.lead_from(from, Lineage::of(epoch));
-        } else {
-            self.leadership.become_side(Side::Mirror);
-            self.leadership.saw(Lineage::of(epoch));
-            if self.leadership.leads().is_some() {
-                self.leadership.yield_at(from);
-            }
-        }
-        true
     }
 
-    /// A child has seen slots up to this one, and this lineage. What the other origin leads in this epoch is settled between
-    /// the two; a few slots are what their grids differ by.
+    /// A child has seen slots up to below this one, and this lineage.
     pub(super) fn reported(&mut self, next: Slot, lineage: Lineage) {
-        if lineage.epoch() > self.claim().0 {
-            self.leadership.lift(Slot(0), lineage);
+        let (slot, known) = self.seen.unwrap_or_default();
+        self.seen = Some((slot.max(Slot(next.0.saturating_sub(1))), known.max(lineage)));
+    }
+
+    /// Goes above what any child has seen.
+    pub(super) fn lift(&mut self) {
+        if let Some((slot, lineage)) = self.seen {
+            self.machine.lift(slot, lineage);
         }
-        if next.since(self.leadership.next().unwrap_or_default()) > GRIDS_DIFFER {
-            self.leadership.lift(next, Lineage::default());
+    }
+
+    /// The highest epoch that a frame or a child has shown.
+    pub(super) fn epoch(&self) -> Epoch {
+        let seen = self.seen.map_or(Epoch(0), |(_, lineage)| lineage.epoch());
+        self.ring.epoch().max(seen)
+    }
+
+    /// Takes a frame, emitted here or by the other origin.
+    pub(super) fn pass(&mut self, now: Time, frame: &Frame) -> Inserted {
+        let inserted = self.ring.insert(frame.clone());
+        if inserted == Inserted::New && self.line.is_none_or(|(last, _)| frame.slot > last) {
+            self.line = Some((frame.slot, now));
         }
+        inserted
+    }
+
+    /// The highest slot that was emitted or passed on.
+    pub(super) fn newest(&self) -> Option<Slot> {
+        self.line.map(|(slot, _)| slot)
+    }
+
+    /// The slot that comes next on the room's grid and when it is due, as the slots that were here tell.
+    pub(super) fn under_way(&self, now: Time) -> Option<(Slot, Time)> {
+        let (last, at) = self.line?;
+        let next = Slot::at(now.since(at)).next();
+        Some((last.plus(next.0), at + next.offset()))
+    }
+
+    /// From where on, and under which lineage, an owner with this key begins.
+    pub(super) fn beginning(&self, now: Time, clock: Slot, key: &OwnerKey) -> Begin {
+        let line = self.under_way(now);
+        let above = self.seen.map_or(Slot(0), |(slot, _)| slot.next());
+        let slot = line.map_or(clock, |(next, _)| next).max(above).max(key.from_slot);
+        let (seen, first) = (self.ring.lineage(), Lineage::of(key.epoch));
+        let lineage = if seen < first { first } else { Side::Owner.after(seen) };
+        Begin { slot, lineage, since: WallTime::from_millis(START), line }
+    }
+
+    /// Another loop begins with what outlives one: what was passed on, and who takes it.
+    pub(super) fn restart(&mut self, run: Run, key: &OwnerKey, side: Side) {
+        let new = Self::new(run, key, side, None);
+        let old = std::mem::replace(self, new);
+        let Self { ring, fence, children, counts, line, seen, packets, .. } = old;
+        (self.ring, self.fence, self.children, self.counts) = (ring, fence, children, counts);
+        (self.line, self.seen, self.packets) = (line, seen, packets);
     }
 
     /// Who may speak from the next slot on.
@@ -226,49 +239,35 @@ impl Origin {
         self.stage = stage;
     }
 
-    /// Forgets what was kept: another leads now.
-    pub(super) fn keep_anew(&mut self) {
-        self.history.clear();
-        self.history.push_stage(self.stage.clone());
-    }
-
-    /// Whether the slot has come, mixed here or by the other, from which on it has nothing more to do.
-    pub(super) fn is_over(&self) -> bool {
-        let come =
-            |end| self.leadership.leads().is_none() && self.leadership.next().is_none_or(|next| next >= end);
-        self.end.is_some_and(|(end, _)| come(end))
-    }
-
     /// Whether it could go on at once.
     pub(super) fn is_ready(&self) -> bool {
-        self.leadership.leads().is_some() || self.history.ready(HISTORY_SLOTS).is_ok()
+        self.open || self.history.ready(HISTORY_SLOTS).is_ok()
     }
 
-    /// The packets of all speakers of this number.
+    /// The packets of all speakers of this number. Of who may not speak none is taken.
     pub(super) fn take_packets(&mut self, now: Time, seq: u64) {
-        self.packets.insert(seq);
-        if self.packets.len() > PACKETS {
-            self.packets.pop_first();
+        let open =
+            |who: &ParticipantId| self.stage.participants.iter().any(|one| one.id == *who && !one.muted);
+        for who in (0..SPEAKERS).map(speaker).filter(open) {
+            self.history.push_packet(now, &who, packet(seq));
+            self.packets.insert((seq, who));
         }
-        if self.leadership.leads().is_none() {
-            (0..SPEAKERS).for_each(|n| self.history.push_packet(now, &speaker(n), packet(seq)));
+        while self.packets.len() > PACKETS {
+            self.packets.pop_first();
         }
     }
 
     /// What a slot is made of: of everyone who may speak a packet, or a concealment if that has not come.
     pub(super) fn mix(&self, slot: Slot) -> LogEntry {
         let seq = slot.0.saturating_sub(JITTER_SLOTS);
-        let here = self.packets.contains(&seq);
-        let step = if here { Step::Packet(PacketRef { stream: 1, seq }) } else { Step::Conceal(960) };
+        let voice = |participant: ParticipantId| {
+            let came = (seq, participant);
+            let here = self.packets.contains(&came);
+            let step = if here { Step::Packet(PacketRef { stream: 1, seq }) } else { Step::Conceal(960) };
+            VoiceLog { participant: came.1, carried: 0, steps: vec![step] }
+        };
         let open = self.stage.participants.iter().filter(|one| !one.muted);
-        let voices = open.map(|one| VoiceLog { participant: one.id.clone(), carried: 0, steps: vec![step] });
-        LogEntry { slot, stage_version: self.stage.version, voices: voices.collect() }
-    }
-
-    /// The frame of a slot, under the epoch in force at it.
-    pub(super) fn frame(&self, slot: Slot, lineage: Lineage) -> Frame {
-        let known = self.claims.iter().rev().find(|(_, from)| slot >= *from).or(self.claims.first());
-        let epoch = known.map_or(Epoch(0), |(epoch, _)| *epoch);
-        Frame { epoch, lineage, slot, opus: Bytes::new(), captured: WallTime::default() }
+        let voices = open.map(|one| voice(one.id.clone())).collect();
+        LogEntry { slot, stage_version: self.stage.version, voices }
     }
 }

@@ -91,7 +91,6 @@ impl World {
         let stage = stage(ledger.room().record());
         let Some(origin) = self.origin(n, run.room) else { return };
         origin.set_stage(stage.clone());
-        let peer = origin.peer;
         let open = stage.participants.iter().filter(|one| !one.muted).map(|one| one.id.clone());
         let open: BTreeSet<_> = open.collect();
         self.note(Note::Mutes { room: run.room, version: stage.version });
@@ -100,9 +99,7 @@ impl World {
         if decided.len() > DECISIONS {
             decided.pop_front();
         }
-        if let Some(peer) = peer {
-            self.tell(n, peer, Message::Stage { room: run.room, stage });
-        }
+        self.tell_followers(n, run.room, &Message::Stage { room: run.room, from: n, stage });
     }
 
     /// Whoever gave a command is answered: once.

@@ -1,7 +1,10 @@
 //! What goes wrong, by name. To add a fault: a variant here, what it does in [`World::strike`], and where it may strike in
 //! `plan`.
 
+use stentor_pace::Pulse;
+
 use super::{
+    errands::millis,
     message::{Message, Note},
     net::{DIRECTORY, NodeIx, RESENT_MS},
     world::World,
@@ -110,9 +113,12 @@ impl World {
         self.trouble_until = self.trouble_until.max(until + RESENT_MS);
         match fault {
             Fault::Kill { who, told, ms } => self.kill(who, told, ms),
-            Fault::Pause { who, .. } => {
+            Fault::Pause { who, ms } => {
                 if let Some(n) = self.find(who) {
-                    self.nodes[n].paused_until = until;
+                    let node = &mut self.nodes[n];
+                    node.paused_until = until;
+                    // A shorter one passes for a busy machine.
+                    node.stood = if ms > millis(Pulse::STILL) { until } else { node.stood };
                 }
             }
             Fault::Isolate { who, .. } => {

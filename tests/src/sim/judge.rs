@@ -112,7 +112,7 @@ impl World {
         let Some(owner) = keys.owner else { return Ok(()) };
         let audio = &self.audio[room];
         let leaders: Vec<_> =
-            audio.origins.iter().filter(|(_, origin)| origin.leadership.leads().is_some()).collect();
+            audio.origins.iter().filter(|(_, origin)| origin.machine.leads().is_some()).collect();
         if leaders.len() != 1 {
             let leaders: Vec<_> = leaders.iter().map(|(n, _)| **n).collect();
             return Err(Invariant::SlotOnce.broken(format!("nodes {leaders:?} mix room {room}")));

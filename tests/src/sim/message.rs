@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use stentor_ids::{Epoch, Fault as Refusal, Lineage, Slot};
 use stentor_mix::{LogEntry, Stage};
 use stentor_ownership::{Errand, Successor};
-use stentor_relay::{Count, Frame};
+use stentor_relay::{Count, Frame, origin::State};
 use stentor_room::CommitId;
 
 use super::{
@@ -63,39 +63,135 @@ pub(super) enum Call {
 #[derive(Debug, Clone)]
 pub(super) enum Message {
     /// Something that was asked is answered.
-    Answer { to: Ask, answer: Answer },
-    /// The owner's stream to its mirror lives.
-    Beat { room: RoomIx, from: NodeIx },
+    Answer {
+        to: Ask,
+        answer: Answer,
+    },
+    /// It wants to follow a room, as its other origin; or does no more.
+    Follow {
+        room: RoomIx,
+        from: NodeIx,
+    },
+    Unfollow {
+        room: RoomIx,
+        from: NodeIx,
+    },
+    /// It is taken on, or cannot be.
+    /// What messages say after it may come in another order, so the beginning comes at once.
+    Opened {
+        room: RoomIx,
+        from: NodeIx,
+        told: Vec<Message>,
+    },
+    Lost {
+        room: RoomIx,
+        from: NodeIx,
+    },
+    /// A stream lives.
+    Beat {
+        room: RoomIx,
+        from: NodeIx,
+    },
     /// Does it run this room, and when has it heard that owner of it? By the number of the question.
-    Probe { room: RoomIx, from: NodeIx, owner: NodeIx, question: u64 },
+    Probe {
+        room: RoomIx,
+        from: NodeIx,
+        owner: NodeIx,
+        question: u64,
+    },
     /// It says.
-    Probed { question: u64, runs: bool, heard_ms_ago: Option<u64> },
+    Probed {
+        question: u64,
+        runs: bool,
+        heard_ms_ago: Option<u64>,
+    },
     /// Who was asked by a question has had its time.
-    Unanswered { question: u64 },
+    Unanswered {
+        question: u64,
+    },
     /// An owner asks its heir for something.
-    Called { run: Run, from: NodeIx, errand: Errand, call: Call },
+    Called {
+        run: Run,
+        from: NodeIx,
+        errand: Errand,
+        call: Call,
+    },
     /// The last slot that an origin of this room was to emit is out.
-    AudioDone { run: Run },
+    AudioDone {
+        run: Run,
+    },
     /// The process at the other end of a connection has ended.
-    Gone { peer: Process },
+    Gone {
+        peer: Process,
+    },
     /// The packets of all speakers of a room, of this number.
-    Packets { room: RoomIx, seq: u64 },
+    Packets {
+        room: RoomIx,
+        seq: u64,
+    },
     /// To the other origin: a slot that was mixed, and what it was made of.
-    Mixed { room: RoomIx, from: NodeIx, frame: Frame, entry: LogEntry },
-    /// To the other origin: who may speak.
-    Stage { room: RoomIx, stage: Stage },
+    Mixed {
+        room: RoomIx,
+        from: NodeIx,
+        frame: Frame,
+        entry: LogEntry,
+    },
+    /// To the other origin: who may speak, by the owner's word.
+    Stage {
+        room: RoomIx,
+        from: NodeIx,
+        stage: Stage,
+    },
+    /// To the other origin: how this one stands.
+    State {
+        room: RoomIx,
+        from: NodeIx,
+        state: State,
+    },
+    /// To the other origin: a claim.
+    PeerFence {
+        room: RoomIx,
+        from: NodeIx,
+        epoch: Epoch,
+        slot: Slot,
+    },
     /// A child wants a room from this slot on, and has seen this lineage.
-    Subscribe { room: RoomIx, child: NodeIx, life: u32, next: Option<Slot>, lineage: Lineage },
+    Subscribe {
+        room: RoomIx,
+        child: NodeIx,
+        life: u32,
+        next: Option<Slot>,
+        lineage: Lineage,
+    },
     /// The parent serves it, or does not.
-    Subscribed { room: RoomIx, parent: Process, taken: bool },
+    Subscribed {
+        room: RoomIx,
+        parent: Process,
+        taken: bool,
+    },
     /// The child wants no more.
-    Unsubscribe { room: RoomIx, child: NodeIx },
+    Unsubscribe {
+        room: RoomIx,
+        child: NodeIx,
+    },
     /// A slot on its way down.
-    Frame { room: RoomIx, parent: Process, frame: Frame },
+    Frame {
+        room: RoomIx,
+        parent: Process,
+        frame: Frame,
+    },
     /// A claim on its way down.
-    Fence { room: RoomIx, epoch: Epoch, from: Slot },
+    Fence {
+        room: RoomIx,
+        epoch: Epoch,
+        from: Slot,
+    },
     /// How many listen below a child, on its way up.
-    Count { room: RoomIx, child: NodeIx, count: Count },
+    Count {
+        room: RoomIx,
+        child: NodeIx,
+        count: Count,
+    },
 }
 
 /// What is written down.

@@ -13,6 +13,7 @@
 //! | `tenure`, `errands` | rooms that run at a node, and what they send it on |
 //! | `claims`, `drain` | rooms that nobody runs, and a node that leaves |
 //! | `books` | what owners decide |
+//! | `stream` | how one origin of a room hears the other |
 //! | `audio`, `studio`, `tree` | watched rooms, slot by slot |
 //! | `judge` | what must hold in the whole |
 
@@ -29,6 +30,7 @@ mod message;
 mod net;
 mod plan;
 mod stats;
+mod stream;
 mod studio;
 mod tenure;
 mod tree;

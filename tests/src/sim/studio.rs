@@ -1,12 +1,15 @@
-//! What the origins of watched rooms do with time: they come and go, mix, follow each other, and obey moderators.
+//! What the origins of watched rooms do with time: `relay::Origin` is told what comes, and what it says is done.
 
 use std::rc::Rc;
 
-use stentor_ids::{Epoch, Lineage, NodeId, Slot};
-use stentor_mix::{Config, Mixer, REPLAY_MIN_SLOTS};
+use stentor_ids::{Epoch, Lineage, Slot};
+use stentor_mix::{Config, LogEntry, Mixer, REPLAY_MIN_SLOTS};
 use stentor_ownership::{Event, OwnerKey, Successor};
 use stentor_pace::{Invariant, Time};
-use stentor_relay::{Act, Due, Heard, Inserted};
+use stentor_relay::{
+    Due, Frame, Inserted, Side, Term,
+    origin::{Act, Effect, State, Verdict, Word},
+};
 
 use super::{
     audio::{Origin, stage},
@@ -17,9 +20,7 @@ use super::{
     world::{START, World},
 };
 
-/// How often an owner tells its mirror who may speak, in milliseconds.
-const STAGE_MS: u64 = 500;
-/// What a replay takes.
+/// What a replay takes, in milliseconds.
 const REPLAY_MS: u64 = 8;
 
 impl World {
@@ -28,60 +29,55 @@ impl World {
     }
 
     /// A node begins to pass on what a room's owner mixes.
-    pub(super) fn keep(&mut self, n: NodeIx, room: RoomIx, owner: &OwnerKey) {
-        let (time, peer) = (self.time(), self.number_of(Some(&owner.node)));
-        let Some(audio) = self.audio.get_mut(room) else { return };
-        let mirror = || Origin::mirror(time, owner.epoch, owner.from_slot);
-        audio.origins.entry(n).or_insert_with(mirror).peer = peer;
+    pub(super) fn keep(&mut self, n: NodeIx, run: Run, owner: &OwnerKey) {
+        let peer = self.number_of(Some(&owner.node));
+        let Some(audio) = self.audio.get_mut(run.room) else { return self.follow(n, run.room, peer) };
+        match audio.origins.get_mut(&n) {
+            Some(origin) => {
+                origin.restart(run, owner, Side::Mirror);
+                origin.machine.meet(peer);
+            }
+            None => drop(audio.origins.insert(n, Origin::new(run, owner, Side::Mirror, peer))),
+        }
     }
 
-    /// A node decides what a room is, from a record or from what was told last: it is on the air from the claim's slot on.
+    /// A node decides what a room is, from a record or from what was told last, and goes on the air if it is not.
     pub(super) fn decide(&mut self, n: NodeIx, run: Run, record: Option<&Rc<[u8]>>) {
         self.open_books(n, run, record);
         let Some(running) = self.running(n, run) else { return };
         let (key, peer) = (running.published.owner().clone(), running.tenure.other().cloned());
         let told = running.ledger.as_ref().map(|ledger| stage(ledger.room().record()));
         let peer = self.number_of(peer.as_ref());
-        let Some(audio) = self.audio.get_mut(run.room) else { return };
-        let origin = audio.origins.entry(n).or_insert_with(|| Origin::owner(&key));
-        origin.peer = peer.or(origin.peer);
+        let (time, wall, clock) = (self.time(), self.wall(), self.slot());
+        let Some(audio) = self.audio.get_mut(run.room) else { return self.follow(n, run.room, peer) };
+        let new = || Origin::new(run, &key, Side::Owner, peer);
+        let origin = audio.origins.entry(n).or_insert_with(new);
+        if origin.run != run {
+            origin.restart(run, &key, Side::Owner);
+            origin.machine.meet(peer);
+        }
+        let begin = origin.beginning(time, clock, &key);
+        origin.refuse_older(key.epoch, begin.slot);
         if let Some(told) = told {
             origin.set_stage(told);
         }
-    }
-
-    /// Another node is the room's other origin. Who has lost its key is still the other one.
-    pub(super) fn follow(&mut self, n: NodeIx, room: RoomIx, node: Option<&NodeId>) {
-        let peer = self.number_of(node);
-        let connects = peer.is_some_and(|peer| self.answers(n, peer));
-        if let Some(running) = self.nodes[n].control.rooms.get_mut(&room) {
-            running.connected = connects;
-        }
-        if let Some(origin) = self.origin(n, room) {
-            origin.peer = peer.or(origin.peer);
-        }
+        origin.machine.begin(time, wall, begin);
     }
 
     /// The room has another owner, or another epoch: this node's own or another's.
     pub(super) fn term(&mut self, n: NodeIx, room: RoomIx, key: &OwnerKey) {
         let (epoch, from, own) = (key.epoch, key.from_slot, self.nodes[n].id == key.node);
-        let Some(origin) = self.origin(n, room) else { return };
-        origin.claimed(epoch, from, own);
-        if own {
-            origin.end = None;
-        }
-        for child in origin.children.clone() {
-            self.tell(n, child, Message::Fence { room, epoch, from });
+        let side = if own { Side::Owner } else { Side::Mirror };
+        if let Some(origin) = self.origin(n, room) {
+            origin.machine.enter(Term { epoch, from, side });
+            self.fence_at(n, room, epoch, from);
         }
     }
 
     /// Nothing is emitted from a slot on, and that is told when it has come.
     pub(super) fn end_at(&mut self, n: NodeIx, run: Run, slot: Slot) {
         match self.origin(n, run.room) {
-            Some(origin) => {
-                origin.leadership.yield_at(slot);
-                origin.end = Some((slot, run));
-            }
+            Some(origin) => origin.machine.end_at(slot),
             // Of a room whose audio is not simulated.
             None => {
                 let due = (START + millis(slot.offset())).saturating_sub(self.now);
@@ -90,13 +86,14 @@ impl World {
         }
     }
 
-    /// Frames of older epochs are refused from a slot on.
+    /// Frames of older epochs are refused from a slot on; all who take the room from here hear of it.
     pub(super) fn fence_at(&mut self, n: NodeIx, room: RoomIx, epoch: Epoch, from: Slot) {
         let Some(origin) = self.origin(n, room) else { return };
-        origin.claimed(epoch, from, false);
+        origin.refuse_older(epoch, from);
         for child in origin.children.clone() {
             self.tell(n, child, Message::Fence { room, epoch, from });
         }
+        self.tell_followers(n, room, &Message::PeerFence { room, from: n, epoch, slot: from });
     }
 
     /// A node has nothing more to do with a room.
@@ -118,7 +115,7 @@ impl World {
             let origins: Vec<_> = self.audio[room].origins.keys().copied().collect();
             for n in origins {
                 if self.awake(n) {
-                    self.mix(n, room);
+                    self.act(n, room);
                 }
             }
             self.listen(room);
@@ -141,39 +138,55 @@ impl World {
         }
     }
 
-    fn mix(&mut self, n: NodeIx, room: RoomIx) {
+    /// Does what an origin says is to be done now.
+    fn act(&mut self, n: NodeIx, room: RoomIx) {
         let (now, time) = (self.now, self.time());
-        let stood = Time::from_millis(self.nodes[n].paused_until);
+        let stood = Time::from_millis(self.nodes[n].stood);
         loop {
-            let Some(origin) = self.origin(n, room).filter(|origin| origin.busy <= now) else { return };
-            origin.leadership.stood_still(stood);
-            if origin.is_over() {
-                break;
-            }
-            match origin.leadership.poll(time) {
-                None => break,
+            let Some(origin) = self.origin(n, room).filter(|one| one.busy <= now && !one.over) else {
+                return;
+            };
+            origin.machine.stood_still(stood);
+            origin.lift();
+            match origin.machine.poll(time) {
+                None => return,
+                // What has come is told before anything is due.
+                Some(Act::Read) => origin.machine.has_read(),
                 Some(Act::TakeOver { slot, .. }) => self.lead(n, room, slot),
-                Some(Act::Emit { due, lineage }) => self.emit(n, room, due, lineage),
-                Some(Act::Yielded) => {
-                    origin.keep_anew();
-                    self.note(Note::Keeps { room, node: n });
+                Some(Act::Emit { due, epoch, lineage }) => self.emit(n, room, due, epoch, lineage),
+                Some(Act::Yield) => self.close(n, room),
+                Some(Act::Follow { peer, .. }) => self.follow(n, room, peer),
+                Some(Act::Say) => self.say(n, room),
+                Some(Act::Over) => {
+                    origin.over = true;
+                    let run = origin.run;
+                    return self.tell_run(n, run, Event::AudioDone);
                 }
             }
         }
-        let Some(origin) = self.origin(n, room) else { return };
-        if origin.is_over()
-            && let Some((_, run)) = origin.end.take()
-        {
-            return self.tell_run(n, run, Event::AudioDone);
+    }
+
+    /// The other origin mixes from now on.
+    fn close(&mut self, n: NodeIx, room: RoomIx) {
+        if let Some(origin) = self.origin(n, room) {
+            origin.open = false;
         }
-        self.tell_stage(n, room);
+        self.note(Note::Keeps { room, node: n });
+    }
+
+    fn say(&mut self, n: NodeIx, room: RoomIx) {
+        let time = self.time();
+        let Some(origin) = self.origin(n, room) else { return };
+        let ready = origin.is_ready();
+        let state = origin.machine.say(time, ready);
+        self.tell_followers(n, room, &Message::State { room, from: n, state });
     }
 
     /// A keeper begins to mix. One that is ready must be able to.
     fn lead(&mut self, n: NodeIx, room: RoomIx, slot: Slot) {
         let (now, time) = (self.now, self.time());
         let Some(origin) = self.origin(n, room) else { return };
-        origin.busy = now + REPLAY_MS;
+        (origin.busy, origin.open) = (now + REPLAY_MS, true);
         let ready = origin.history.ready(REPLAY_MIN_SLOTS).is_ok();
         let replayed =
             ready.then(|| Mixer::replay(Config::default(), &origin.history, time, REPLAY_MIN_SLOTS));
@@ -184,80 +197,112 @@ impl World {
         self.note(Note::Leads { room, node: n, slot, ready });
     }
 
-    fn emit(&mut self, n: NodeIx, room: RoomIx, due: Due, lineage: Lineage) {
+    fn emit(&mut self, n: NodeIx, room: RoomIx, due: Due, epoch: Epoch, lineage: Lineage) {
+        let time = self.time();
         let Some(origin) = self.origin(n, room) else { return };
-        let (frame, entry) = (origin.frame(due.slot, lineage), origin.mix(due.slot));
-        origin.ring.insert(frame.clone());
+        origin.open = true;
+        let entry = origin.mix(due.slot);
+        origin.history.push_log(entry.clone());
+        let frame = Frame { epoch, lineage, slot: due.slot, ..empty() };
+        let inserted = origin.pass(time, &frame);
+        let news = origin.machine.emitted(time, &frame, inserted).is_some();
         self.judge_gate(n, room, &entry);
         self.send_down(n, room, &frame);
-        let origins = self.audio[room].origins.iter();
-        let followers: Vec<_> =
-            origins.filter(|(_, other)| other.peer == Some(n)).map(|(follower, _)| *follower).collect();
-        for follower in followers {
-            let (frame, entry) = (frame.clone(), entry.clone());
-            self.tell(n, follower, Message::Mixed { room, from: n, frame, entry });
+        if news {
+            self.say(n, room);
         }
+        self.tell_followers(n, room, &Message::Mixed { room, from: n, frame, entry });
     }
 
-    /// The owner's stream begins with the stage; here it is told now and then.
-    fn tell_stage(&mut self, n: NodeIx, room: RoomIx) {
-        let now = self.now;
-        let owns = self.epoch_of(n, room).is_some();
-        let due = |origin: &&mut Origin| origin.stage_at <= now && owns;
-        let Some(origin) = self.origin(n, room).filter(due) else { return };
-        origin.stage_at = now + STAGE_MS;
-        let (stage, peer) = (origin.stage.clone(), origin.peer);
-        if let Some(peer) = peer {
-            self.tell(n, peer, Message::Stage { room, stage });
-        }
-    }
-
-    /// The other origin mixed a slot.
-    pub(super) fn mixed(&mut self, n: NodeIx, message: Message) {
-        let Message::Mixed { room, from, frame, entry } = message else { return };
-        let time = self.time();
-        self.beaten(n, room, from);
-        let Some(origin) = self.origin(n, room) else { return };
-        let claimed = origin.claimed(frame.epoch, frame.slot, false);
-        let heard = origin.leadership.heard(time, frame.slot, frame.lineage);
-        match heard {
-            Heard::Behind => return,
-            Heard::StepDown => origin.keep_anew(),
-            Heard::Follow => {}
-        }
-        origin.history.push_log(entry);
-        let inserted = origin.ring.insert(frame.clone());
-        let fenced = origin.fence.took(frame.epoch, frame.slot);
-        if inserted == Inserted::New {
-            self.hold(fenced);
-            self.send_down(n, room, &frame);
-        }
-        if heard == Heard::StepDown {
-            self.note(Note::Keeps { room, node: n });
-        }
-        if claimed {
-            let node = self.nodes[from].id.clone();
-            let successor = Successor { node, epoch: frame.epoch, from_slot: frame.slot };
-            self.tell_room(n, room, Event::Claimed(successor));
-        }
-    }
-
-    /// The owner told who may speak; or packets came.
+    /// Something came from the other origin of a room.
     pub(super) fn told_studio(&mut self, n: NodeIx, message: Message) {
-        let time = self.time();
         match message {
-            Message::Stage { room, stage } => {
-                let mirrors = self.mirrors(n, room);
-                if let Some(origin) = self.origin(n, room).filter(|_| mirrors) {
-                    origin.set_stage(stage);
-                }
-            }
             Message::Packets { room, seq } => {
+                let time = self.time();
                 if let Some(origin) = self.origin(n, room) {
                     origin.take_packets(time, seq);
                 }
             }
+            Message::Mixed { room, from, frame, entry } if self.beaten(n, room, from) => {
+                self.mixed(n, room, &frame, entry);
+            }
+            Message::State { room, from, state } if self.beaten(n, room, from) => self.stands(n, room, state),
+            Message::PeerFence { room, from, epoch, slot } if self.beaten(n, room, from) => {
+                let effects = self.origin(n, room).map(|origin| origin.machine.fence(epoch, slot));
+                self.follows_from(n, room, effects.unwrap_or_default());
+            }
+            Message::Stage { room, from, stage } if self.beaten(n, room, from) => {
+                // Slots are due since the world began.
+                let (time, live) = (self.time(), self.time().since(Time::from_millis(START)));
+                if let Some(origin) = self.origin(n, room).filter(|origin| origin.machine.mirrors()) {
+                    origin.machine.become_live(time, live);
+                    origin.set_stage(stage);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The other origin mixed a slot.
+    fn mixed(&mut self, n: NodeIx, room: RoomIx, frame: &Frame, entry: LogEntry) {
+        let (time, clock) = (self.time(), self.slot());
+        let Some(origin) = self.origin(n, room) else { return };
+        if !origin.open {
+            origin.history.push_log(entry);
+        }
+        if origin.machine.judge(time, frame, || Some(clock)) != Verdict::Pass {
+            return;
+        }
+        let inserted = origin.pass(time, frame);
+        let effects = origin.machine.heard(time, frame, inserted);
+        if inserted == Inserted::New {
+            let fenced = origin.fence.took(frame.epoch, frame.slot);
+            self.hold(fenced);
+            self.send_down(n, room, frame);
+        }
+        self.follows_from(n, room, effects);
+    }
+
+    /// The other origin says how it stands.
+    fn stands(&mut self, n: NodeIx, room: RoomIx, state: State) {
+        let Some(word) = self.origin(n, room).map(|origin| origin.machine.told(state)) else { return };
+        if word == Word::Refused {
+            return;
+        }
+        if let Some(running) = self.nodes[n].control.rooms.get_mut(&room) {
+            running.stream.state = Some(state);
+        }
+        if word == Word::Changed {
+            self.tell_room(n, room, Event::PeerChanged);
+        }
+    }
+
+    /// Does what follows from what the other origin said.
+    fn follows_from(&mut self, n: NodeIx, room: RoomIx, effects: Vec<Effect<NodeIx>>) {
+        for effect in effects {
+            match effect {
+                Effect::Refused => {}
+                Effect::Fence { epoch, from } => self.fence_at(n, room, epoch, from),
+                Effect::Claimed { by, epoch, from } => {
+                    let successor = Successor { node: self.nodes[by].id.clone(), epoch, from_slot: from };
+                    self.tell_room(n, room, Event::Claimed(successor));
+                }
+                Effect::StepDown { .. } => {
+                    self.close(n, room);
+                    self.say(n, room);
+                }
+            }
+        }
+    }
+}
+
+/// A frame of nothing.
+fn empty() -> Frame {
+    Frame {
+        epoch: Epoch(0),
+        lineage: Lineage::default(),
+        slot: Slot(0),
+        opus: bytes::Bytes::new(),
+        captured: stentor_pace::WallTime::default(),
     }
 }

@@ -11,13 +11,12 @@ use stentor_room::{Ledger, Record, Room};
 
 use super::{
     directory::{self, Book, RoomIx},
-    message::{Ask, Message, Note, Run},
+    message::{Ask, Note, Run},
     net::NodeIx,
+    stream::Stream,
     world::World,
 };
 
-/// How often an owner tells its mirror how the room is, in milliseconds.
-const BEAT_MS: u64 = 500;
 /// How often an owner's commits that failed are tried again, in milliseconds.
 const TICK_MS: u64 = 1_000;
 
@@ -49,12 +48,10 @@ pub(super) struct Running {
     pub(super) published: Standing<Sim>,
     /// Of a room whose audio is simulated.
     pub(super) ledger: Option<Ledger<u64>>,
-    /// When its other origin was heard last, and whether its stream stands.
-    pub(super) heard: u64,
-    pub(super) connected: bool,
+    /// How its other origin is heard.
+    pub(super) stream: Stream,
     /// It has left this node's list.
     left: bool,
-    beat_at: u64,
     tick_at: u64,
 }
 
@@ -76,22 +73,11 @@ impl World {
         } else {
             self.note(Note::Mirrors { room, node: n, does: true });
         }
-        let (here, shown) = (self.here_of_new(n, room), self.shown(n, room));
-        let (me, id) = (self.nodes[n].id.clone(), self.rooms[room].clone());
+        let here = Here { heard: self.time(), connected: true, ..self.sounds(n, room, false) };
+        let (me, id, shown) = (self.nodes[n].id.clone(), self.rooms[room].clone(), self.shown(n, room));
         let (tenure, effects) = Tenure::begin(&here, me, id, standing.clone(), shown, false);
-        let (now, connected) = (self.now, here.connected);
-        let (beat_at, tick_at) = (0, now + TICK_MS);
-        let running = Running {
-            number,
-            tenure,
-            published: standing,
-            ledger,
-            heard: now,
-            connected,
-            left: false,
-            beat_at,
-            tick_at,
-        };
+        let (tick_at, stream) = (self.now + TICK_MS, Stream::default());
+        let running = Running { number, tenure, published: standing, ledger, stream, left: false, tick_at };
         self.nodes[n].control.rooms.insert(room, running);
         self.perform(n, Run { room, number }, effects);
     }
@@ -125,31 +111,20 @@ impl World {
         let (now, control) = (self.now, &self.nodes[n].control);
         let due = |running: &Running| {
             running.tenure.next_deadline().is_some_and(|due| due.at.as_millis() <= now)
-                || running.beat_at <= now
+                || running.stream.is_due(now)
                 || running.tick_at <= now
         };
         let listed = control.rooms.iter().filter(|(_, running)| due(running));
         let listed = listed.map(|(room, running)| Run { room: *room, number: running.number });
         let going = control.going.iter().filter(|(_, running)| due(running)).map(|(run, _)| *run);
         for run in listed.chain(going).collect::<Vec<_>>() {
-            self.beat(n, run);
+            self.keep_streams(n, run);
             self.retry(n, run);
             let here = self.here(n, run);
             if let Some(running) = self.running(n, run) {
                 let effects = running.tenure.poll(&here);
                 self.perform(n, run, effects);
             }
-        }
-    }
-
-    /// An owner's stream to its mirror shows that it lives.
-    fn beat(&mut self, n: NodeIx, run: Run) {
-        let now = self.now;
-        let Some(running) = self.running(n, run).filter(|running| running.beat_at <= now) else { return };
-        running.beat_at = now + BEAT_MS;
-        let follower = running.tenure.other().filter(|_| running.published.is_owner()).cloned();
-        if let Some(mirror) = self.number_of(follower.as_ref()) {
-            self.tell(n, mirror, Message::Beat { room: run.room, from: n });
         }
     }
 
@@ -160,33 +135,6 @@ impl World {
         let lost = running.tenure.has_lost_its_key();
         let steps = running.ledger.as_mut().filter(|_| !lost).map(Ledger::retry);
         self.carry_out(n, run, steps.unwrap_or_default());
-    }
-
-    /// Something came from the other origin of a room.
-    pub(super) fn beaten(&mut self, n: NodeIx, room: RoomIx, from: NodeIx) {
-        let (now, id) = (self.now, &self.nodes[from].id);
-        let running = self.nodes[n].control.rooms.get(&room);
-        if running.and_then(|running| running.tenure.other()) != Some(id) {
-            return;
-        }
-        let Some(running) = self.nodes[n].control.rooms.get_mut(&room) else { return };
-        running.heard = now;
-        if !std::mem::replace(&mut running.connected, true) {
-            self.tell_room(n, room, Event::PeerStream);
-        }
-    }
-
-    /// Another process has ended: the streams from it break.
-    pub(super) fn gone(&mut self, n: NodeIx, peer: NodeIx) {
-        let id = self.nodes[peer].id.clone();
-        let rooms = self.nodes[n].control.rooms.iter_mut();
-        let broken = rooms.filter(|(_, running)| running.tenure.other() == Some(&id));
-        let mut told = Vec::new();
-        for (room, running) in broken {
-            running.connected = false;
-            told.push(*room);
-        }
-        told.into_iter().for_each(|room| self.tell_room(n, room, Event::PeerStream));
     }
 
     /// What the view of a node shows of a room.
@@ -224,16 +172,15 @@ impl World {
 
     /// How a room stands at a node now.
     fn here(&mut self, n: NodeIx, run: Run) -> Here {
+        let (now, watched) = (self.now, run.room < self.audio.len());
         let Some(running) = self.running(n, run) else { return Here::default() };
-        let (heard, connected) = (Time::from_millis(running.heard), running.connected);
+        let (heard, connected) = (Time::from_millis(running.stream.heard), running.stream.connected);
         let (other, owns) = (running.tenure.other().cloned(), running.tenure.is_owner());
         let books = running.ledger.as_ref().map_or(Books::Settled, books);
-        let ready = self.number_of(other.as_ref()).is_some_and(|other| self.is_ready(n, other, run.room));
+        let other = self.number_of(other.as_ref());
+        let stream = self.running(n, run).map(|running| &running.stream);
+        let ready = stream.zip(other).is_some_and(|(stream, other)| stream.is_ready(now, other, watched));
         Here { heard, connected, ready, books, ..self.sounds(n, run.room, owns) }
-    }
-
-    fn here_of_new(&self, n: NodeIx, room: RoomIx) -> Here {
-        Here { heard: self.time(), connected: true, ..self.sounds(n, room, false) }
     }
 
     /// How its audio stands. A room whose audio is not simulated is on the air like any other.
@@ -242,17 +189,9 @@ impl World {
         let here = Here { now, clock, live, newest: clock, leads: owns, ..Here::default() };
         let Some(audio) = self.audio.get(room) else { return here };
         let Some(origin) = audio.origins.get(&n) else { return Here { newest: None, leads: false, ..here } };
-        let (epoch, newest) = (origin.claim().0, origin.ring.highest());
-        let next = newest.map(|newest| newest.next().max(self.slot()));
-        Here { epoch, newest, next, leads: origin.leadership.leads().is_some(), ..here }
-    }
-
-    /// Whether a mirror of this owner could go on at once.
-    fn is_ready(&self, n: NodeIx, mirror: NodeIx, room: RoomIx) -> bool {
-        let runs = self.nodes[mirror].control.rooms.contains_key(&room);
-        let origin =
-            |audio: &super::audio::Audio| audio.origins.get(&mirror).is_some_and(|one| one.is_ready());
-        runs && self.answers(n, mirror) && self.audio.get(room).is_none_or(origin)
+        let (epoch, newest) = (origin.epoch(), origin.newest());
+        let next = origin.under_way(now).map(|(next, _)| next);
+        Here { epoch, newest, next, leads: origin.open, ..here }
     }
 
     /// Does what a room asks for, in its order.
@@ -274,9 +213,9 @@ impl World {
                 Effect::ReopenBooks => self.books(n, run, Ledger::reopen),
                 Effect::AbandonBooks(fault) => self.abandon(n, run, &fault),
                 Effect::SaveAgain => self.save_again(n, run),
-                Effect::Keep(owner) => self.keep(n, run.room, &owner),
+                Effect::Keep(owner) => self.keep(n, run, &owner),
                 Effect::Decide(record) => self.decide(n, run, record.flatten().as_ref()),
-                Effect::Follow(node) => self.follow(n, run.room, node.as_ref()),
+                Effect::Follow(node) => self.meet(n, run.room, node.as_ref()),
                 Effect::Term(key) => self.term(n, run.room, &key),
                 Effect::EndAt(slot) => self.end_at(n, run, slot),
                 Effect::Fence(Successor { epoch, from_slot, .. }) => {
@@ -296,6 +235,15 @@ impl World {
         }
         if look && self.nodes[n].current {
             self.look(n, run.room);
+        }
+    }
+
+    /// The room's other origin is another node. Whom its audio follows meanwhile is that one's to say.
+    fn meet(&mut self, n: NodeIx, room: RoomIx, node: Option<&NodeId>) {
+        let peer = self.number_of(node);
+        match self.origin(n, room) {
+            Some(origin) => origin.machine.meet(peer),
+            None => self.follow(n, room, peer),
         }
     }
 
@@ -319,6 +267,7 @@ impl World {
         if mirrored {
             self.note(Note::Mirrors { room: run.room, node: n, does: false });
         }
+        self.end_streams(n, run);
         self.leave_air(n, run.room);
         if self.nodes[n].current {
             self.look(n, run.room);

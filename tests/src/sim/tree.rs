@@ -179,7 +179,8 @@ impl World {
         } else if let Some(origin) = audio.origins.get_mut(&n) {
             origin.children.insert(child);
             origin.reported(next.unwrap_or_default(), lineage);
-            Some((Some(origin.claim()), &origin.ring))
+            let term = origin.machine.term();
+            Some((Some((term.epoch, term.from)), &origin.ring))
         } else if relay {
             let tap = audio.taps.entry(n).or_insert_with(Tap::relay);
             tap.children.insert(child);
@@ -234,10 +235,6 @@ impl World {
         for room in 0..self.audio.len() {
             self.subscribed(n, room, peer, false);
             self.unsubscribe(n, room, peer.0);
-            if let Some(origin) = self.audio[room].origins.get_mut(&n).filter(|one| one.peer == Some(peer.0))
-            {
-                origin.leadership.lost();
-            }
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Node {
     pub(super) life: u32,
     pub(super) up: bool,
     pub(super) paused_until: u64,
+    /// When a standstill ended that the process noticed.
+    pub(super) stood: u64,
     pub(super) draining: bool,
     pub(super) lease: Lease,
     pub(super) renew_at: u64,
@@ -211,7 +213,11 @@ impl World {
     fn hear(&mut self, n: NodeIx, message: Message) {
         match message {
             Message::Answer { to, answer } => self.answered(n, to, answer),
-            Message::Beat { room, from } => self.beaten(n, room, from),
+            Message::Follow { room, from } => self.followed(n, room, from),
+            Message::Unfollow { room, from } => self.unfollowed(n, room, from),
+            Message::Opened { room, from, told } => self.stream_opened(n, room, from, told),
+            Message::Lost { room, from } => self.refused_stream(n, room, from),
+            Message::Beat { room, from } => drop(self.beaten(n, room, from)),
             Message::Probe { .. } => self.probed_by(n, message),
             Message::Probed { question, runs, heard_ms_ago } => {
                 self.probed(n, question, runs, heard_ms_ago);
@@ -220,8 +226,11 @@ impl World {
             Message::Called { .. } => self.called(n, message),
             Message::AudioDone { run } => self.tell_run(n, run, stentor_ownership::Event::AudioDone),
             Message::Gone { peer } => self.disconnected(n, peer),
-            Message::Mixed { .. } => self.mixed(n, message),
-            Message::Stage { .. } | Message::Packets { .. } => self.told_studio(n, message),
+            Message::Mixed { .. }
+            | Message::Stage { .. }
+            | Message::State { .. }
+            | Message::PeerFence { .. }
+            | Message::Packets { .. } => self.told_studio(n, message),
             Message::Subscribe { .. } => self.subscribe(n, message),
             Message::Subscribed { room, parent, taken } => self.subscribed(n, room, parent, taken),
             Message::Unsubscribe { room, child } => self.unsubscribe(n, room, child),
@@ -345,6 +354,7 @@ impl Node {
             life: 0,
             up: true,
             paused_until: 0,
+            stood: 0,
             draining: false,
             lease: 0,
             renew_at: 0,
