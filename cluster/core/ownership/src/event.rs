@@ -254,8 +254,7 @@ pub enum Effect<D: Driver> {
 
     /// Begin to pass on what the owner mixes.
     Keep(OwnerKey),
-    /// Begin to decide what the room is by its record, as [`Driver::Record`] has it or as the room was last told; and go on the
-    /// air if it is live.
+    /// Begin to decide what the room is by this record, or as the room was last told; and go on the air if it is live.
     Decide(Option<D::Record>),
     /// Follow another node as the room's other origin.
     Follow(Option<NodeId>),
@@ -276,8 +275,10 @@ pub enum Effect<D: Driver> {
     TellMirror(Option<NodeId>),
     /// Tell who watches how the mirror stands.
     TellPeer,
-    /// Tell edges, all who follow the room and who watches that this node owns it now.
+    /// Tell edges and who watches that this node owns it now.
     TellOwner(Took),
+    /// Tell all who follow the room how it is, and who is banned.
+    TellRoom,
     /// Tell edges that the room has ended.
     TellEnded,
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stentor_ids::{Code, Fault, NodeId, RoomId};
 
 /// When to come back while a room is between two owners, or between two lives of its actor.
-const SOON: Duration = Duration::from_millis(200);
+pub const SOON: Duration = Duration::from_millis(200);
 /// When to come back to a room that nobody owns: the claim steps of a few origins.
 const CLAIM_WAIT: Duration = Duration::from_secs(1);
 /// When to come back while the directory is away, as its own refusals have it.
@@ -61,7 +61,9 @@ pub(crate) fn not_ready(heir: &NodeId) -> Fault {
     Fault::new(Code::NodeUnavailable, format!("{heir} has not become the room's mirror in time"))
 }
 
-pub(crate) fn not_mirrored(room: &RoomId, me: &NodeId) -> Fault {
+/// The room is not mirrored here.
+#[must_use]
+pub fn not_mirrored(room: &RoomId, me: &NodeId) -> Fault {
     Fault::new(Code::WrongState, format!("{me} does not mirror room {room}; ask it to first"))
 }
 

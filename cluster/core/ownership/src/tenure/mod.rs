@@ -9,10 +9,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `owner` | staying the owner: what a view says, a key that is gone |
-//! | `transfer` | an owner that hands its room to an heir |
-//! | `mirror` | watching over an owner, claiming from it, stepping aside |
-//! | `going` | retiring, ending, stopping; and nothing more |
+//! | `desk` | what every state has |
+//! | `owner`, `transfer` | the state of an owner: its key, its mirror, the phases of a transfer |
+//! | `mirror` | the state of a mirror: its key, its owner, the claim under way |
+//! | `going` | the states of a room that goes, and has gone |
+//! | `state` | one of these, and what can be asked of it |
+//! | `owning`, `mirroring`, `leaving` | the turns from one to another |
 //!
 //! Errands are what is asked of the driver and ends: each end is told with the number of its errand, and one that is not
 //! waited for changes nothing. An errand that does not end in [`ERRAND`](crate::timing::ERRAND) counts as one that failed.
@@ -20,85 +22,22 @@
 //! Invariants: at most one claim and one putting back of a key are under way; an owner that knows of a claim of a higher
 //! epoch commits nothing more; what is over does nothing more than to end.
 
+mod desk;
 mod going;
+mod leaving;
 mod mirror;
+mod mirroring;
 mod owner;
+mod owning;
+mod state;
 mod transfer;
 
 use stentor_ids::{NodeId, RoomId};
-use stentor_pace::{Deadline, Time};
 
-use crate::{Driver, Effect, End, Errand, Event, Here, Shown, Standing, refusal, timing::ERRAND};
+use self::{desk::Desk, mirror::Mirror, owner::Owner, state::State};
+use crate::{Driver, Effect, End, Errand, Event, Here, Shown, Standing, refusal};
 
-use self::{
-    going::{Over, Retiring},
-    mirror::Mirror,
-    owner::Owner,
-};
-
-/// Why [`Tenure`] is to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
-    /// The owner of a mirrored room may have failed; with the detector's reason.
-    Detector(crate::detector::Wake),
-    /// A key that is gone is to be put back.
-    PutBack,
-    /// It is to be looked whether the heir is ready.
-    Heir,
-    /// Edges are to be sent to the successor.
-    Redirect,
-    /// An errand has not ended in its time.
-    Errand,
-}
-
-/// A room that this node owns or mirrors, or did.
-pub struct Tenure<D: Driver> {
-    desk: Desk<D>,
-    state: State<D>,
-}
-
-enum State<D: Driver> {
-    Owner(Owner<D>),
-    Mirror(Mirror<D>),
-    Retiring(Retiring<D>),
-    Over(Over),
-}
-
-/// What every state has: who and where it is, what the directory shows, and what it asks for.
-struct Desk<D: Driver> {
-    me: NodeId,
-    room: RoomId,
-    shown: Shown,
-    errands: u64,
-    out: Vec<Effect<D>>,
-}
-
-/// An errand that is waited for, and until when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pending {
-    errand: Errand,
-    until: Time,
-}
-
-impl Pending {
-    fn deadline(this: Option<Self>) -> Option<Deadline<Wake>> {
-        this.map(|pending| Deadline::new(pending.until, Wake::Errand))
-    }
-}
-
-impl<D: Driver> Desk<D> {
-    fn ask(&mut self, effect: impl IntoIterator<Item = Effect<D>>) {
-        self.out.extend(effect);
-    }
-
-    /// Sends the driver on an errand.
-    fn send(&mut self, here: &Here, effect: impl FnOnce(Errand) -> Effect<D>) -> Pending {
-        self.errands += 1;
-        let errand = Errand(self.errands);
-        self.out.push(effect(errand));
-        Pending { errand, until: here.now + ERRAND }
-    }
-}
+pub use self::{desk::Wake, state::Tenure};
 
 impl<D: Driver> Tenure<D> {
     /// Begins with a room that this node has just come to own or to mirror; or begins again, if the room's actor failed, with
@@ -120,7 +59,7 @@ impl<D: Driver> Tenure<D> {
                     // What was told may not have been committed.
                     desk.ask([Effect::SaveAgain]);
                 }
-                desk.ask([Effect::Decide(None)]);
+                desk.ask([Effect::Decide(None), Effect::TellRoom]);
                 State::Owner(owner)
             }
             Standing::Mirror { held, owner } => {
@@ -176,69 +115,6 @@ impl<D: Driver> Tenure<D> {
         std::mem::take(&mut self.desk.out)
     }
 
-    /// When to poll next if nothing happens, and why.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Deadline<Wake>> {
-        match &self.state {
-            State::Owner(owner) => owner.next_deadline(),
-            State::Mirror(mirror) => mirror.next_deadline(),
-            State::Retiring(retiring) => retiring.next_deadline(),
-            State::Over(over) => over.next_deadline(),
-        }
-    }
-
-    /// What this node is to the room; `None` when that is over.
-    #[must_use]
-    pub fn standing(&self) -> Option<Standing<D>> {
-        match &self.state {
-            State::Owner(owner) => Some(Standing::Owner(owner.held.clone())),
-            State::Retiring(retiring) => Some(Standing::Owner(retiring.held.clone())),
-            State::Mirror(mirror) => {
-                Some(Standing::Mirror { held: mirror.held.clone(), owner: mirror.owner.clone() })
-            }
-            State::Over(_) => None,
-        }
-    }
-
-    /// Whether this node owns the room and has not heard of a successor.
-    #[must_use]
-    pub const fn is_owner(&self) -> bool {
-        matches!(self.state, State::Owner(_))
-    }
-
-    /// Whether this node mirrors the room.
-    #[must_use]
-    pub const fn is_mirror(&self) -> bool {
-        matches!(self.state, State::Mirror(_))
-    }
-
-    /// Whether nothing more is to come.
-    #[must_use]
-    pub const fn is_over(&self) -> bool {
-        matches!(self.state, State::Over(_))
-    }
-
-    /// Whether this node's own key is gone and not back yet: then nothing can be committed.
-    #[must_use]
-    pub const fn has_lost_its_key(&self) -> bool {
-        match &self.state {
-            State::Owner(owner) => owner.put_back.is_gone(),
-            State::Mirror(mirror) => mirror.put_back.is_gone(),
-            State::Retiring(_) | State::Over(_) => false,
-        }
-    }
-
-    /// The room's other origin: the mirror that an owner has, or the owner of a mirror.
-    #[must_use]
-    pub fn other(&self) -> Option<&NodeId> {
-        match &self.state {
-            State::Owner(owner) => owner.mirror(),
-            State::Mirror(mirror) => Some(&mirror.owner.node),
-            State::Retiring(retiring) => retiring.mirror.as_ref(),
-            State::Over(_) => None,
-        }
-    }
-
     /// The directory's view has changed.
     fn look(&mut self, here: &Here) {
         match &mut self.state {
@@ -276,45 +152,6 @@ impl<D: Driver> Tenure<D> {
             (State::Mirror(_), end) => self.mirror_done(here, errand, end),
             (State::Over(over), End::Released | End::Failed) => over.released(errand, &mut self.desk),
             (State::Retiring(_) | State::Over(_), _) => {}
-        }
-    }
-}
-
-/// A key of this node's that may be gone, and how it is put back.
-#[derive(Debug, Default)]
-struct PutBack {
-    /// When to try next; `None` while the key is there.
-    next: Option<Time>,
-    pending: Option<Pending>,
-}
-
-impl PutBack {
-    const fn is_gone(&self) -> bool {
-        self.next.is_some()
-    }
-
-    /// The key is gone: it is put back at once.
-    fn gone(&mut self, now: Time) {
-        self.next = Some(now);
-    }
-
-    /// Whether it is to be tried now.
-    fn is_due(&mut self, now: Time) -> bool {
-        if self.pending.is_some_and(|pending| pending.until <= now) {
-            self.pending = None;
-        }
-        self.pending.is_none() && self.next.is_some_and(|next| next <= now)
-    }
-
-    /// Whether this errand is the one that is waited for; then it is no longer.
-    fn ended(&mut self, errand: Errand) -> bool {
-        self.pending.take_if(|pending| pending.errand == errand).is_some()
-    }
-
-    fn next_deadline(&self) -> Option<Deadline<Wake>> {
-        match self.pending {
-            Some(_) => Pending::deadline(self.pending),
-            None => self.next.map(|next| Deadline::new(next, Wake::PutBack)),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Staying the owner: what the view says to it, who mirrors the room, and a key that went with its lease.
 
-use stentor_ids::NodeId;
+use stentor_ids::{Fault, NodeId};
 use stentor_pace::Deadline;
 
-use super::{Desk, PutBack, State, Tenure, Wake, transfer::Transfer};
+use super::{
+    desk::{Desk, PutBack, Wake},
+    transfer::Transfer,
+};
 use crate::{
-    Driver, Effect, End, Errand, Here, MirrorKey, NotBack, OwnerHeld, OwnerKey, Successor,
-    timing::PUT_BACK_AGAIN,
+    Books, Driver, Effect, Here, NotBack, OwnerHeld, OwnerKey, Successor, refusal, timing::PUT_BACK_AGAIN,
 };
 
 /// A room that this node owns.
@@ -45,7 +47,9 @@ impl<D: Driver> Owner<D> {
     }
 
     pub(super) fn poll(&mut self, here: &Here, desk: &mut Desk<D>) {
-        self.advance(here, desk);
+        let mirror = self.mirror().cloned();
+        self.transfer =
+            self.transfer.take().and_then(|transfer| transfer.advance(here, desk, mirror.as_ref()));
         // A room that goes is the heir's to hold.
         if self.transfer.is_none() && self.put_back.is_due(here.now) {
             let right = self.held.right.clone();
@@ -74,7 +78,7 @@ impl<D: Driver> Owner<D> {
     }
 
     /// The putting back ended. Gives whom the room belongs to, if not to this node.
-    fn put_back(
+    pub(super) fn put_back(
         &mut self,
         here: &Here,
         desk: &mut Desk<D>,
@@ -95,34 +99,32 @@ impl<D: Driver> Owner<D> {
             Err(other) => Err(other),
         }
     }
-}
 
-impl<D: Driver> Desk<D> {
-    /// Who mirrors the room by the view, if it is not this node: a view from before this node's claim shows it, if it mirrored
-    /// the room until then.
-    fn mirror(&self) -> Option<(NodeId, String)> {
-        let keys = self.shown.keys.as_ref()?;
-        let MirrorKey { node, .. } = keys.mirror.as_ref().filter(|mirror| mirror.node != self.me)?;
-        Some((node.clone(), keys.mirror_at.clone()?))
-    }
-}
-
-impl<D: Driver> Tenure<D> {
-    /// An errand of the owner's ended.
-    pub(super) fn owner_done(&mut self, here: &Here, errand: Errand, end: End<D>) {
-        let State::Owner(owner) = &mut self.state else { return };
-        if !owner.put_back.ended(errand) {
-            return self.transfer_done(here, errand, end);
+    /// Who is to take the room: by preference its mirror, which needs no time.
+    pub(super) fn heir(
+        &self,
+        here: &Here,
+        desk: &Desk<D>,
+        to: Option<NodeId>,
+        ranked: &[NodeId],
+    ) -> Result<NodeId, Fault> {
+        if self.transfer.is_some() {
+            return Err(refusal::going_already(&desk.room));
         }
-        let outcome = match end {
-            End::OwnerBack(outcome) => outcome,
-            _ => Err(NotBack::NotYet),
-        };
-        match owner.put_back(here, &mut self.desk, outcome) {
-            Ok(()) | Err(NotBack::NotYet | NotBack::OwnsIt) => {}
-            Err(NotBack::Other(owner)) => self.claimed(here, (&owner).into()),
-            // The room was claimed and let go since: nobody knows who is to own it.
-            Err(NotBack::Superseded) => self.stop(),
+        if self.put_back.is_gone() {
+            return Err(refusal::key_gone());
+        }
+        if let Books::Away(fault) = &here.books {
+            return Err(fault.clone());
+        }
+        match to {
+            Some(to) => {
+                ranked.iter().find(|node| **node == to).cloned().ok_or_else(|| refusal::does_not_take(&to))
+            }
+            None => {
+                let mirror = ranked.iter().find(|node| self.mirror() == Some(node));
+                mirror.or(ranked.first()).cloned().ok_or_else(|| refusal::nobody_takes(&desk.room))
+            }
         }
     }
 }

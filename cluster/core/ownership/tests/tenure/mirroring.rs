@@ -31,7 +31,7 @@ fn an_owner_that_nobody_hears_is_claimed_from_a_second_ahead_of_what_was_here() 
     let mut story = deaf();
     assert_eq!(story.asks_nobody_hears(), "claim:e3r10s251");
     story.wait(ms(20));
-    assert_eq!(story.claimed(4, 30), format!("publish aside {OWNS} owner-after:you/Some(120) look"));
+    assert_eq!(story.claimed(4, 30), format!("publish aside {OWNS} owner-after:you/Some(120) room look"));
     assert!(story.tenure.is_owner());
 }
 
@@ -84,7 +84,7 @@ fn the_owner_names_the_slot_and_the_mirror_claims_it_once() {
     let mut story = Story::of_mirror();
     assert_eq!(story.tell(take_over()), "claim:e3r10s260");
     assert_eq!(story.tell(take_over()), "ann=no_owner", "a claim is under way");
-    let owns = format!("publish aside ann=me@4+100 {OWNS} owner-after:you/None look");
+    let owns = format!("publish aside ann=me@4+100 {OWNS} owner-after:you/None room look");
     assert_eq!(story.claimed(4, 30), owns);
 
     let mut story = Story::of_mirror();

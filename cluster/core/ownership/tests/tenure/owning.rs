@@ -7,11 +7,11 @@ use crate::story::{Story, Told, mirrored, ms, owned, owner_key, shown, successor
 
 #[test]
 fn an_owner_begins_to_decide_and_one_that_begins_again_saves_what_may_not_be_committed() {
-    assert_eq!(Story::of_owner().begun(), "decide:kept look");
+    assert_eq!(Story::of_owner().begun(), "decide:kept room look");
     let story = Story::of_owner();
     let view = shown(11, None, None);
     let again = Story::begin(story.here, Standing::Owner(owned("me", 3, 10)), view, true);
-    assert_eq!(again.begun(), "save decide:kept look");
+    assert_eq!(again.begun(), "save decide:kept room look");
 }
 
 #[test]

@@ -207,6 +207,7 @@ impl Story {
                 let since = took.since.map(|since| self.here.now.since(since).as_millis());
                 format!("owner-after:{}/{since:?}", took.former)
             }
+            Effect::TellRoom => "room".to_owned(),
             Effect::TellEnded => "ended".to_owned(),
             Effect::Leave(left) => format!("leave:{left:?}"),
             Effect::Stop => "stop".to_owned(),
