@@ -88,12 +88,14 @@ impl MirrorKey {
     }
 }
 
-/// A moment in the directory's history by which a key was written, as [`View::is_after`](crate::View::is_after) compares it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A moment in the directory's history: when a key was written, or of when a view is ([`View::at`](crate::View::at)). Moments are
+/// in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Written {
     /// Which of the histories that this process has seen: one that lost its data, or went back, begins another.
-    pub(crate) history: u64,
-    pub(crate) revision: Revision,
+    pub history: u64,
+    /// Where in it.
+    pub revision: Revision,
 }
 
 /// The right to commit a room's record, for as long as the owner key stays as this claim wrote it. Clones are the same

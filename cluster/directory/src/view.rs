@@ -131,10 +131,11 @@ impl View {
         &self.lost
     }
 
-    /// Whether the view is from after a key was written, so that its absence means that it is gone.
+    /// Of which moment it is, to be compared with when a key was written: a key that it lacks is gone if it was written
+    /// before, and may not have been written yet if not.
     #[must_use]
-    pub fn is_after(&self, written: Written) -> bool {
-        (self.history, self.revision) >= (written.history, written.revision)
+    pub const fn at(&self) -> Written {
+        Written { history: self.history, revision: self.revision }
     }
 
     /// Takes events in, and notes what each changed.

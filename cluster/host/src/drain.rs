@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use crate::{HostHandle, actor::Message};
+use crate::{HostHandle, message::Message};
 
 /// Rooms that are handed over at once: enough that the second each one takes to move does not add up, few enough that the
 /// nodes that take them are not asked for everything in one moment.
@@ -38,7 +38,7 @@ impl HostHandle {
         let (mut rooms, mut refused) = (Vec::new(), Vec::new());
         loop {
             // A room that this node mirrors may come to be its own while it drains.
-            let owned = self.origin.rooms.all().into_iter().filter(|room| room.hosted.is_owned());
+            let owned = self.rooms.registry.all().into_iter().filter(|room| room.hosted.is_owned());
             let new: Vec<_> =
                 owned.map(|room| room.hosted.id.clone()).filter(|room| !rooms.contains(room)).collect();
             let none = new.is_empty();
@@ -74,11 +74,11 @@ impl HostHandle {
 
     /// Mirrors nothing any more: owners find others.
     async fn step_aside(&self, deadline: Instant) {
-        let mirrored = self.origin.rooms.all().into_iter().filter(|room| !room.hosted.is_owned());
+        let mirrored = self.rooms.registry.all().into_iter().filter(|room| !room.hosted.is_owned());
         let asked = mirrored.map(|room| async move {
             let within = deadline.saturating_duration_since(Instant::now());
             // The actor is gone, and the room with it.
-            drop(room.actor.call(|reply| Message::StepAside(Some(reply)), Some(within)).await);
+            drop(room.actor.call(Message::StepAside, Some(within)).await);
         });
         join_all(asked).await;
     }
@@ -86,7 +86,7 @@ impl HostHandle {
     /// Waits until the last slots of those that were handed over are out. Those that stay are not waited for.
     async fn gone(&self, rooms: &[RoomId], refused: &[(RoomId, Fault)]) {
         let stays = |room: &RoomId| refused.iter().any(|(refused, _)| refused == room);
-        let mut count = self.origin.rooms.count();
+        let mut count = self.rooms.registry.count();
         while rooms.iter().any(|room| !stays(room) && self.owns(room).is_some()) {
             if count.changed().await.is_err() {
                 return;

@@ -1,17 +1,14 @@
 //! The driver of a node's rooms, and the handle that links and services call.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use ractor::{ActorRef, rpc::CallResult};
 use stentor_admission::Class;
 use stentor_directory::{Directory, Session};
 use stentor_ids::{Code, Epoch, Fault, NodeId, RoomId, Slot};
 use stentor_link::{Carry, Feed, FollowStream, Journal, Pool, Topology, control};
+use stentor_ownership::{Event, refusal::restarting};
 use stentor_pace::Time;
 use stentor_placement::Standing;
 use stentor_proto::v1;
@@ -22,19 +19,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
 use crate::{
-    Config, EngineFactory, Error,
-    actor::Message,
-    claim,
+    Config, EngineFactory, Error, asked,
     command::{self, Request},
-    desk::Reply,
     engine,
     hosted::Hosted,
-    media::Replays,
+    message::{Message, Reply, Start},
     mirror,
-    origin::{Origin, restarting},
+    origin::Origin,
     pulse::Pulse,
-    rooms::{Rooms, Running},
-    supervisor::{self, Supervisor},
+    registry::{Registry, Running},
+    replays::Replays,
+    rooms::Rooms,
+    supervisor::Supervisor,
     timebase::Timebase,
     watch::Watch,
 };
@@ -46,13 +42,13 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs the rooms of one origin.
 pub struct Host {
-    origin: Arc<Origin>,
+    rooms: Arc<Rooms>,
 }
 
 /// Calls a [`Host`]. Clones are the same host.
 #[derive(Clone)]
 pub struct HostHandle {
-    pub(crate) origin: Arc<Origin>,
+    pub(crate) rooms: Arc<Rooms>,
 }
 
 impl Host {
@@ -72,53 +68,53 @@ impl Host {
     ) -> Result<Self, Error> {
         config.validate()?;
         let timebase = Timebase::start();
-        Ok(Self {
-            origin: Arc::new(Origin {
-                me: session.node().clone(),
-                config,
-                view: directory.view(),
-                directory,
-                session: Arc::downgrade(session),
-                topology,
-                control: control::Client::new(pool.clone()),
-                pool,
-                journal,
-                rooms: Rooms::new(metrics.rooms(Tier::Origin).clone()),
-                metrics,
-                timebase,
-                pulse: Pulse::start(timebase)?,
-                engines: engine::mixers(),
-                replays: Replays::new(timebase),
-                claims: Mutex::default(),
-                claiming: Mutex::default(),
-                supervisor: OnceLock::new(),
-                clock: watch::Sender::default().subscribe(),
-            }),
-        })
+        let registry = Registry::new(metrics.rooms(Tier::Origin).clone());
+        let origin = Origin {
+            me: session.node().clone(),
+            config,
+            view: directory.view(),
+            directory,
+            session: Arc::downgrade(session),
+            topology,
+            control: control::Client::new(pool.clone()),
+            pool,
+            journal,
+            metrics,
+            timebase,
+            pulse: Pulse::start(timebase)?,
+            engines: engine::mixers(),
+            replays: Replays::new(timebase),
+            clock: watch::Sender::default().subscribe(),
+        };
+        Ok(Self { rooms: Arc::new(Rooms::new(Arc::new(origin), registry)) })
     }
 
     /// The same host, which takes no rooms while its node's clock stands too far from the cluster's.
     #[must_use]
     pub fn with_clock(mut self, clock: watch::Receiver<Standing>) -> Self {
-        if let Some(origin) = Arc::get_mut(&mut self.origin) {
-            origin.clock = clock;
-        }
+        self.origin(|origin| origin.clock = clock);
         self
     }
 
     /// The same host with rooms mixed by something else. For tests of what happens when a mixer fails.
     #[must_use]
     pub fn with_engine(mut self, engines: EngineFactory) -> Self {
-        if let Some(origin) = Arc::get_mut(&mut self.origin) {
-            origin.engines = engines;
-        }
+        self.origin(|origin| origin.engines = engines);
         self
+    }
+
+    /// Changes what its rooms share, as long as there is no handle yet.
+    fn origin(&mut self, change: impl FnOnce(&mut Origin)) {
+        let rooms = Arc::get_mut(&mut self.rooms);
+        if let Some(origin) = rooms.and_then(|rooms| Arc::get_mut(&mut rooms.origin)) {
+            change(origin);
+        }
     }
 
     /// The handle on this host.
     #[must_use]
     pub fn handle(&self) -> HostHandle {
-        HostHandle { origin: self.origin.clone() }
+        HostHandle { rooms: self.rooms.clone() }
     }
 
     /// Claims and runs rooms until `shutdown`. Then the rooms stop where they are: whoever wants them to go on elsewhere
@@ -127,17 +123,19 @@ impl Host {
     /// # Errors
     /// [`Error::Supervisor`] if the rooms' supervisor fails, which is a bug.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let origin = self.origin;
+        let rooms = self.rooms;
         let failed = |error: String| Error::Supervisor(error);
         let (supervisor, mut supervised) =
-            <Supervisor as ractor::Actor>::spawn(None, Supervisor, origin.clone())
+            <Supervisor as ractor::Actor>::spawn(None, Supervisor, rooms.clone())
                 .await
                 .map_err(|error| failed(error.to_string()))?;
         let _stopper = Stopper(supervisor.clone());
-        let first = origin.supervisor.set(supervisor.clone()).is_ok();
+        let first = rooms.supervised(supervisor.clone());
         debug_assert!(first, "a host runs once: it is consumed");
-        let Ok(session) = origin.session() else { return Err(failed("the session is closed".to_owned())) };
-        let watch = Watch::new(origin.clone(), &session).run(session.state(), shutdown);
+        let Ok(session) = rooms.origin.session() else {
+            return Err(failed("the session is closed".to_owned()));
+        };
+        let watch = Watch::new(rooms.clone(), &session).run(session.state(), shutdown);
         drop(session);
         tokio::select! {
             () = watch => {}
@@ -146,7 +144,7 @@ impl Host {
                 return Err(failed(reason));
             }
         }
-        stop(&origin).await;
+        stop(&rooms.registry).await;
         supervisor.stop(None);
         // It has nothing left to do, and cannot fail at it.
         drop(supervised.await);
@@ -155,7 +153,7 @@ impl Host {
 }
 
 /// Takes the rooms along when the host is dropped instead of being shut down.
-struct Stopper(ActorRef<supervisor::Message>);
+struct Stopper(ActorRef<Start>);
 
 impl Drop for Stopper {
     fn drop(&mut self) {
@@ -164,14 +162,14 @@ impl Drop for Stopper {
 }
 
 /// Stops every room, and waits until all have.
-async fn stop(origin: &Origin) {
-    for running in origin.rooms.all() {
+async fn stop(rooms: &Registry) {
+    for running in rooms.all() {
         // The room has stopped by itself.
-        drop(running.actor.cast(Message::Stop));
+        drop(running.actor.cast(Message::Told(Event::Stop)));
     }
-    let mut count = origin.rooms.count();
+    let mut count = rooms.count();
     if tokio::time::timeout(STOP_WITHIN, count.wait_for(|rooms| *rooms == 0)).await.is_err() {
-        tracing::warn!(rooms = origin.rooms.len(), "not all rooms stopped in time");
+        tracing::warn!(rooms = rooms.len(), "not all rooms stopped in time");
     }
 }
 
@@ -212,7 +210,7 @@ impl HostHandle {
         room: &RoomId,
         request: &v1::TakeOverRequest,
     ) -> Result<v1::TakeOverResponse, Fault> {
-        claim::take_over(&self.origin, room, request).await
+        asked::take_over(&self.rooms, room, request).await
     }
 
     /// Hands a room that this node owns to `to`, or to the best other origin by placement. Answers when the other node has
@@ -238,45 +236,45 @@ impl HostHandle {
         room: &RoomId,
         request: &v1::MirrorRequest,
     ) -> Result<v1::MirrorResponse, Fault> {
-        claim::mirror_for(&self.origin, room, request).await
+        asked::mirror_for(&self.rooms, room, request).await
     }
 
     /// What this node owns of a room: its epoch, and the newest slot it has emitted or passed on.
     #[must_use]
     pub fn owns(&self, room: &RoomId) -> Option<(Epoch, Slot)> {
-        let hosted = self.origin.rooms.get(room)?.hosted;
+        let hosted = self.rooms.registry.get(room)?.hosted;
         hosted.is_owned().then(|| (hosted.epoch(), hosted.newest().unwrap_or_default()))
     }
 
     /// Whether this node mirrors a room.
     #[must_use]
     pub fn mirrors(&self, room: &RoomId) -> bool {
-        self.origin.rooms.get(room).is_some_and(|running| !running.hosted.is_owned())
+        self.rooms.registry.get(room).is_some_and(|running| !running.hosted.is_owned())
     }
 
     /// How many rooms this node owns.
     #[must_use]
     pub fn rooms(&self) -> usize {
-        self.origin.rooms.owned()
+        self.rooms.registry.owned()
     }
 
     /// How many rooms this node mirrors.
     #[must_use]
     pub fn mirrored(&self) -> usize {
-        self.origin.rooms.len() - self.origin.rooms.owned()
+        self.rooms.registry.len() - self.rooms.registry.owned()
     }
 
     /// Why a room does not run here, or the room.
     pub(crate) fn running(&self, room: &RoomId) -> Result<Running, Fault> {
-        self.origin.running(room)
+        self.rooms.running(room)
     }
 
     pub(crate) fn now(&self) -> Time {
-        self.origin.timebase.now()
+        self.rooms.origin.timebase.now()
     }
 
     pub(crate) fn metrics(&self) -> &NodeMetrics {
-        &self.origin.metrics
+        &self.rooms.origin.metrics
     }
 
     /// Asks a room's actor, if it has not too much to do.
@@ -298,9 +296,9 @@ impl HostHandle {
 
     /// A speaker came or went: the actor tells it soon.
     pub(crate) fn connections_changed(&self, hosted: &Arc<Hosted>) {
-        let speakers: usize = self.origin.rooms.all().iter().map(|room| room.hosted.speakers.len()).sum();
+        let speakers: usize = self.rooms.registry.all().iter().map(|room| room.hosted.speakers.len()).sum();
         self.metrics().speakers(Tier::Origin).set(i64::try_from(speakers).unwrap_or(i64::MAX));
-        if let Some(running) = self.origin.rooms.get(&hosted.id)
+        if let Some(running) = self.rooms.registry.get(&hosted.id)
             && Arc::ptr_eq(&running.hosted, hosted)
             && hosted.become_stale()
             && running.actor.cast(Message::Refresh).is_err()
@@ -325,16 +323,16 @@ fn settled<T, E>(room: &RoomId, answer: Result<CallResult<T>, E>) -> Result<T, F
 #[async_trait]
 impl Carry for HostHandle {
     async fn feed(&self, room: &RoomId) -> Result<Feed, Fault> {
-        Ok(self.origin.hosted(room)?.feed.reader())
+        Ok(self.rooms.hosted(room)?.feed.reader())
     }
 
     async fn follow(&self, room: &RoomId, _by: NodeId, epoch: Epoch) -> Result<FollowStream, Fault> {
-        let hosted = self.origin.hosted(room)?;
+        let hosted = self.rooms.hosted(room)?;
         let own = hosted.epoch();
         if own < epoch {
             let detail = format!("room {room} is at epoch {epoch} by now; this owner's is {own}");
             return Err(Fault::new(Code::NotOwner, detail));
         }
-        Ok(mirror::follow(&hosted))
+        Ok(mirror::follow::follow(&hosted))
     }
 }

@@ -1,6 +1,5 @@
 //! What of a room outlives a restart of its actor, and a change of what this node is to it: the feed that children follow,
-//! the speakers and the edges that bring them, and what a new actor starts from. The actor and the media loop write it, links
-//! and calls read it.
+//! the speakers and the edges that bring them, and what the actor publishes. Links and calls reach all of it without the actor.
 
 use std::{
     collections::BTreeMap,
@@ -9,14 +8,22 @@ use std::{
 
 use parking_lot::Mutex;
 use stentor_admission::Class;
-use stentor_directory::{MirrorKey, Owner, Ownership};
-use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, RoomId, Slot};
-use stentor_link::{Closed, FeedWriter, uplink::ToEdge};
-use stentor_pace::{Time, WallTime};
+use stentor_ids::{Epoch, Lineage, ParticipantId, RoomId, Slot};
+use stentor_link::{Closed, FeedWriter};
+use stentor_ownership::OwnerKey;
+use stentor_pace::Time;
 use stentor_relay::Side;
-use stentor_room::{Actor, Record};
+use stentor_room::Actor;
 
-use crate::{mirror::MixLog, peer::Peer, permits::Permits, speakers::Speakers};
+use crate::{
+    driver::Standing,
+    edges::{Edge, Edges},
+    mirror::log::MixLog,
+    peer::Peer,
+    permits::Permits,
+    published::{Published, Reader},
+    speakers::Speakers,
+};
 
 /// A room that this node owns or mirrors.
 pub(crate) struct Hosted {
@@ -39,60 +46,11 @@ pub(crate) struct Hosted {
     serial: AtomicU64,
     /// Somebody asked for a new status and the actor has not come to it yet.
     stale: AtomicBool,
-    kept: Mutex<Kept>,
-}
-
-/// What an actor starts from.
-#[derive(Clone)]
-pub(crate) struct Kept {
-    /// The room as it was last told.
-    pub(crate) record: Record,
-    pub(crate) seat: Seat,
-    /// When this node took the room over from a failed owner.
-    pub(crate) taken_over: Option<WallTime>,
-    /// Whether the room is restarted: what was told may not have been committed.
-    pub(crate) restarted: bool,
-}
-
-/// What this node is to a room.
-#[derive(Clone)]
-pub(crate) enum Seat {
-    Owner(Ownership),
-    Mirror {
-        key: MirrorKey,
-        /// Whom it mirrors.
-        owner: Owner,
-    },
-}
-
-impl Seat {
-    /// The epoch under which this node works for the room.
-    pub(crate) const fn epoch(&self) -> Epoch {
-        match self {
-            Self::Owner(ownership) => ownership.epoch(),
-            Self::Mirror { owner, .. } => owner.epoch,
-        }
-    }
-
-    /// Which lineages this node may begin.
-    pub(crate) const fn side(&self) -> Side {
-        match self {
-            Self::Owner(_) => Side::Owner,
-            Self::Mirror { .. } => Side::Mirror,
-        }
-    }
-
-    /// The node that owns the room.
-    pub(crate) fn owner(&self) -> &Owner {
-        match self {
-            Self::Owner(ownership) => ownership.owner(),
-            Self::Mirror { owner, .. } => owner,
-        }
-    }
+    published: Reader,
 }
 
 impl Hosted {
-    pub(crate) fn new(id: RoomId, record: Record, seat: Seat) -> Self {
+    pub(crate) fn new(id: RoomId, published: Reader) -> Self {
         Self {
             feed: FeedWriter::new(id.clone()),
             id,
@@ -106,48 +64,48 @@ impl Hosted {
             leads: AtomicBool::new(false),
             serial: AtomicU64::new(0),
             stale: AtomicBool::new(false),
-            kept: Mutex::new(Kept { record, seat, taken_over: None, restarted: false }),
+            published,
         }
     }
 
-    pub(crate) fn kept(&self) -> Kept {
-        self.kept.lock().clone()
+    /// What the room's actor says of it.
+    pub(crate) fn published(&self) -> Published {
+        self.published.read(Published::clone)
     }
 
     /// The class of who gives a command, by the role that it has in the room.
     pub(crate) fn class_of(&self, by: &Actor) -> Class {
-        self.kept.lock().record.role_of(by).map_or(Class::Crowd, Class::of)
+        self.published.read(|published| published.record.role_of(by).map_or(Class::Crowd, Class::of))
     }
 
-    pub(crate) fn keep(&self, change: impl FnOnce(&mut Kept)) {
-        change(&mut self.kept.lock());
+    pub(crate) fn standing(&self) -> Standing {
+        self.published.read(|published| published.standing.clone())
     }
 
-    pub(crate) fn seat(&self) -> Seat {
-        self.kept.lock().seat.clone()
+    /// The key of the room's owner, this node's own or that of the owner that it mirrors.
+    pub(crate) fn owner(&self) -> OwnerKey {
+        self.published.read(|published| published.standing.owner().clone())
     }
 
-    /// The right to commit, if this node owns the room.
-    pub(crate) fn ownership(&self) -> Option<Ownership> {
-        match &self.kept.lock().seat {
-            Seat::Owner(ownership) => Some(ownership.clone()),
-            Seat::Mirror { .. } => None,
-        }
-    }
-
+    /// Whether this node owns the room; also while it gives way to a successor.
     pub(crate) fn is_owned(&self) -> bool {
-        matches!(self.kept.lock().seat, Seat::Owner(_))
+        self.published.read(|published| published.standing.is_owner())
     }
 
+    /// The epoch under which this node works for the room.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.kept.lock().seat.epoch()
+        self.published.read(|published| published.standing.owner().epoch)
+    }
+
+    /// Which lineages this node may begin.
+    pub(crate) fn side(&self) -> Side {
+        if self.is_owned() { Side::Owner } else { Side::Mirror }
     }
 
     /// The lineage under which audio that starts here now is emitted.
     pub(crate) fn next_lineage(&self) -> Lineage {
-        let (seat, seen) = (self.seat(), self.feed.lineage());
-        let first = Lineage::of(seat.epoch());
-        if seen < first { first } else { seat.side().after(seen) }
+        let (first, seen) = (Lineage::of(self.epoch()), self.feed.lineage());
+        if seen < first { first } else { self.side().after(seen) }
     }
 
     /// The highest slot that was emitted or passed on here.
@@ -200,84 +158,5 @@ impl Hosted {
 
     pub(crate) fn become_fresh(&self) {
         self.stale.store(false, Relaxed);
-    }
-}
-
-/// The way back to an edge, by one of its streams.
-#[derive(Clone)]
-pub(crate) struct Edge {
-    key: u64,
-    way: ToEdge,
-}
-
-impl Edge {
-    /// Whether both are the same stream.
-    pub(crate) const fn is(&self, other: &Self) -> bool {
-        self.key == other.key
-    }
-}
-
-impl std::ops::Deref for Edge {
-    type Target = ToEdge;
-    fn deref(&self) -> &ToEdge {
-        &self.way
-    }
-}
-
-/// The edges that bring speakers, one for each of their streams.
-#[derive(Default)]
-pub(crate) struct Edges(Mutex<Streams>);
-
-#[derive(Default)]
-struct Streams {
-    next: u64,
-    edges: BTreeMap<u64, ToEdge>,
-}
-
-impl Edges {
-    /// An edge's stream began.
-    pub(crate) fn add(&self, way: ToEdge) -> Edge {
-        let mut streams = self.0.lock();
-        let key = streams.next;
-        streams.next += 1;
-        streams.edges.insert(key, way.clone());
-        Edge { key, way }
-    }
-
-    pub(crate) fn remove(&self, edge: &Edge) {
-        self.0.lock().edges.remove(&edge.key);
-    }
-
-    /// Tells every edge where the room is now.
-    pub(crate) fn moved(&self, node: &NodeId, epoch: Epoch) {
-        self.each(|edge| edge.moved(node, epoch));
-    }
-
-    /// Tells every edge that the room is not here any more, where nobody knows yet where it will be: an edge that is sent to
-    /// this node again is refused there, and looks for the owner until there is one.
-    pub(crate) fn look_elsewhere(&self, me: &NodeId, epoch: Epoch) {
-        self.moved(me, epoch);
-    }
-
-    /// Tells every edge which node mirrors the room.
-    pub(crate) fn mirror_changed(&self, mirror: &Option<NodeId>) {
-        self.each(|edge| edge.mirror_changed(mirror));
-    }
-
-    /// Tells every edge that the room has ended.
-    pub(crate) fn ended(&self) {
-        self.each(ToEdge::ended);
-    }
-
-    /// Forgets every stream: nothing more is told by them.
-    pub(crate) fn clear(&self) {
-        self.0.lock().edges.clear();
-    }
-
-    fn each(&self, tell: impl Fn(&ToEdge) -> bool) {
-        for edge in self.0.lock().edges.values() {
-            // An edge that does not take it has a full queue or is gone; its stream ends soon, and it asks anew.
-            tell(edge);
-        }
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use stentor_ids::{Code, Fault, ParticipantId, Role, RoomId};
 use stentor_link::uplink::{Attached, Ingest, IngestSession, Opened, Opening, Packet, Speaker};
 use stentor_mix::SpeakerPacket;
+use stentor_ownership::refusal::{mirrored_only, restarting};
 use stentor_pace::Time;
 use stentor_proto::{role_held, v1};
 use stentor_room::{Actor, Command, Refusal};
@@ -14,8 +15,8 @@ use stentor_telemetry::{Packet as Outcome, Tier};
 use crate::{
     HostHandle,
     command::Request,
-    hosted::{Edge, Hosted},
-    origin::{mirrored_only, restarting},
+    edges::Edge,
+    hosted::Hosted,
     speakers::{Laned, MAX_SPEAKERS, Shut},
     timebase::wall,
 };
@@ -24,8 +25,8 @@ use crate::{
 impl Ingest for HostHandle {
     async fn open(&self, opening: Opening) -> Result<Opened, Fault> {
         let Opening { room, edge, epoch, incarnation, mirror, edge_side } = opening;
-        let hosted = if mirror { self.origin.hosted(&room)? } else { self.running(&room)?.hosted };
-        let this = hosted.kept().record.incarnation();
+        let hosted = if mirror { self.rooms.hosted(&room)? } else { self.running(&room)?.hosted };
+        let this = hosted.published().record.incarnation();
         if this != 0 && incarnation != 0 && this != incarnation {
             let detail = format!("the room {room} that {edge} knows has ended; this one was made anew");
             return Err(Fault::new(Code::RoomEnded, detail));
@@ -60,7 +61,7 @@ impl Session {
     /// The same at the mirror, which brings nobody on the stage, and takes the packets of those whom the owner did.
     fn seen(&self, participant: &ParticipantId, stream: u64) -> Result<(Role, bool), Fault> {
         if stream == 0 {
-            return Err(mirrored_only(&self.hosted.id, &self.hosted.seat().owner().node));
+            return Err(mirrored_only(&self.hosted.id, &self.hosted.owner().node));
         }
         on_stage(self.hosted.feed.status().as_deref(), participant)
     }

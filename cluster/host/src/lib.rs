@@ -1,52 +1,58 @@
 //! The rooms of an origin, owned or mirrored: an actor each under supervision, a media loop beside it, claims and hand-off.
 //!
-//! This crate alone sees both the directory and the links. What a room decides is in `stentor-room`, how it sounds in
-//! `stentor-mix`, who should own it in `stentor-placement`; here these are driven.
+//! This crate alone sees both the directory and the links. Who owns a room is decided in `stentor-ownership`, what a room decides in
+//! `stentor-room`, which origin mixes in `stentor-relay`, how it sounds in `stentor-mix`, whose turn it is in `stentor-placement`; here these are driven.
+//!
+//! Each line may use those below it, and none above.
 //!
 //! | module | is |
 //! |---|---|
-//! | `host`, `drain` | the driver, the handle, leaving |
-//! | `topology` | the directory's view, as links see it |
-//! | `watch`, `claim` | which offices of which rooms to claim, and claiming one |
+//! | `ingest`, `drain` | speakers in; leaving |
+//! | `host` | the driver, the handle |
+//! | `watch`, `claim`, `asked` | what the view shows: told to rooms that run here, claimed of those that do not; what owners ask of this node |
 //! | `supervisor` | restarts rooms that fail |
-//! | `actor`, `desk`, `tenure`, `heir` | the room actor: the owner's part |
-//! | `standby`, `detector` | the same: the mirror's part |
-//! | `command`, `status` | its pure parts: wire to domain and back |
-//! | `hosted`, `speakers`, `peer`, `rooms` | what links and calls reach without the actor |
-//! | `media`, `engine` | the audio of a room at one of its two origins |
-//! | `pulse` | whether this process stood still |
-//! | `ingest`, `mirror` | speakers in; what the two origins tell each other |
+//! | `actor` | one room: performs its tenure and its ledger |
+//! | `rooms`, `registry` | the rooms that run here and those that are claimed; how a link or a call finds one |
+//! | `media` | the audio of a room at one of its two origins |
+//! | `message` | what an actor can be told |
+//! | `mirror`, `status` | what the two origins tell each other; a room as nodes tell it |
+//! | `hosted`, `published`, `edges`, `speakers`, `peer`, `permits` | what links and calls reach of a room without its actor |
+//! | `calls` | what is asked of the directory and of other nodes |
+//! | `origin`, `replays`, `pulse` | what all rooms of a node share |
+//! | `topology`, `driver`, `command` | the directory's view as links and as tenures see it; wire to domain and back |
 //!
 //! Invariants: `OneWriter` (a room is committed only under its owner's fence), `RoleGate` (a change of the stage holds from
 //! the next slot), slots and lineages only rise, and nothing that a peer can send fast passes a mailbox.
 
 mod actor;
+mod asked;
+mod calls;
 mod claim;
 mod command;
 mod config;
-mod desk;
-mod detector;
 mod drain;
+mod driver;
+mod edges;
 mod engine;
 mod error;
-mod heir;
 mod host;
 mod hosted;
 mod ingest;
 mod media;
+mod message;
 mod mirror;
 mod news;
 mod origin;
 mod peer;
 mod permits;
+mod published;
 mod pulse;
+mod registry;
+mod replays;
 mod rooms;
 mod speakers;
-mod standby;
 mod status;
 mod supervisor;
-mod telling;
-mod tenure;
 mod timebase;
 mod topology;
 mod watch;

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use stentor_ids::NodeId;
 use stentor_link::Mirror;
 use stentor_pace::Time;
 use stentor_relay::origin::State;
-use tokio::sync::watch;
 
 /// How old the other's word on itself may be. It is said twice a second.
 const FRESH: Duration = Duration::from_millis(1500);
@@ -19,7 +19,7 @@ const FRESH: Duration = Duration::from_millis(1500);
 pub(crate) struct Peer {
     /// When anything came from it, in microseconds.
     heard: AtomicU64,
-    known: watch::Sender<Known>,
+    known: Mutex<Known>,
 }
 
 /// What changes seldom.
@@ -41,7 +41,7 @@ impl Known {
 
 impl Default for Peer {
     fn default() -> Self {
-        Self { heard: AtomicU64::new(0), known: watch::Sender::default() }
+        Self { heard: AtomicU64::new(0), known: Mutex::default() }
     }
 }
 
@@ -56,17 +56,14 @@ impl Peer {
         Time::from_micros(self.heard.load(Relaxed))
     }
 
-    pub(crate) fn known(&self) -> watch::Receiver<Known> {
-        self.known.subscribe()
+    /// Whether its stream stands.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.known.lock().connected
     }
 
-    /// Changes what is known; whoever waits is woken if it is another thing now.
+    /// Changes what is known.
     pub(crate) fn learn(&self, change: impl FnOnce(&mut Known)) {
-        self.known.send_if_modified(|known| {
-            let before = known.clone();
-            change(known);
-            *known != before
-        });
+        change(&mut self.known.lock());
     }
 
     /// Another node is the other origin now; nothing is known of that yet.
@@ -76,7 +73,7 @@ impl Peer {
 
     /// Whether this node is it, and could go on with the room at once.
     pub(crate) fn is_ready(&self, node: Option<&NodeId>, now: Time) -> bool {
-        let known = self.known.borrow();
+        let known = self.known.lock();
         let fresh = now.since(self.last_heard()) <= FRESH;
         let able = known.state.as_ref().is_some_and(|state| state.ready || state.leads);
         known.is(node) && known.connected && fresh && able
@@ -84,7 +81,7 @@ impl Peer {
 
     /// Whether this node is it, and mixes.
     pub(crate) fn leads(&self, node: Option<&NodeId>) -> bool {
-        let known = self.known.borrow();
+        let known = self.known.lock();
         known.is(node) && known.state.as_ref().is_some_and(|state| state.leads)
     }
 }

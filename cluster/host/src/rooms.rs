@@ -1,78 +1,129 @@
-//! The rooms that run on this node: how a link or a call finds one without asking anybody.
+//! The rooms of this node: those that run here, and those that it claims.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 use ractor::ActorRef;
-use stentor_ids::RoomId;
-use stentor_telemetry::Gauge;
-use tokio::sync::watch;
+use stentor_directory::Revision;
+use stentor_ids::{Code, Fault, RoomId};
+use stentor_ownership::refusal::{SOON, unowned};
+use stentor_placement::Claims;
+use stentor_room::Record;
 
-use crate::{actor::Message, hosted::Hosted};
+use crate::{
+    driver::Standing,
+    hosted::Hosted,
+    message::Start,
+    origin::Origin,
+    published::{Published, published},
+    registry::{Registry, Running},
+};
 
-/// A room that runs here, and who runs it.
-#[derive(Clone)]
-pub(crate) struct Running {
-    pub(crate) hosted: Arc<Hosted>,
-    pub(crate) actor: ActorRef<Message>,
-}
-
-/// Every room that runs here. How many is bounded by who adds them.
+/// This node's rooms.
 pub(crate) struct Rooms {
-    running: RwLock<BTreeMap<RoomId, Running>>,
-    count: watch::Sender<usize>,
-    gauge: Gauge,
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) claims: Mutex<Claims<Revision>>,
+    /// Rooms that this node is claiming, or has claimed and does not run yet.
+    claiming: Mutex<BTreeSet<RoomId>>,
+    supervisor: OnceLock<ActorRef<Start>>,
 }
 
 impl Rooms {
-    pub(crate) fn new(gauge: Gauge) -> Self {
-        Self { running: RwLock::default(), count: watch::Sender::new(0), gauge }
-    }
-
-    /// A room runs, or has a new actor.
-    pub(crate) fn insert(&self, running: Running) {
-        let mut rooms = self.running.write();
-        rooms.insert(running.hosted.id.clone(), running);
-        self.told(rooms.len());
-    }
-
-    /// A room runs here no more. Nothing happens if it was claimed again since.
-    pub(crate) fn remove(&self, hosted: &Arc<Hosted>) {
-        let mut rooms = self.running.write();
-        if rooms.get(&hosted.id).is_some_and(|running| Arc::ptr_eq(&running.hosted, hosted)) {
-            rooms.remove(&hosted.id);
-            self.told(rooms.len());
+    pub(crate) fn new(origin: Arc<Origin>, registry: Registry) -> Self {
+        Self {
+            origin,
+            registry: Arc::new(registry),
+            claims: Mutex::default(),
+            claiming: Mutex::default(),
+            supervisor: OnceLock::new(),
         }
     }
 
-    pub(crate) fn get(&self, room: &RoomId) -> Option<Running> {
-        self.running.read().get(room).cloned()
+    /// Rooms can be run from now on. Whether this is the first supervisor.
+    pub(crate) fn supervised(&self, supervisor: ActorRef<Start>) -> bool {
+        self.supervisor.set(supervisor).is_ok()
     }
 
-    pub(crate) fn contains(&self, room: &RoomId) -> bool {
-        self.running.read().contains_key(room)
+    /// Whether this node may own one more room.
+    pub(crate) fn has_place(&self) -> bool {
+        self.registry.owned() < self.origin.config.max_rooms as usize
     }
 
-    pub(crate) fn all(&self) -> Vec<Running> {
-        self.running.read().values().cloned().collect()
+    /// Whether this node may mirror one more room. It may come to own all of them.
+    pub(crate) fn may_mirror(&self) -> bool {
+        self.registry.len() < 2 * self.origin.config.max_rooms as usize
     }
 
-    /// How many this node owns.
-    pub(crate) fn owned(&self) -> usize {
-        self.running.read().values().filter(|running| running.hosted.is_owned()).count()
+    /// Marks a room as being claimed, for as long as the mark lives. `None` if it is already.
+    pub(crate) fn claiming(self: &Arc<Self>, room: &RoomId) -> Option<Claiming> {
+        let new = self.claiming.lock().insert(room.clone());
+        new.then(|| Claiming { rooms: self.clone(), room: room.clone() })
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.running.read().len()
+    /// A room that this node owns.
+    ///
+    /// # Errors
+    /// Why it does not, and who does as far as this node knows.
+    pub(crate) fn running(&self, room: &RoomId) -> Result<Running, Fault> {
+        let running = self.registry.get(room).filter(|running| running.hosted.is_owned());
+        running.ok_or_else(|| self.elsewhere(room))
     }
 
-    /// Follows how many there are.
-    pub(crate) fn count(&self) -> watch::Receiver<usize> {
-        self.count.subscribe()
+    /// A room that this node owns or mirrors.
+    ///
+    /// # Errors
+    /// As [`running`](Self::running).
+    pub(crate) fn hosted(&self, room: &RoomId) -> Result<Arc<Hosted>, Fault> {
+        self.registry.get(room).map(|running| running.hosted).ok_or_else(|| self.elsewhere(room))
     }
 
-    fn told(&self, count: usize) {
-        self.gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.count.send_replace(count);
+    /// Runs a room that this node has just come to own or to mirror.
+    ///
+    /// # Errors
+    /// This node runs none any more, or runs it already.
+    pub(crate) async fn start(&self, room: &RoomId, record: Record, standing: Standing) -> Result<(), Fault> {
+        let (publisher, reader) = published(Published { standing, record, taken_over: None });
+        let hosted = Arc::new(Hosted::new(room.clone(), reader));
+        let supervisor = self.supervisor.get().ok_or_else(stopped)?;
+        ractor::call!(supervisor, |reply| Start { hosted, publisher, reply }).map_err(|_| stopped())?
     }
+
+    fn elsewhere(&self, room: &RoomId) -> Fault {
+        let (view, me) = (self.origin.view.snapshot(), &self.origin.me);
+        let Some(known) = view.rooms.get(room) else {
+            return Fault::new(Code::UnknownRoom, format!("there is no room {room}"));
+        };
+        if let Some(owner) = known.owner.as_ref().filter(|owner| owner.node != *me) {
+            let detail = format!("room {room} is run by {}, not by {me}", owner.node);
+            return Fault::new(Code::NotOwner, detail).retry_after(SOON);
+        }
+        match Record::decode(&known.record).map(|record| record.lifecycle()) {
+            Ok(lifecycle) if !lifecycle.has_owner() => {
+                let detail = format!("room {room} is {lifecycle}; {me} runs only open and live rooms");
+                Fault::new(Code::NotOwner, detail)
+            }
+            Ok(_) => unowned(room),
+            Err(error) => Fault::new(Code::Internal, format!("room {room}: {error}")),
+        }
+    }
+}
+
+/// The mark that a room is being claimed.
+pub(crate) struct Claiming {
+    rooms: Arc<Rooms>,
+    pub(crate) room: RoomId,
+}
+
+impl Drop for Claiming {
+    fn drop(&mut self) {
+        self.rooms.claiming.lock().remove(&self.room);
+    }
+}
+
+fn stopped() -> Fault {
+    Fault::new(Code::Draining, "this node's rooms are stopped; another origin takes them")
 }

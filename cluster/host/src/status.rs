@@ -1,7 +1,6 @@
 //! A room as nodes tell it to each other, from its record alone or from its owner.
 
-use stentor_directory::Owner;
-use stentor_ids::{NodeId, ParticipantId};
+use stentor_ids::{Epoch, NodeId, ParticipantId};
 use stentor_mix::{self as mix, Stage};
 use stentor_proto::{moment, role_to_wire, v1};
 use stentor_room::{Lifecycle, Notice, Participant, Record, Room, Spec, Visibility};
@@ -12,7 +11,7 @@ use crate::hosted::Hosted;
 const SILENT_DBOV: i32 = -127;
 
 /// The room as its record tells it, and who owns it as far as is known.
-pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1::RoomStatus {
+pub(crate) fn recorded(room: &str, record: &Record, owner: Option<(&NodeId, Epoch)>) -> v1::RoomStatus {
     let (live_since_us, ended_at_ms) = match record.lifecycle() {
         Lifecycle::Live { since } => (signed(since.as_micros()), 0),
         Lifecycle::Ended { at } => (0, signed(at.as_millis())),
@@ -24,8 +23,8 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<&Owner>) -> v1
         lifecycle: lifecycle_to_wire(record.lifecycle()).into(),
         live_since_us,
         ended_at_ms,
-        owner: owner.map(|owner| owner.node.to_string()).unwrap_or_default(),
-        epoch: owner.map(|owner| owner.epoch.0).unwrap_or_default(),
+        owner: owner.map(|(node, _)| node.to_string()).unwrap_or_default(),
+        epoch: owner.map(|(_, epoch)| epoch.0).unwrap_or_default(),
         stage_version: record.stage_version(),
         incarnation: record.incarnation(),
         stage: record.stage().iter().map(|one| participant(one, None)).collect(),
@@ -48,7 +47,8 @@ pub(crate) fn banned(record: &Record) -> impl Iterator<Item = ParticipantId> {
 
 /// The room as its owner tells it, without what changes all the time: that is [`levels`].
 pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::RoomStatus {
-    let (record, kept) = (room.record(), hosted.kept());
+    let (record, published) = (room.record(), hosted.published());
+    let owner = published.standing.owner();
     let told = |one: &Participant| participant(one, Some(hosted.speakers.is_connected(&one.id)));
     let leader = if hosted.leads() {
         Some(origins.me)
@@ -63,8 +63,8 @@ pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::
         slot: hosted.newest().unwrap_or_default().0,
         stage: record.stage().iter().map(told).collect(),
         hands: Some(u32::try_from(room.hands().len()).unwrap_or(u32::MAX)),
-        last_takeover_ms: kept.taken_over.map_or(0, |at| signed(at.as_millis())),
-        ..recorded(hosted.id.as_str(), record, Some(kept.seat.owner()))
+        last_takeover_ms: published.taken_over.map_or(0, |at| signed(at.as_millis())),
+        ..recorded(hosted.id.as_str(), record, Some((&owner.node, owner.epoch)))
     }
 }
 

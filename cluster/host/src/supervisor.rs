@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use stentor_directory::Error;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use stentor_ids::{Code, Fault};
 use stentor_link::Closed;
 use stentor_pace::Time;
@@ -18,9 +17,12 @@ use stentor_placement::OfficeKind;
 
 use crate::{
     actor::{Args, RoomActor},
-    hosted::{Hosted, Seat},
-    origin::Origin,
-    rooms::Running,
+    calls,
+    hosted::Hosted,
+    message::Start,
+    published::Publisher,
+    registry::Running,
+    rooms::Rooms,
 };
 
 /// Restarts of one room that are tried within [`WINDOW`]. One bad packet or a bad moment is over by then; what is not
@@ -30,14 +32,6 @@ pub(crate) const RESTARTS: usize = 5;
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 /// How long this node leaves a room to others that it gave up.
 pub(crate) const SHUN: Duration = Duration::from_secs(60);
-/// How often a room that was given up is tried to be released; after that its key lasts as long as the lease.
-const RELEASE_TRIES: usize = 3;
-
-pub(crate) enum Message {
-    /// Run a room that this node owns.
-    Start { hosted: Arc<Hosted>, reply: RpcReplyPort<Result<(), Fault>> },
-}
-
 /// When a room was restarted of late.
 #[derive(Debug, Default, Clone)]
 struct Restarts(VecDeque<Time>);
@@ -59,39 +53,40 @@ impl Restarts {
 pub(crate) struct Supervisor;
 
 pub(crate) struct State {
-    origin: Arc<Origin>,
+    rooms: Arc<Rooms>,
     children: BTreeMap<ActorId, Child>,
 }
 
 struct Child {
     hosted: Arc<Hosted>,
+    publisher: Publisher,
     restarts: Restarts,
 }
 
 impl Actor for Supervisor {
-    type Msg = Message;
+    type Msg = Start;
     type State = State;
-    type Arguments = Arc<Origin>;
+    type Arguments = Arc<Rooms>;
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<Message>,
-        origin: Arc<Origin>,
+        _myself: ActorRef<Start>,
+        rooms: Arc<Rooms>,
     ) -> Result<State, ActorProcessingErr> {
-        Ok(State { origin, children: BTreeMap::new() })
+        Ok(State { rooms, children: BTreeMap::new() })
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<Message>,
-        Message::Start { hosted, reply }: Message,
+        myself: ActorRef<Start>,
+        Start { hosted, publisher, reply }: Start,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let child = Child { hosted, restarts: Restarts::default() };
-        let started = if state.origin.rooms.contains(&child.hosted.id) {
+        let child = Child { hosted, publisher, restarts: Restarts::default() };
+        let started = if state.rooms.registry.contains(&child.hosted.id) {
             Err(Fault::new(Code::Internal, format!("room {} runs here already", child.hosted.id)))
         } else {
-            state.run(&myself, child).await;
+            state.run(&myself, child, false).await;
             Ok(())
         };
         // Whoever asked has gone; the room runs all the same.
@@ -101,7 +96,7 @@ impl Actor for Supervisor {
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<Message>,
+        myself: ActorRef<Start>,
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
@@ -113,7 +108,7 @@ impl Actor for Supervisor {
             }
             SupervisionEvent::ActorTerminated(actor, _, _) => {
                 if let Some(child) = state.children.remove(&actor.get_id()) {
-                    state.origin.rooms.remove(&child.hosted);
+                    state.rooms.registry.remove(&child.hosted);
                 }
             }
             _ => {}
@@ -124,24 +119,36 @@ impl Actor for Supervisor {
 
 impl State {
     /// Starts a room's actor; one that fails to start counts as one that failed.
-    async fn run(&mut self, myself: &ActorRef<Message>, mut child: Child) {
+    async fn run(&mut self, myself: &ActorRef<Start>, mut child: Child, mut again: bool) {
         loop {
-            let args = Args { origin: self.origin.clone(), hosted: child.hosted.clone() };
+            let args = Args {
+                origin: self.rooms.origin.clone(),
+                registry: self.rooms.registry.clone(),
+                hosted: child.hosted.clone(),
+                publisher: child.publisher.clone(),
+                again,
+            };
             match RoomActor::spawn_linked(None, RoomActor, args, myself.get_cell()).await {
                 Ok((actor, _)) => {
-                    self.origin.rooms.insert(Running { hosted: child.hosted.clone(), actor: actor.clone() });
+                    self.rooms
+                        .registry
+                        .insert(Running { hosted: child.hosted.clone(), actor: actor.clone() });
                     self.children.insert(actor.get_id(), child);
                     return;
                 }
-                Err(error) if self.may_restart(&mut child, &error.to_string()) => {}
+                Err(error) if self.may_restart(&mut child, &error.to_string()) => again = true,
                 Err(_) => return self.give_up(child),
             }
         }
     }
 
-    async fn recover(&mut self, myself: &ActorRef<Message>, mut child: Child, error: &str) {
-        if self.may_restart(&mut child, error) {
-            self.run(myself, child).await;
+    async fn recover(&mut self, myself: &ActorRef<Start>, mut child: Child, error: &str) {
+        let runs = self.rooms.registry.get(&child.hosted.id);
+        if !runs.is_some_and(|running| Arc::ptr_eq(&running.hosted, &child.hosted)) {
+            // It failed on its way out, or runs by another actor again.
+            tracing::error!(room = %child.hosted.id, error, "a room that had left failed");
+        } else if self.may_restart(&mut child, error) {
+            self.run(myself, child, true).await;
         } else {
             self.give_up(child);
         }
@@ -149,11 +156,10 @@ impl State {
 
     fn may_restart(&self, child: &mut Child, error: &str) -> bool {
         let room = &child.hosted.id;
-        let allowed = child.restarts.allow(self.origin.timebase.now());
+        let allowed = child.restarts.allow(self.rooms.origin.timebase.now());
         if allowed {
             tracing::error!(%room, error, "the room failed and is restarted from its record");
-            self.origin.metrics.room_restarts().inc();
-            child.hosted.keep(|kept| kept.restarted = true);
+            self.rooms.origin.metrics.room_restarts().inc();
         } else {
             tracing::error!(%room, error, "the room failed {RESTARTS} times within {WINDOW:?} and is given up");
         }
@@ -163,29 +169,12 @@ impl State {
     fn give_up(&self, child: Child) {
         let Child { hosted, .. } = child;
         let office = if hosted.is_owned() { OfficeKind::Owner } else { OfficeKind::Mirror };
-        self.origin.claims.lock().shun(hosted.id.clone(), office, self.origin.timebase.now() + SHUN);
-        self.origin.rooms.remove(&hosted);
-        hosted.edges.look_elsewhere(&self.origin.me, hosted.epoch());
+        let origin = self.rooms.origin.clone();
+        self.rooms.claims.lock().shun(hosted.id.clone(), office, origin.timebase.now() + SHUN);
+        self.rooms.registry.remove(&hosted);
+        hosted.edges.dismiss(&origin.me, hosted.epoch());
         hosted.close(Closed::Moved);
-        let origin = self.origin.clone();
-        tokio::spawn(async move { release(&origin, &hosted).await });
-    }
-}
-
-/// Gives up the key of this node's office.
-pub(crate) async fn release(origin: &Origin, hosted: &Hosted) {
-    for _ in 0..RELEASE_TRIES {
-        let released = match hosted.seat() {
-            Seat::Owner(ownership) => origin.directory.release(ownership).await,
-            Seat::Mirror { key, .. } => origin.directory.release_mirror(key).await,
-        };
-        match released {
-            Err(error @ Error::Unavailable { .. }) => {
-                tracing::warn!(room = %hosted.id, %error, "the room could not be released yet");
-            }
-            Err(error) => return tracing::warn!(room = %hosted.id, %error, "the room could not be released"),
-            Ok(()) => return,
-        }
+        tokio::spawn(async move { calls::release(&origin, &hosted.id, hosted.standing()).await });
     }
 }
 

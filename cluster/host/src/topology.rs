@@ -60,7 +60,8 @@ impl stentor_link::Topology for Topology {
         let view = self.view.snapshot();
         let known = view.rooms.get(room).filter(|_| self.knows_rooms)?;
         let record = Record::decode(&known.record).ok()?;
-        Some(status::recorded(room.as_str(), &record, known.owner.as_ref()))
+        let owner = known.owner.as_ref().map(|owner| (&owner.node, owner.epoch));
+        Some(status::recorded(room.as_str(), &record, owner))
     }
 
     fn changed(&self, room: &RoomId) -> watch::Receiver<u64> {

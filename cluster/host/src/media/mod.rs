@@ -4,67 +4,37 @@
 //! | module | is |
 //! |---|---|
 //! | `run` | the loop: what wakes it, and what `relay::Origin` says to do |
-//! | `replays` | what many rooms that begin to mix at once do beside the runtime |
+//! | `start` | what it starts from, and how it is steered |
 //! | `told` | what the other origin says |
 //! | `studio` | the mixer while this origin leads, the history from which it can begin to |
 //!
 //! Invariants: slots only rise, and none at or above the end that the actor set is emitted; a change of the stage holds
 //! from the next slot on (`RoleGate`); what another origin mixed is passed on byte for byte.
 
-mod replays;
 mod run;
+mod start;
 mod studio;
 mod told;
 
 use std::sync::Arc;
 
-pub(crate) use replays::Replays;
 pub(crate) use stentor_relay::{Begin, Term};
 
-use ractor::ActorRef;
 use stentor_ids::Slot;
 use stentor_link::Mirror;
-use stentor_mix::{ReplayError, Stage};
+use stentor_mix::Stage;
+use stentor_ownership::Event;
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::{actor::Message, hosted::Hosted, origin::Origin};
+use self::start::Steer;
+use crate::message::Message;
 
-/// What a media loop starts from.
-pub(crate) struct Start {
-    pub(crate) origin: Arc<Origin>,
-    pub(crate) hosted: Arc<Hosted>,
-    /// Who runs the room, and is told what the loop learns.
-    pub(crate) actor: ActorRef<Message>,
-    pub(crate) stage: Arc<Stage>,
-    pub(crate) term: Term,
-    pub(crate) begin: Option<Begin>,
-    /// The other origin.
-    pub(crate) peer: Option<Mirror>,
-}
+pub(crate) use self::start::Start;
 
 /// A running media loop. Dropping it stops the audio.
 pub(crate) struct Media {
     steer: watch::Sender<Steer>,
     task: AbortHandle,
-}
-
-#[derive(Clone)]
-struct Steer {
-    stage: Arc<Stage>,
-    term: Term,
-    begin: Option<Begin>,
-    /// The first slot that is not emitted any more.
-    end: Option<Slot>,
-    peer: Option<Mirror>,
-}
-
-/// How a media loop ended by itself.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It came to its end slot.
-    Done,
-    /// It panicked, or the codec could not be had; with what it said.
-    Failed(String),
 }
 
 impl Media {
@@ -77,14 +47,15 @@ impl Media {
         let task = tokio::spawn(run::Loop::new(start, steered).run());
         let abort = task.abort_handle();
         tokio::spawn(async move {
-            let outcome = match task.await {
-                Ok(Ok(())) => Outcome::Done,
-                Ok(Err(error)) => Outcome::Failed(error.to_string()),
-                Err(error) if error.is_panic() => Outcome::Failed(text(&*error.into_panic())),
+            let ended = match task.await {
+                Ok(Ok(())) => Event::AudioDone,
+                Ok(Err(error)) => Event::AudioFailed(error.to_string()),
+                Err(error) if error.is_panic() => Event::AudioFailed(text(&*error.into_panic())),
+                // The actor has dropped it.
                 Err(_) => return,
             };
             // The actor is gone: then nobody waits for it.
-            drop(actor.cast(Message::Media(outcome)));
+            drop(actor.cast(Message::Told(ended)));
         });
         Self { steer, task: abort }
     }
@@ -120,9 +91,6 @@ impl Drop for Media {
         self.task.abort();
     }
 }
-
-/// Why a loop cannot go on.
-type Failure = ReplayError;
 
 /// What a panic said.
 fn text(panic: &(dyn std::any::Any + Send)) -> String {

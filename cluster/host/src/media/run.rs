@@ -14,8 +14,11 @@ use stentor_relay::{Due, Frame, Inserted, origin::Act};
 use stentor_telemetry::{Frames, Tier};
 use tokio::{sync::watch, time::sleep_until};
 
-use super::{Failure, Start, Steer, studio::Studio};
-use crate::{actor::Message, hosted::Hosted, mirror::Mixed, origin::Origin, timebase::wall};
+use super::{
+    start::{Failure, Start, Steer},
+    studio::Studio,
+};
+use crate::{hosted::Hosted, message::Message, mirror::log::Mixed, origin::Origin, timebase::wall};
 
 /// How long after it was due a slot is to be mixed at latest: the shortest seam buffer that is of use (60 ms), less the slot's
 /// mixing and its way over two hops.
@@ -40,7 +43,7 @@ impl Loop {
     pub(super) fn new(start: Start, mut steered: watch::Receiver<Steer>) -> Self {
         let Start { origin, hosted, actor, .. } = start;
         let steer = steered.borrow_and_update().clone();
-        let bitrate_bps = hosted.kept().record.spec().bitrate_bps;
+        let bitrate_bps = hosted.published().record.spec().bitrate_bps;
         let config = Config { bitrate_bps, complexity: origin.config.complexity, ..Config::default() };
         let mut studio =
             Studio::new(hosted.id.clone(), config, origin.engines.clone(), origin.metrics.clone());

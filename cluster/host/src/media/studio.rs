@@ -10,10 +10,10 @@ use stentor_mix::{
 use stentor_pace::{Invariant, Time};
 use stentor_telemetry::{NodeMetrics, Packet, Tier};
 
-use super::Replays;
 use crate::{
+    edges::Edge,
     engine::{Engine, EngineFactory, Replay},
-    hosted::Edge,
+    replays::Replays,
     speakers::{Arrival, Speakers},
 };
 

@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use stentor_ids::{Epoch, Slot};
 use stentor_link::{Followed, Mirror, slot_by_clock};
+use stentor_ownership::{Event, Successor};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message as Told};
 use stentor_relay::origin::{Effect, Verdict, Word};
 
 use super::run::Loop;
 use crate::{
-    actor::Message,
-    mirror::{entry_of, frame_of, stage_of, state_of},
-    tenure::Successor,
+    driver::RoomDriver,
+    message::Message,
+    mirror::wire::{entry_of, frame_of, stage_of, state_of},
 };
 
 impl Loop {
@@ -26,12 +27,14 @@ impl Loop {
             Followed::Opened => {
                 self.hosted.peer.heard(now);
                 self.hosted.peer.learn(|known| known.connected = true);
+                self.tell(Event::PeerStream);
             }
             Followed::Lost(fault) => {
                 let mut broke = false;
                 self.hosted.peer.learn(|known| broke = std::mem::take(&mut known.connected));
                 if broke {
                     tracing::info!(room = %self.hosted.id, %fault, "the other origin is not heard any more");
+                    self.tell(Event::PeerStream);
                 } else {
                     tracing::debug!(room = %self.hosted.id, %fault, "the other origin is not heard");
                 }
@@ -96,8 +99,7 @@ impl Loop {
         }
         self.hosted.peer.learn(|known| known.state = Some(state));
         if word == Word::Changed {
-            // The actor is gone: the next one tells the room as it is.
-            drop(self.actor.cast(Message::PeerChanged));
+            self.tell(Event::PeerChanged);
         }
     }
 
@@ -111,9 +113,13 @@ impl Loop {
         }
         self.hosted.feed.set_status(Arc::new(status));
         if ended {
-            // The actor is gone, and the room with it.
-            drop(self.actor.cast(Message::OwnerEnded));
+            self.tell(Event::OwnerEnded);
         }
+    }
+
+    fn tell(&self, event: Event<RoomDriver>) {
+        // The actor is gone, and this loop with it: the next one looks how things are.
+        drop(self.actor.cast(Message::Told(event)));
     }
 
     /// The other origin says what cannot be.
@@ -131,8 +137,7 @@ impl Loop {
                 }
                 Effect::Claimed { by, epoch, from } => {
                     let successor = Successor { node: by.node, epoch, from_slot: from };
-                    // The actor is gone, and the room with it.
-                    drop(self.actor.cast(Message::Claimed(successor)));
+                    self.tell(Event::Claimed(successor));
                 }
                 Effect::StepDown { slot, lineage } => {
                     tracing::info!(room = %self.hosted.id, %slot, %lineage, "the other origin leads; this one keeps");

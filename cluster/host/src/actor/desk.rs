@@ -1,38 +1,27 @@
 //! The room actor's desk: requests in, and what the ledger says carried out. What is told here holds: the directory has it,
 //! or it acts before the directory has it by decision (see `room::Ledger`).
 
-use std::sync::Arc;
-
-use ractor::RpcReplyPort;
 use stentor_admission::Class;
-use stentor_directory::{BanPart, Error, Revision};
-use stentor_ids::{Epoch, Fault, NodeId, Role, Slot};
+use stentor_directory::{BanPart, Error, Owner, Revision};
+use stentor_ids::{Code, Epoch, Fault, NodeId, Role};
+use stentor_ownership::{Event, Successor};
 use stentor_proto::{role_to_wire, v1};
-use stentor_room::{Actor, Command, CommitId, Effect, Lifecycle, Record, Refusal, Settled, Step, Written};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use stentor_room::{Actor, Command, CommitId, Effect, Lifecycle, Refusal, Settled, Step, Written};
+use tokio::time::Instant;
 use tracing::{Instrument, Span, info_span};
 
+use super::state::State;
 use crate::{
-    actor::{Message, State},
     command::{self, Request},
-    media::{Begin, Media, Start, Term},
+    driver::{Standing, owner_key},
+    message::{Message, Reply},
     status,
     timebase::wall,
 };
 
-/// Whom to answer.
-pub(crate) struct Reply {
-    pub(crate) by: Actor,
-    pub(crate) port: RpcReplyPort<Result<v1::CommandReply, Fault>>,
-    /// Whose trace this is.
-    pub(crate) span: Span,
-    /// One of the room's permits, given back with the answer.
-    pub(crate) _permit: OwnedSemaphorePermit,
-}
-
 impl State {
     /// Answers what only reads; the rest goes through the ledger.
-    pub(crate) fn request(&mut self, by: Actor, request: Request, reply: Reply) {
+    pub(super) fn request(&mut self, by: Actor, request: Request, reply: Reply) {
         let _entered = reply.span.clone().entered();
         match request {
             Request::Do(command) => {
@@ -52,7 +41,7 @@ impl State {
     }
 
     /// Raises and lowers hands, and says what became of each.
-    pub(crate) fn hands(&mut self, changes: Vec<(Actor, bool)>) -> v1::HandsReply {
+    pub(super) fn hands(&mut self, changes: Vec<(Actor, bool)>) -> v1::HandsReply {
         let (now, mut changed) = (wall(), false);
         let mut outcomes = Vec::with_capacity(changes.len());
         for (by, up) in changes {
@@ -66,16 +55,22 @@ impl State {
         v1::HandsReply { room: Some(self.current()), outcomes }
     }
 
-    pub(crate) fn settled(&mut self, commit: CommitId, settled: Settled) {
+    pub(super) fn settled(&mut self, commit: CommitId, settled: Settled) {
         let steps = self.ledger.settle(wall(), commit, settled);
         // A commit may carry what is told to nobody, as that a promotion is over.
         self.keep_record();
         self.carry_out(steps);
-        self.hand_off_when_settled();
+        self.tell(Event::Books);
+    }
+
+    /// What time alone changes.
+    pub(super) fn expire(&mut self) {
+        let steps = self.ledger.expire(wall());
+        self.carry_out(steps);
     }
 
     /// Takes those off the stage who have been without a connection for long.
-    pub(crate) fn clear_absent(&mut self) {
+    pub(super) fn clear_absent(&mut self) {
         let stage = self.ledger.room().record().stage();
         let speakers = &self.hosted.speakers;
         let absent =
@@ -92,7 +87,7 @@ impl State {
     }
 
     /// Does what the ledger says, in its order.
-    pub(crate) fn carry_out(&mut self, steps: Vec<Step<Reply>>) {
+    pub(super) fn carry_out(&mut self, steps: Vec<Step<Reply>>) {
         let (mut told, mut urgent, mut ended) = (false, false, false);
         let mut answers = Vec::new();
         for step in steps {
@@ -101,7 +96,7 @@ impl State {
                 Step::Tell(effects) => {
                     told |= effects.iter().any(is_told_with_status);
                     urgent |= effects.iter().any(is_urgent);
-                    ended |= self.tell(effects);
+                    ended |= self.show(effects);
                 }
                 Step::Answer(to, outcome) => answers.push((to, outcome)),
             }
@@ -116,54 +111,12 @@ impl State {
             self.answer(to, outcome);
         }
         if ended {
-            self.end();
+            self.tell(Event::Ended);
         }
-    }
-
-    /// Starts the audio, if the room is live and it does not run yet.
-    pub(crate) fn go_on_air(&mut self) {
-        let kept = self.hosted.kept();
-        let Lifecycle::Live { since } = kept.record.lifecycle() else { return };
-        if self.on_air {
-            return;
-        }
-        self.on_air = true;
-        let seen = self.hosted.feed.reported().map(|seen| seen.slot);
-        let line = self.hosted.under_way(self.origin.timebase.now());
-        let first = match line {
-            Some((next, _)) => next.max(seen.map(Slot::next).unwrap_or_default()),
-            None => kept.record.lifecycle().resume_slot(wall(), seen, 0).unwrap_or_default(),
-        };
-        let slot = first.max(kept.seat.owner().from_slot);
-        let lineage = self.hosted.next_lineage();
-        let epoch = kept.seat.epoch();
-        self.hosted.feed.fence(epoch, slot);
-        tracing::info!(room = %self.hosted.id, %epoch, %lineage, first = %slot, "on the air");
-        let begin = Begin { slot, lineage, since, line };
-        match &self.media {
-            Some(media) => media.begin(begin),
-            None => self.start_media(Some(begin)),
-        }
-    }
-
-    /// Starts the media loop.
-    pub(crate) fn start_media(&mut self, begin: Option<Begin>) {
-        let kept = self.hosted.kept();
-        let (epoch, side, from) = (kept.seat.epoch(), kept.seat.side(), kept.seat.owner().from_slot);
-        let start = Start {
-            origin: self.origin.clone(),
-            hosted: self.hosted.clone(),
-            actor: self.myself.clone(),
-            stage: Arc::new(status::stage(&kept.record)),
-            term: Term { epoch, from, side },
-            begin,
-            peer: self.other_origin(),
-        };
-        self.media = Some(Media::start(start));
     }
 
     /// Carries effects out, and says whether the room is over with them.
-    fn tell(&mut self, effects: Vec<Effect>) -> bool {
+    fn show(&mut self, effects: Vec<Effect>) -> bool {
         self.keep_record();
         let ended = matches!(self.ledger.room().record().lifecycle(), Lifecycle::Ended { .. });
         for effect in effects {
@@ -187,22 +140,15 @@ impl State {
         ended
     }
 
-    /// What is told is what a restarted actor goes on from.
+    /// What is told is what the next actor goes on from, if this one fails.
     fn keep_record(&self) {
         let record = self.ledger.room().record().clone();
-        self.hosted.keep(|kept| kept.record = record);
-    }
-
-    pub(crate) fn set_stage(&self, record: &Record) {
-        if let Some(media) = &self.media {
-            media.set_stage(Arc::new(status::stage(record)));
-        }
+        self.publisher.change(|published| published.record = record);
     }
 
     fn commit(&self, Written { id, record, bans }: Written) {
-        let Some(ownership) = self.hosted.ownership() else { return };
-        let origin = self.origin.clone();
-        let myself = self.myself.clone();
+        let Standing::Owner(held) = self.hosted.standing() else { return };
+        let (origin, myself, ownership) = (self.origin.clone(), self.myself.clone(), held.right);
         let part = |(number, value): (usize, Vec<u8>)| BanPart { number, value: value.into() };
         let bans = bans.into_iter().map(part).collect();
         let commit = async move {
@@ -212,13 +158,23 @@ impl State {
             if let Err(error) = &outcome {
                 tracing::warn!(room = %ownership.room(), epoch = %ownership.epoch(), %error, "not committed");
             }
-            // The actor is gone: then nobody waits for the answer.
-            drop(myself.cast(meaning(&origin.me, ownership.epoch(), id, outcome)));
+            (fenced_by(&origin.me, ownership.epoch(), &outcome), settled(outcome))
         };
-        tokio::spawn(commit.instrument(info_span!("commit", room = %self.hosted.id)));
+        let commit = tokio::spawn(commit.instrument(info_span!("commit", room = %self.hosted.id)));
+        tokio::spawn(async move {
+            let panicked = || Fault::new(Code::Internal, "the commit panicked");
+            let (owner, settled) = commit.await.unwrap_or_else(|_| (None, Settled::Unavailable(panicked())));
+            // A claim first: whoever waits for the commit is told of that, and not that the directory is away.
+            let claimed =
+                owner.map(|owner| Message::Told(Event::Claimed(Successor::from(&owner_key(&owner)))));
+            for message in claimed.into_iter().chain([Message::Settled(id, settled)]) {
+                // The actor is gone: then nobody waits for the answer.
+                drop(myself.cast(message));
+            }
+        });
     }
 
-    pub(crate) fn answer(&self, to: Reply, outcome: Result<(), Fault>) {
+    pub(super) fn answer(&self, to: Reply, outcome: Result<(), Fault>) {
         let reply = outcome.map(|()| self.reply(&to.by));
         // Whoever asked has gone.
         drop(to.port.send(reply));
@@ -250,15 +206,21 @@ const fn is_urgent(effect: &Effect) -> bool {
     matches!(effect, Effect::LifecycleChanged | Effect::SpecChanged | Effect::StageChanged { .. })
 }
 
-/// What the end of a commit means. A key that is gone with its lease fences nobody for good: the owner puts it back.
-/// Another's key does.
-fn meaning(me: &NodeId, epoch: Epoch, id: CommitId, outcome: Result<Revision, Error>) -> Message {
+/// Whose claim fenced a commit, if another's did.
+fn fenced_by(me: &NodeId, epoch: Epoch, outcome: &Result<Revision, Error>) -> Option<Owner> {
     match outcome {
-        Ok(_) => Message::Settled(id, Settled::Committed),
         Err(Error::Fenced { owner: Some(owner), .. }) if owner.node != *me || owner.epoch > epoch => {
-            Message::Claimed(owner.into())
+            Some(owner.clone())
         }
-        Err(Error::Fenced { .. }) => Message::Settled(id, Settled::Unavailable(Error::LeaseGone.into())),
-        Err(error) => Message::Settled(id, Settled::Unavailable(error.into())),
+        _ => None,
+    }
+}
+
+/// How a commit ended. A key that is gone with its lease fences nobody for good: the owner puts it back.
+fn settled(outcome: Result<Revision, Error>) -> Settled {
+    match outcome {
+        Ok(_) => Settled::Committed,
+        Err(Error::Fenced { .. }) => Settled::Unavailable(Error::LeaseGone.into()),
+        Err(error) => Settled::Unavailable(error.into()),
     }
 }

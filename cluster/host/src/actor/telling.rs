@@ -2,39 +2,37 @@
 //! else (hands, connections, the mirror) at most five times a second, however often it changes, so that no crowd decides
 //! how much goes down the tree. What changes all the time, the count and the levels, is told once a second and by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use stentor_proto::v1;
 
+use super::state::State;
 use crate::{
-    actor::{Message, State},
+    message::Message,
     status::{self, Origins},
 };
 
-/// Least time between two statuses that nobody is in a hurry for.
-pub(crate) const TELL_EVERY: Duration = Duration::from_millis(200);
-
 impl State {
     /// Tells everyone how the room is now.
-    pub(crate) fn tell_status(&mut self) {
+    pub(super) fn tell_status(&mut self) {
         self.telling.hurry(self.origin.timebase.now());
         self.tell_if_due();
     }
 
     /// Tells everyone how the room is, soon.
-    pub(crate) fn status_changed(&mut self) {
+    pub(super) fn status_changed(&mut self) {
         self.telling.want(self.origin.timebase.now());
         self.tell_if_due();
     }
 
     /// The time that was waited for is over.
-    pub(crate) fn time_to_tell(&mut self) {
+    pub(super) fn time_to_tell(&mut self) {
         self.tells = false;
         self.tell_if_due();
     }
 
     /// Tells what only time changes: how many listen, who is how loud, and that the mirror has fallen silent.
-    pub(crate) fn tell_levels(&mut self) {
+    pub(super) fn tell_levels(&mut self) {
         let known = self.hosted.feed.status();
         let as_told = |status: v1::RoomStatus, known: &v1::RoomStatus| v1::RoomStatus {
             slot: known.slot,
@@ -49,20 +47,20 @@ impl State {
     }
 
     /// Tells everyone who is banned, as an owner that begins.
-    pub(crate) fn tell_bans(&self) {
+    pub(super) fn tell_bans(&self) {
         let banned = status::banned(self.ledger.room().record());
         self.hosted.feed.set_all_banned(self.hosted.epoch(), banned);
     }
 
     /// The room as whoever asks is told it.
-    pub(crate) fn current(&self) -> v1::RoomStatus {
+    pub(super) fn current(&self) -> v1::RoomStatus {
         let mut status = self.status();
         stentor_link::fill(&mut status, &status::levels(&self.hosted));
         status
     }
 
     fn status(&self) -> v1::RoomStatus {
-        let mirror = self.mirror.as_ref().map(|mirror| &mirror.node);
+        let mirror = self.tenure.other();
         let ready = self.hosted.peer.is_ready(mirror, self.origin.timebase.now());
         status::owned(&self.hosted, self.ledger.room(), &Origins { me: &self.origin.me, mirror, ready })
     }
@@ -70,7 +68,7 @@ impl State {
     fn tell_if_due(&mut self) {
         let now = self.origin.timebase.now();
         if self.telling.take(now) {
-            if self.hosted.is_owned() {
+            if self.hosted.is_owned() && !self.tenure.is_over() {
                 let serial = self.hosted.next_serial();
                 self.hosted.feed.set_status(Arc::new(v1::RoomStatus { serial, ..self.status() }));
             }
