@@ -1,6 +1,9 @@
-//! The way of a room's frames through one node, without the node: what each of two origins does and which of them mixes, which slots and reports can be true, the
-//! slot ring with its deduplication and epoch fence, the playout behind a seam buffer, which parents to take, the sum of
-//! listeners below, who is banned, and what is gathered to be sent up.
+//! The way of a room's frames through one node, without the node: what each of two origins does and which of them
+//! mixes, which slots and reports can be true, the slot ring with its deduplication and epoch fence, the playout behind
+//! a seam buffer, which parents to take, the sum of listeners below, who is banned, and what is gathered to be sent up.
+//!
+//! The crate is named after the way of a frame and not after the relay tier, whose code is `downlink` of `stentor-link`:
+//! every tier uses it, an origin its leadership, a relay its ring and parents, an edge its playout.
 //!
 //! Everything is pure. The driver brings the time, what arrived and random numbers; it knows sockets, tasks and clocks,
 //! and this crate does not.

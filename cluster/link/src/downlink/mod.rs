@@ -1,5 +1,8 @@
 //! Room audio down the tree: who carries a room here, the server that children subscribe to, and the subscriber that
 //! takes a room from its parents.
+//!
+//! This is the relay tier, and the way in of an edge: what a node does that passes rooms on, or plays them. What it decides
+//! by is pure and in `stentor-relay`.
 
 mod carrier;
 mod heard;
