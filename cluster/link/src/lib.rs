@@ -13,6 +13,8 @@ mod downlink;
 mod feed;
 mod journal;
 mod locate;
+#[cfg(feature = "memory")]
+pub mod memory;
 mod mirror;
 mod pool;
 mod port;

@@ -37,6 +37,8 @@ pub struct Pool(Arc<Inner>);
 struct Inner {
     security: Security,
     from: Option<IpAddr>,
+    #[cfg(feature = "memory")]
+    network: Option<crate::memory::Network>,
     channels: Mutex<HashMap<String, Entry>>,
     gauge: Gauge,
 }
@@ -55,8 +57,15 @@ impl Pool {
     /// A certificate or key cannot be read.
     pub fn new(security: Security, from: Option<IpAddr>, metrics: &NodeMetrics) -> Result<Self, Fault> {
         endpoint("localhost:1", &security, from)?;
-        let gauge = metrics.links(LinkKind::Channel).clone();
-        Ok(Self(Arc::new(Inner { security, from, channels: Mutex::default(), gauge })))
+        Ok(Self(Arc::new(Inner::new(security, from, metrics))))
+    }
+
+    /// An empty pool whose connections are in memory.
+    #[cfg(feature = "memory")]
+    #[must_use]
+    pub fn in_memory(network: crate::memory::Network, metrics: &NodeMetrics) -> Self {
+        let inner = Inner::new(Security::Insecure, None, metrics);
+        Self(Arc::new(Inner { network: Some(network), ..inner }))
     }
 
     /// The connection to the node whose links listen at `link_addr` (`host:port`). It is made in the background; calls on
@@ -71,7 +80,7 @@ impl Pool {
             entry.used = now;
             return Ok(entry.channel.clone());
         }
-        let channel = endpoint(link_addr, &self.0.security, self.0.from)?.connect_lazy();
+        let channel = self.0.connect(&endpoint(link_addr, &self.0.security, self.0.from)?);
         channels.retain(|_, entry| now.since(entry.used) < UNUSED);
         if channels.len() >= MAX_CHANNELS {
             let oldest = channels.iter().min_by_key(|(_, entry)| entry.used);
@@ -92,6 +101,28 @@ impl Pool {
         if channels.get(link_addr).is_some_and(|entry| now.since(entry.made) >= CONNECT_WITHIN) {
             channels.remove(link_addr);
         }
+    }
+}
+
+impl Inner {
+    fn new(security: Security, from: Option<IpAddr>, metrics: &NodeMetrics) -> Self {
+        let gauge = metrics.links(LinkKind::Channel).clone();
+        Self {
+            security,
+            from,
+            #[cfg(feature = "memory")]
+            network: None,
+            channels: Mutex::default(),
+            gauge,
+        }
+    }
+
+    fn connect(&self, endpoint: &Endpoint) -> Channel {
+        #[cfg(feature = "memory")]
+        if let Some(network) = &self.network {
+            return endpoint.connect_with_connector_lazy(network.clone());
+        }
+        endpoint.connect_lazy()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use stentor_ids::NodeId;
 use stentor_proto::v1::{
     control_service_server::ControlServiceServer, downlink_service_server::DownlinkServiceServer,
@@ -70,8 +71,14 @@ pub enum Error {
 
 /// A bound link port.
 pub struct LinkServer {
-    port: Port,
+    listener: Listener,
     server: Server,
+}
+
+enum Listener {
+    Port(Port),
+    #[cfg(feature = "memory")]
+    Memory(crate::memory::Listener),
 }
 
 impl LinkServer {
@@ -82,27 +89,39 @@ impl LinkServer {
     pub fn bind(listen: SocketAddr, security: &Security) -> Result<Self, Error> {
         let bind = |source| Error::Bind { addr: listen, source };
         let port = Port::bind(listen, MAX_CONNECTIONS).map_err(bind)?;
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(PING_EVERY))
-            .http2_keepalive_timeout(Some(PING_WITHIN))
-            .max_concurrent_streams(MAX_STREAMS);
         let server = match security.server() {
-            Some(tls) => server.tls_config(tls.timeout(HANDSHAKE)).map_err(Error::Security)?,
-            None => server,
+            Some(tls) => server().tls_config(tls.timeout(HANDSHAKE)).map_err(Error::Security)?,
+            None => server(),
         };
-        Ok(Self { port, server })
+        Ok(Self { listener: Listener::Port(port), server })
+    }
+
+    /// Takes a free port in memory, for whose pools are there as well.
+    #[cfg(feature = "memory")]
+    #[must_use]
+    pub fn in_memory(network: &crate::memory::Network) -> Self {
+        Self { listener: Listener::Memory(network.listen()), server: server() }
     }
 
     /// Takes no more connections at once than these, instead of [`MAX_CONNECTIONS`].
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
-        Self { port: self.port.with_max_connections(max_connections), ..self }
+        let listener = match self.listener {
+            Listener::Port(port) => Listener::Port(port.with_max_connections(max_connections)),
+            #[cfg(feature = "memory")]
+            memory @ Listener::Memory(_) => memory,
+        };
+        Self { listener, ..self }
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
-        self.port.local_addr()
+        match &self.listener {
+            Listener::Port(port) => port.local_addr(),
+            #[cfg(feature = "memory")]
+            Listener::Memory(listener) => listener.local_addr(),
+        }
     }
 
     /// Serves as node `me` until `shutdown`; then streams end, and children take other parents.
@@ -116,7 +135,7 @@ impl LinkServer {
         metrics: NodeMetrics,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
-        let incoming = self.port.connections::<()>(metrics.connections_refused(PortKind::Link).clone());
+        let refused = metrics.connections_refused(PortKind::Link).clone();
         let mirror = services.own.clone().map(|own| mirror::Server { own, stop: shutdown.clone() });
         let downlink = downlink::Server {
             me: me.clone(),
@@ -140,12 +159,26 @@ impl LinkServer {
             .add_optional_service(
                 control.map(|it| ControlServiceServer::new(it).max_decoding_message_size(MAX_MESSAGE)),
             );
-        let served = router.serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+        let stop = shutdown.clone().cancelled_owned();
+        let served = match self.listener {
+            Listener::Port(port) => {
+                router.serve_with_incoming_shutdown(port.connections::<()>(refused), stop).boxed()
+            }
+            #[cfg(feature = "memory")]
+            Listener::Memory(listener) => router.serve_with_incoming_shutdown(listener, stop).boxed(),
+        };
         tokio::select! {
             served = served => served.map_err(Error::Serve),
             () = stopped(&shutdown) => Ok(()),
         }
     }
+}
+
+fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PING_WITHIN))
+        .max_concurrent_streams(MAX_STREAMS)
 }
 
 /// Done when streams have had their time to end.

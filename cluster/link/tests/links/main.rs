@@ -16,6 +16,7 @@ mod epochs;
 mod failing_parents;
 mod following;
 mod full_port;
+mod in_memory;
 mod lagging_child;
 mod leaving;
 mod lingering;
