@@ -27,7 +27,7 @@ const HEAD_START: Duration = Duration::from_secs(24 * 3600);
 
 /// The moment that monotonic time counts from, with the head start. Of the process and not of a runtime, so that one that is
 /// paused and moved gives no other a time before its own.
-static START: LazyLock<std::time::Instant> = LazyLock::new(system);
+static START: LazyLock<std::time::Instant> = LazyLock::new(process);
 
 /// By how much the wall clock is moved, in microseconds.
 static MOVED: AtomicI64 = AtomicI64::new(0);
@@ -47,13 +47,20 @@ pub fn now() -> Time {
     beginning + now.saturating_duration_since(start) - start.saturating_duration_since(now)
 }
 
+/// Monotonic time now by the system's time, however that of the runtime goes: for what is about the process itself, as
+/// whether it stood still.
+#[must_use]
+pub fn system() -> Time {
+    Time::default() + HEAD_START + process().saturating_duration_since(*START)
+}
+
 /// Wall-clock time now; the Unix epoch if the clock stands before it.
 #[must_use]
 pub fn wall() -> WallTime {
     // In this order: were the thread to wait between two of them, what comes out is still a time since the call began.
-    let (runtime, process) = (Instant::now().into_std(), system());
-    let ahead = runtime.saturating_duration_since(process);
-    let behind = process.saturating_duration_since(runtime);
+    let (runtime, here) = (Instant::now().into_std(), process());
+    let ahead = runtime.saturating_duration_since(here);
+    let behind = here.saturating_duration_since(runtime);
     let wall = WallTime::default() + since_epoch() + ahead - behind;
     WallTime::from_micros(wall.as_micros().saturating_add_signed(MOVED.load(Relaxed)))
 }
@@ -74,7 +81,7 @@ pub fn when(at: WallTime) -> Time {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
-fn system() -> std::time::Instant {
+fn process() -> std::time::Instant {
     std::time::Instant::now()
 }
 

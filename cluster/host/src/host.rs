@@ -81,7 +81,7 @@ impl Host {
             journal,
             metrics,
             timebase,
-            pulse: Pulse::start(timebase)?,
+            pulse: Pulse::start()?,
             engines: engine::mixers(),
             replays: Replays::new(timebase),
             clock: watch::Sender::default().subscribe(),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use stentor_ids::{Code, Slot};
+use stentor_ids::{Code, NodeId, Slot};
 
 use crate::cluster::{Cluster, until, wall};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn exactly_one_of_three_origins_runs_each_room() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origins = [
         cluster.origin("origin-1").await,
         cluster.origin("origin-2").await,
@@ -34,9 +34,9 @@ async fn exactly_one_of_three_origins_runs_each_room() {
     assert_eq!(scheduled, None);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn when_the_owner_dies_another_goes_on_at_a_higher_epoch_lineage_and_slot() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let mut origins = vec![cluster.origin("origin-1").await, cluster.origin("origin-2").await];
     let room = cluster.create("demo", true).await;
     let first = cluster.owner(&room, 1).await;
@@ -67,9 +67,9 @@ async fn when_the_owner_dies_another_goes_on_at_a_higher_epoch_lineage_and_slot(
     assert!(heard.highest().since(since) <= 5 && since.since(heard.highest()) <= 50, "the grid is the same");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_room_that_is_elsewhere_or_unknown_is_refused_with_the_place_or_the_reason() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origins = [cluster.origin("origin-1").await, cluster.origin("origin-2").await];
     let room = cluster.create("demo", false).await;
     let owner = cluster.owner(&room, 1).await;
@@ -82,21 +82,15 @@ async fn a_room_that_is_elsewhere_or_unknown_is_refused_with_the_place_or_the_re
     assert_eq!(fault.code, Code::UnknownRoom);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn slots_go_on_above_what_a_child_says_it_has_seen() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
     until("it runs", || origin.feed_highest(&room) > Some(Slot(10))).await;
-    let channel = stentor_link::Pool::new(
-        stentor_link::Security::Insecure,
-        None,
-        &cluster.metrics.for_node(&stentor_ids::NodeId::new("relay-9").unwrap()),
-    )
-    .unwrap()
-    .channel(&origin.link_addr())
-    .unwrap();
+    let child = NodeId::new("relay-9").unwrap();
+    let channel = cluster.pool(&child).channel(&origin.link_addr()).unwrap();
     let mut client = stentor_proto::v1::downlink_service_client::DownlinkServiceClient::new(channel);
     let highest = origin.feed_highest(&room).unwrap().plus(200);
     let hello = stentor_proto::v1::SubscribeHello {

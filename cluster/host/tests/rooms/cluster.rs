@@ -12,6 +12,7 @@ use stentor_host::{Config, EngineFactory, Host, HostHandle, Topology};
 use stentor_ids::{Epoch, Fault, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
 use stentor_link::{
     Carrier, Carry, Item, Journal, LinkServer, Locator, Pool, Security, Services, control,
+    memory::Network,
     uplink::{Speaker, SpeakerSession, Uplinks},
 };
 use stentor_proto::v1;
@@ -47,11 +48,34 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct Cluster {
     pub directory: Directory,
     pub metrics: Metrics,
+    pub network: Option<Network>,
 }
 
 impl Cluster {
+    /// Linked over loopback.
     pub fn new() -> Self {
-        Self { directory: Directory::embedded(), metrics: Metrics::new() }
+        Self { directory: Directory::embedded(), metrics: Metrics::new(), network: None }
+    }
+
+    /// Linked in memory, as a test on paused time needs it.
+    pub fn in_memory() -> Self {
+        Self { network: Some(Network::default()), ..Self::new() }
+    }
+
+    fn server(&self) -> LinkServer {
+        match &self.network {
+            Some(network) => LinkServer::in_memory(network),
+            None => LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap(),
+        }
+    }
+
+    /// The links of a node to the others.
+    pub fn pool(&self, node: &NodeId) -> Pool {
+        let metrics = self.metrics.for_node(node);
+        match &self.network {
+            Some(network) => Pool::in_memory(network.clone(), &metrics),
+            None => Pool::new(Security::Insecure, None, &metrics).unwrap(),
+        }
     }
 
     pub async fn origin(&self, name: &str) -> Origin {
@@ -61,14 +85,14 @@ impl Cluster {
     /// An origin whose rooms are mixed by something else than a mixer.
     pub async fn origin_with(&self, name: &str, engines: Option<EngineFactory>) -> Origin {
         let id = NodeId::new(name).unwrap();
-        let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap();
+        let server = self.server();
         let record = NodeRecord {
             link_addr: server.local_addr().to_string(),
             ..NodeRecord::new(id.clone(), NodeRole::Origin)
         };
         let session = Arc::new(self.directory.register(record.clone(), TTL).await.unwrap());
         let metrics = self.metrics.for_node(&id);
-        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
+        let pool = self.pool(&id);
         let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Origin.into()));
         let (directory, shared) = (self.directory.clone(), topology.clone());
         let host = {
@@ -106,7 +130,7 @@ impl Cluster {
     pub fn edge(&self, name: &str) -> Uplinks {
         let id = NodeId::new(name).unwrap();
         let metrics = self.metrics.for_node(&id);
-        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
+        let pool = self.pool(&id);
         let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Edge.into()));
         let locator = Locator::new(id.clone(), pool.clone(), topology.clone());
         Uplinks::new(id, pool, locator, topology, metrics)
@@ -116,7 +140,7 @@ impl Cluster {
     pub async fn listen(&self, name: &str, room: &RoomId) -> Heard {
         let id = NodeId::new(name).unwrap();
         let metrics = self.metrics.for_node(&id);
-        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
+        let pool = self.pool(&id);
         let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Relay.into()));
         let config = stentor_link::Config { me: id.clone(), tier: Tier::Relay };
         let carrier = Carrier::new(config, pool, topology, metrics, Journal::new(id));

@@ -59,9 +59,9 @@ fn fragile() -> (Arc<Breaks>, EngineFactory) {
     (breaks, factory)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_panic_restarts_its_room_at_a_higher_slot_and_touches_no_other() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (breaks, engines) = fragile();
     let origin = cluster.origin_with("origin-1", Some(engines)).await;
     let rooms = [cluster.create("fragile", true).await, cluster.create("sturdy", true).await];
@@ -88,9 +88,9 @@ async fn a_panic_restarts_its_room_at_a_higher_slot_and_touches_no_other() {
     assert!(heard[1].frames().iter().all(|frame| frame.lineage.0 == 1 << 16));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_room_that_keeps_panicking_is_given_up_to_another_origin() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (breaks, engines) = fragile();
     let first = cluster.origin_with("origin-1", Some(engines)).await;
     let room = cluster.create("fragile", true).await;

@@ -21,9 +21,9 @@ async fn pair(cluster: &Cluster, live: bool) -> (stentor_ids::RoomId, Origin, Or
     (room, first, second)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_room_moves_without_a_missing_slot_and_its_speakers_go_with_it() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (room, first, second) = pair(&cluster, true).await;
     let edge = cluster.edge("edge-1");
     let heard = cluster.listen("relay-1", &room).await;
@@ -48,9 +48,9 @@ async fn a_room_moves_without_a_missing_slot_and_its_speakers_go_with_it() {
     assert!(status.stage.iter().any(|one| one.id == "ann" && one.connected()));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn an_open_room_moves_at_once_and_goes_live_there() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (room, first, second) = pair(&cluster, false).await;
     let heard = cluster.listen("relay-1", &room).await;
     let moved = first.handle.hand_off(&room, None).await.unwrap();
@@ -62,9 +62,9 @@ async fn an_open_room_moves_at_once_and_goes_live_there() {
     assert!(heard.frames()[0].slot.0 < 50, "numbered from the moment it went live");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_room_that_nobody_can_take_stays_and_says_why() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (room, first, second) = pair(&cluster, true).await;
     let nobody = NodeId::new("origin-9").unwrap();
     let fault = first.handle.hand_off(&room, Some(&nobody)).await.unwrap_err();
@@ -82,9 +82,9 @@ async fn a_room_that_nobody_can_take_stays_and_says_why() {
     assert_eq!(first.handle.owns(&room).unwrap().0.0, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_drain_hands_every_room_over_and_says_so() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let first = cluster.origin("origin-1").await;
     let mut rooms = Vec::new();
     for i in 0..10 {

@@ -89,9 +89,9 @@ async fn without_the_directory_a_mute_acts_at_once_and_is_committed_when_it_is_b
     assert_eq!(heard.audio().missing, [0; 0]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn an_owner_that_was_pre_empted_goes_on_to_the_claims_first_slot_and_steps_down() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     let owner = cluster.owner(&room, 1).await;
