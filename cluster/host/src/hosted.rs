@@ -12,7 +12,7 @@ use stentor_ids::{Epoch, Lineage, ParticipantId, RoomId, Slot};
 use stentor_link::{Closed, FeedWriter};
 use stentor_ownership::OwnerKey;
 use stentor_pace::Time;
-use stentor_relay::Side;
+use stentor_relay::{Line, Side};
 use stentor_room::Actor;
 
 use crate::{
@@ -39,7 +39,7 @@ pub(crate) struct Hosted {
     /// Levels of who is heard, in dBov.
     pub(crate) levels: Mutex<BTreeMap<ParticipantId, i8>>,
     /// The highest slot that was emitted or passed on here, and when.
-    line: Mutex<Option<(Slot, Time)>>,
+    line: Mutex<Line>,
     /// Whether the media loop mixes.
     leads: AtomicBool,
     /// What the owner told last of the room has this number.
@@ -110,23 +110,18 @@ impl Hosted {
 
     /// The highest slot that was emitted or passed on here.
     pub(crate) fn newest(&self) -> Option<Slot> {
-        self.line.lock().map(|(slot, _)| slot)
+        self.line.lock().newest()
     }
 
     /// The slot that comes next on the room's grid and when it is due, as the slots that were here tell: whoever goes on
     /// from them asks no clock that may have been set meanwhile, or counts from another moment.
     pub(crate) fn under_way(&self, now: Time) -> Option<(Slot, Time)> {
-        let (last, at) = (*self.line.lock())?;
-        let next = Slot::at(now.since(at)).next();
-        Some((last.plus(next.0), at + next.offset()))
+        self.line.lock().under_way(now)
     }
 
     /// A slot was emitted or passed on.
     pub(crate) fn passed(&self, now: Time, slot: Slot) {
-        let mut line = self.line.lock();
-        if line.is_none_or(|(last, _)| slot > last) {
-            *line = Some((slot, now));
-        }
+        self.line.lock().passed(now, slot);
     }
 
     /// The number of what the owner tells next.
