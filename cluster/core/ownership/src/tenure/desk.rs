@@ -12,6 +12,8 @@ pub enum Wake {
     Detector(crate::detector::Wake),
     /// A key that is gone is to be put back.
     PutBack,
+    /// A claim of this node's own whose answer did not come is to be made again.
+    Claim,
     /// It is to be looked whether the heir is ready.
     Heir,
     /// Edges are to be sent to the successor.

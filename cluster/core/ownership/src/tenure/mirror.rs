@@ -8,7 +8,7 @@ use super::desk::{Desk, Pending, PutBack, Wake};
 use crate::{
     Act, Claim, Detector, Driver, Effect, End, Here, MirrorHeld, MirrorKey, NotBack, OwnerKey, Wants,
     refusal,
-    timing::{CLAIM_AHEAD, PUT_BACK_AGAIN},
+    timing::{CLAIM_AGAIN, CLAIM_AHEAD, PUT_BACK_AGAIN},
 };
 
 /// A room that this node mirrors.
@@ -22,6 +22,8 @@ pub(super) struct Mirror<D: Driver> {
     heard: Time,
     pub(super) asked: Option<Pending>,
     pub(super) claiming: Option<Claiming<D>>,
+    /// The view shows a claim of this node's own whose answer has not come: when it is made again.
+    again: Option<Time>,
     /// It gives the audio back and then steps aside.
     pub(super) aside: bool,
 }
@@ -45,6 +47,7 @@ impl<D: Driver> Mirror<D> {
             heard: Time::default(),
             asked: None,
             claiming: None,
+            again: None,
             aside: false,
         }
     }
@@ -68,10 +71,14 @@ impl<D: Driver> Mirror<D> {
             None => self.detector.unowned(here.now),
         }
         let owner = keys.owner.as_ref();
-        if owner.is_some_and(|owner| owner.node == desk.me) {
+        if let Some(own) = owner.filter(|owner| owner.node == desk.me) {
             // This node has claimed it and comes to own it.
+            if own.epoch > self.owner.epoch {
+                self.again.get_or_insert(here.now);
+            }
             return None;
         }
+        self.again = None;
         let gone = keys.mirror.is_none() && owner.is_some() && desk.shown.is_after(self.held.written);
         if gone {
             // The owner puts the room back before.
@@ -115,6 +122,7 @@ impl<D: Driver> Mirror<D> {
         self.listen(here);
         self.put_back(here, desk);
         self.time_out(here, desk);
+        self.claim_over(here, desk);
         while let Some(act) = self.detector.poll(here.now) {
             match act {
                 Act::Ask => {
@@ -122,11 +130,7 @@ impl<D: Driver> Mirror<D> {
                     self.asked = Some(desk.send(here, |errand| Effect::Ask(errand, owner)));
                 }
                 Act::Claim if self.claiming.is_some() => self.detector.refused(here.now),
-                Act::Claim => {
-                    let claim = self.claim(here, desk);
-                    let pending = desk.send(here, |errand| Effect::Claim(errand, claim));
-                    self.claiming = Some(Claiming { pending, asker: None, since: self.detector.since() });
-                }
+                Act::Claim => self.send_claim(here, desk),
             }
         }
     }
@@ -134,6 +138,7 @@ impl<D: Driver> Mirror<D> {
     pub(super) fn next_deadline(&self) -> Option<Deadline<Wake>> {
         soonest([
             self.put_back.next_deadline(),
+            self.again.filter(|_| self.claiming.is_none()).map(|at| Deadline::new(at, Wake::Claim)),
             self.claiming.as_ref().and_then(|claiming| Pending::deadline(Some(claiming.pending))),
             self.detector.next_deadline().map(|deadline| deadline.map(Wake::Detector)),
         ])
@@ -147,6 +152,21 @@ impl<D: Driver> Mirror<D> {
             self.put_back.pending = Some(desk.send(here, |errand| Effect::PutBackMirror(errand, own)));
             self.put_back.next = Some(here.now + PUT_BACK_AGAIN);
         }
+    }
+
+    /// Claims over a claim of this node's own whose answer did not come. The former owner may be the room's mirror by then and
+    /// be heard well, so that nothing else would lead to another claim.
+    fn claim_over(&mut self, here: &Here, desk: &mut Desk<D>) {
+        if self.claiming.is_none() && self.again.is_some_and(|at| at <= here.now) {
+            self.again = Some(here.now + CLAIM_AGAIN);
+            self.send_claim(here, desk);
+        }
+    }
+
+    fn send_claim(&mut self, here: &Here, desk: &mut Desk<D>) {
+        let claim = self.claim(here, desk);
+        let pending = desk.send(here, |errand| Effect::Claim(errand, claim));
+        self.claiming = Some(Claiming { pending, asker: None, since: self.detector.since() });
     }
 
     /// A claim that does not end came to nothing.

@@ -49,8 +49,23 @@ fn a_claim_goes_above_every_epoch_that_was_seen_and_over_a_claim_of_this_nodes_o
     let mut story = deaf();
     story.here.epoch = Epoch(7);
     (story.here.next, story.here.clock) = (None, Some(Slot(500)));
-    story.tell(Event::Shown(shown(30, Some(owner_key("me", 4, 30)), None)));
-    assert_eq!(story.asks_nobody_hears(), "claim:e7r30s550");
+    let view = shown(30, Some(owner_key("me", 4, 30)), None);
+    assert_eq!(story.tell(Event::Shown(view)), "claim:e7r30s550");
+}
+
+#[test]
+fn a_claim_of_its_own_whose_answer_is_lost_is_claimed_over_though_the_former_owner_is_heard() {
+    let mut story = Story::of_mirror();
+    let view = || Event::Shown(shown(30, Some(owner_key("me", 4, 30)), Some(("you", 31))));
+    story.tell(take_over());
+    assert_eq!(story.tell(view()), "", "the answer may still come");
+    // The former owner mirrors the room, and its stream stands.
+    assert_eq!(story.wait(ms(15_000)), "ann=no_owner claim:e3r30s251");
+    assert_eq!(story.tell(view()), "", "once");
+    let refused = || End::Claimed(Err(Fault::new(Code::DirectoryUnavailable, "gone")));
+    assert_eq!(story.end("claim", refused()), "", "after a pause");
+    assert_eq!(story.wait(ms(500)), "claim:e3r30s251");
+    assert!(story.claimed(5, 40).starts_with("publish aside"));
 }
 
 #[test]
