@@ -8,7 +8,7 @@ use stentor_ids::{Epoch, Fault, NodeId};
 use stentor_ownership::{Came, Candidacy, Claim, Outcome, Step, refusal::restarting};
 use stentor_room::Record;
 
-use crate::{calls, driver, driver::Standing, rooms::Rooms, timebase::wall};
+use crate::{calls, driver, driver::Standing, rooms::Rooms};
 
 /// An office to claim.
 pub(crate) struct Target {
@@ -113,7 +113,7 @@ fn came(
 async fn own(rooms: &Rooms, target: &Target, ahead: u64) -> Result<(Standing, Record), Failed> {
     let room = &target.room;
     let record = calls::read(&room.id, &room.record).map_err(Failed::Claim)?;
-    let from_slot = record.lifecycle().resume_slot(wall(), None, ahead).unwrap_or_default();
+    let from_slot = record.lifecycle().resume_slot(stentor_clock::wall(), None, ahead).unwrap_or_default();
     let claim = Claim { seen: Epoch(0), preempt: target.preempt, from_slot };
     let claimed = calls::claim(&rooms.origin, &room.id, claim).await;
     let (right, record) = claimed.map_err(Failed::Claim)?;

@@ -31,7 +31,6 @@ use crate::{
     replays::Replays,
     rooms::Rooms,
     supervisor::Supervisor,
-    timebase::Timebase,
     watch::Watch,
 };
 
@@ -67,7 +66,6 @@ impl Host {
         metrics: NodeMetrics,
     ) -> Result<Self, Error> {
         config.validate()?;
-        let timebase = Timebase::start();
         let registry = Registry::new(metrics.rooms(Tier::Origin).clone());
         let origin = Origin {
             me: session.node().clone(),
@@ -80,10 +78,9 @@ impl Host {
             pool,
             journal,
             metrics,
-            timebase,
             pulse: Pulse::start()?,
             engines: engine::mixers(),
-            replays: Replays::new(timebase),
+            replays: Replays::new(),
             clock: watch::Sender::default().subscribe(),
         };
         Ok(Self { rooms: Arc::new(Rooms::new(Arc::new(origin), registry)) })
@@ -270,7 +267,7 @@ impl HostHandle {
     }
 
     pub(crate) fn now(&self) -> Time {
-        self.rooms.origin.timebase.now()
+        stentor_clock::now()
     }
 
     pub(crate) fn metrics(&self) -> &NodeMetrics {

@@ -18,7 +18,6 @@ use crate::{
     edges::Edge,
     hosted::Hosted,
     speakers::{Laned, MAX_SPEAKERS, Shut},
-    timebase::wall,
 };
 
 #[async_trait]
@@ -80,7 +79,7 @@ impl IngestSession for Session {
         let stream = self
             .hosted
             .speakers
-            .attach(&participant, stream, monitor, self.edge.clone(), wall())
+            .attach(&participant, stream, monitor, self.edge.clone(), stentor_clock::wall())
             .map_err(|shut| refusal(shut, &self.hosted.id, &participant))?;
         self.handle.connections_changed(&self.hosted);
         Ok(Attached { stream, role, muted })

@@ -53,7 +53,6 @@ mod rooms;
 mod speakers;
 mod status;
 mod supervisor;
-mod timebase;
 mod topology;
 mod watch;
 

@@ -10,7 +10,7 @@ use stentor_placement::{Candidate, Standing};
 use stentor_telemetry::NodeMetrics;
 use tokio::sync::watch;
 
-use crate::{Config, engine::EngineFactory, pulse::Pulse, replays::Replays, timebase::Timebase};
+use crate::{Config, engine::EngineFactory, pulse::Pulse, replays::Replays};
 
 /// This node as an origin.
 pub(crate) struct Origin {
@@ -25,7 +25,6 @@ pub(crate) struct Origin {
     pub(crate) control: control::Client,
     pub(crate) journal: Journal,
     pub(crate) metrics: NodeMetrics,
-    pub(crate) timebase: Timebase,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) engines: EngineFactory,
     pub(crate) replays: Arc<Replays>,

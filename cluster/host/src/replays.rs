@@ -16,8 +16,6 @@ use parking_lot::Mutex;
 use stentor_pace::Time;
 use tokio::{sync::oneshot, task};
 
-use crate::timebase::Timebase;
-
 /// Replays at once, where there are as many cores: more rooms than these replay in a slot's time, and the runtime needs cores
 /// as well.
 const MOST_WORKERS: usize = 4;
@@ -27,18 +25,17 @@ type Job = Box<dyn FnOnce(usize) + Send>;
 
 /// The rooms of this node that wait for a replay.
 pub(crate) struct Replays {
-    timebase: Timebase,
     waiting: Mutex<stentor_mix::Replays<Job>>,
 }
 
 impl Replays {
-    pub(crate) fn new(timebase: Timebase) -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with_workers(timebase, cores.min(MOST_WORKERS))
+        Self::with_workers(cores.min(MOST_WORKERS))
     }
 
-    fn with_workers(timebase: Timebase, workers: usize) -> Arc<Self> {
-        Arc::new(Self { timebase, waiting: Mutex::new(stentor_mix::Replays::new(workers)) })
+    fn with_workers(workers: usize) -> Arc<Self> {
+        Arc::new(Self { waiting: Mutex::new(stentor_mix::Replays::new(workers)) })
     }
 
     /// Does a replay that is to be done by then, and gives what it gave. The job is told how many slots it may replay.
@@ -66,10 +63,10 @@ impl Replays {
 
     fn work(&self) {
         loop {
-            let started = self.timebase.now();
+            let started = stentor_clock::now();
             let Some((job, slots)) = self.waiting.lock().take(started) else { return };
             job(slots);
-            self.waiting.lock().done(slots, self.timebase.now().since(started));
+            self.waiting.lock().done(slots, stentor_clock::now().since(started));
         }
     }
 }
@@ -94,12 +91,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_earliest_goes_first_and_no_more_at_once_than_there_are_workers() {
-        let timebase = Timebase::start();
-        let replays = Replays::with_workers(timebase, 2);
+        let replays = Replays::with_workers(2);
         let (gate, running, most) =
             (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let order = Arc::new(Mutex::new(Vec::new()));
-        let far = timebase.now() + Duration::from_secs(3600);
+        let far = stentor_clock::now() + Duration::from_secs(3600);
         let jobs = (0..12_u32).map(|room| {
             let (gate, running, most, order) = (gate.clone(), running.clone(), most.clone(), order.clone());
             let runtime = tokio::runtime::Handle::current();
@@ -131,9 +127,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_the_rooms_own_and_the_next_is_served() {
-        let timebase = Timebase::start();
-        let replays = Replays::with_workers(timebase, 1);
-        let by = timebase.now() + Duration::from_secs(3600);
+        let replays = Replays::with_workers(1);
+        let by = stentor_clock::now() + Duration::from_secs(3600);
         let fails = tokio::spawn({
             let replays = replays.clone();
             // A panic without its message: it is meant.
@@ -146,9 +141,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_room_that_has_gone_keeps_nobody_waiting() {
-        let timebase = Timebase::start();
-        let replays = Replays::with_workers(timebase, 1);
-        let by = timebase.now() + Duration::from_secs(3600);
+        let replays = Replays::with_workers(1);
+        let by = stentor_clock::now() + Duration::from_secs(3600);
         let (let_go, gate) = oneshot::channel::<()>();
         let gone = tokio::spawn({
             let replays = replays.clone();

@@ -156,7 +156,7 @@ impl State {
 
     fn may_restart(&self, child: &mut Child, error: &str) -> bool {
         let room = &child.hosted.id;
-        let allowed = child.restarts.allow(self.rooms.origin.timebase.now());
+        let allowed = child.restarts.allow(stentor_clock::now());
         if allowed {
             tracing::error!(%room, error, "the room failed and is restarted from its record");
             self.rooms.origin.metrics.room_restarts().inc();
@@ -170,7 +170,7 @@ impl State {
         let Child { hosted, .. } = child;
         let office = if hosted.is_owned() { OfficeKind::Owner } else { OfficeKind::Mirror };
         let origin = self.rooms.origin.clone();
-        self.rooms.claims.lock().shun(hosted.id.clone(), office, origin.timebase.now() + SHUN);
+        self.rooms.claims.lock().shun(hosted.id.clone(), office, stentor_clock::now() + SHUN);
         self.rooms.registry.remove(&hosted);
         hosted.edges.dismiss(&origin.me, hosted.epoch());
         hosted.close(Closed::Moved);

@@ -77,7 +77,7 @@ impl Watch {
         loop {
             let alarm = async {
                 match next {
-                    Some(at) => sleep_until(self.rooms.origin.timebase.instant(at)).await,
+                    Some(at) => sleep_until(stentor_clock::instant(at)).await,
                     None => std::future::pending().await,
                 }
             };
@@ -179,7 +179,7 @@ impl Watch {
         if !view.current {
             return None;
         }
-        let now = self.rooms.origin.timebase.now();
+        let now = stentor_clock::now();
         for id in std::mem::take(&mut self.due) {
             let running = self.rooms.registry.get(&id);
             self.see(view, &id, running.is_some());
@@ -265,7 +265,7 @@ impl Watch {
 
     fn ended(&self, ended: Option<(Claiming, OfficeKind, Outcome)>) {
         let Some((claiming, office, outcome)) = ended else { return };
-        let now = self.rooms.origin.timebase.now();
+        let now = stentor_clock::now();
         let mut claims = self.rooms.claims.lock();
         match outcome {
             Outcome::Won => {}

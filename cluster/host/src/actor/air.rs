@@ -12,7 +12,6 @@ use super::state::State;
 use crate::{
     media::{Begin, Media, Start, Term},
     status,
-    timebase::wall,
 };
 
 impl State {
@@ -38,10 +37,10 @@ impl State {
         }
         self.on_air = true;
         let seen = self.hosted.feed.reported().map(|seen| seen.slot);
-        let line = self.hosted.under_way(self.origin.timebase.now());
+        let line = self.hosted.under_way(stentor_clock::now());
         let first = match line {
             Some((next, _)) => next.max(seen.map(Slot::next).unwrap_or_default()),
-            None => lifecycle.resume_slot(wall(), seen, 0).unwrap_or_default(),
+            None => lifecycle.resume_slot(stentor_clock::wall(), seen, 0).unwrap_or_default(),
         };
         let owner = self.hosted.owner();
         let (slot, epoch, lineage) = (first.max(owner.from_slot), owner.epoch, self.hosted.next_lineage());
@@ -61,7 +60,7 @@ impl State {
         let record = self.ledger.room().record();
         self.set_stage(record);
         if let (Some(media), Lifecycle::Live { since }) = (&self.media, record.lifecycle()) {
-            let line = self.hosted.under_way(self.origin.timebase.now());
+            let line = self.hosted.under_way(stentor_clock::now());
             media.begin(Begin { slot: from_slot, lineage: Lineage::of(epoch), since, line });
             self.on_air = true;
         }

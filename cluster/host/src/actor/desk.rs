@@ -16,7 +16,6 @@ use crate::{
     driver::{Standing, owner_key},
     message::{Message, Reply},
     status,
-    timebase::wall,
 };
 
 impl State {
@@ -25,7 +24,7 @@ impl State {
         let _entered = reply.span.clone().entered();
         match request {
             Request::Do(command) => {
-                let steps = self.ledger.handle(wall(), by, command, reply);
+                let steps = self.ledger.handle(stentor_clock::wall(), by, command, reply);
                 self.carry_out(steps);
             }
             Request::Get => self.answer(reply, Ok(())),
@@ -42,7 +41,7 @@ impl State {
 
     /// Raises and lowers hands, and says what became of each.
     pub(super) fn hands(&mut self, changes: Vec<(Actor, bool)>) -> v1::HandsReply {
-        let (now, mut changed) = (wall(), false);
+        let (now, mut changed) = (stentor_clock::wall(), false);
         let mut outcomes = Vec::with_capacity(changes.len());
         for (by, up) in changes {
             let outcome = self.ledger.hand(now, &by, up);
@@ -56,7 +55,7 @@ impl State {
     }
 
     pub(super) fn settled(&mut self, commit: CommitId, settled: Settled) {
-        let steps = self.ledger.settle(wall(), commit, settled);
+        let steps = self.ledger.settle(stentor_clock::wall(), commit, settled);
         // A commit may carry what is told to nobody, as that a promotion is over.
         self.keep_record();
         self.carry_out(steps);
@@ -65,7 +64,7 @@ impl State {
 
     /// What time alone changes.
     pub(super) fn expire(&mut self) {
-        let steps = self.ledger.expire(wall());
+        let steps = self.ledger.expire(stentor_clock::wall());
         self.carry_out(steps);
     }
 
@@ -75,7 +74,7 @@ impl State {
         let speakers = &self.hosted.speakers;
         let absent =
             stage.iter().map(|one| &one.id).filter(|id| !speakers.is_connected(id)).cloned().collect();
-        for id in self.absence.over(self.origin.timebase.now(), &absent) {
+        for id in self.absence.over(stentor_clock::now(), &absent) {
             let Some(absent) = self.ledger.room().record().participant(&id) else { continue };
             let by = Actor::Participant { id, name: absent.name.clone(), role: absent.role() };
             // Too much to do now: the next tick tries again.

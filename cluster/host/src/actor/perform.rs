@@ -18,7 +18,6 @@ use crate::{
     driver::{self, RoomDriver, revision_to_wire},
     message::Message,
     published::Published,
-    timebase::wall,
 };
 
 impl State {
@@ -134,7 +133,7 @@ impl State {
 
     fn tell_peer(&mut self) {
         let mirror = self.tenure.other();
-        let ready = self.hosted.peer.is_ready(mirror, self.origin.timebase.now());
+        let ready = self.hosted.peer.is_ready(mirror, stentor_clock::now());
         let change = v1::MirrorChange { mirror: mirror.map(ToString::to_string).unwrap_or_default(), ready };
         self.origin.journal.tell(Some(&self.hosted.id), What::Mirror(change));
         self.status_changed();
@@ -143,9 +142,10 @@ impl State {
     fn tell_owner(&self, took: &Took) {
         let Took { former, key, since } = took;
         let (epoch, from, me) = (key.epoch, key.from_slot, &self.origin.me);
-        let took = since.map(|since: Time| self.origin.timebase.now().since(since));
-        self.publisher
-            .change(|Published { taken_over, .. }| *taken_over = took.map(|_| wall()).or(*taken_over));
+        let took = since.map(|since: Time| stentor_clock::now().since(since));
+        self.publisher.change(|Published { taken_over, .. }| {
+            *taken_over = took.map(|_| stentor_clock::wall()).or(*taken_over)
+        });
         let told = v1::TakeOver {
             from: former.to_string(),
             to: me.to_string(),

@@ -19,7 +19,6 @@ use crate::{
     origin::Origin,
     published::Publisher,
     registry::Registry,
-    timebase::wall,
     topology::candidates,
 };
 
@@ -67,7 +66,7 @@ impl State {
         let Args { origin, registry, hosted, publisher, again } = args;
         let published = hosted.published();
         let shown = driver::shown(&origin.view.snapshot(), &hosted.id, driver::wants(&published.record));
-        let here = Here { now: origin.timebase.now(), ..Here::default() };
+        let here = Here { now: stentor_clock::now(), ..Here::default() };
         let (me, room) = (origin.me.clone(), hosted.id.clone());
         let epoch = published.standing.owner().epoch;
         let (tenure, effects) = Tenure::begin(&here, me, room, published.standing, shown, again);
@@ -145,7 +144,7 @@ impl State {
         if due == self.alarm.as_ref().map(|(at, _)| *at) {
             return;
         }
-        let now = self.origin.timebase.now();
+        let now = stentor_clock::now();
         self.alarm = due.map(|at| {
             let (wait, myself) = (at.since(now), self.myself.clone());
             let alarm = tokio::spawn(async move {
@@ -159,7 +158,7 @@ impl State {
 
     /// How the room stands here now.
     fn here(&self) -> Here {
-        let (now, hosted) = (self.origin.timebase.now(), &self.hosted);
+        let (now, hosted) = (stentor_clock::now(), &self.hosted);
         let lifecycle = if self.tenure.is_mirror() {
             // What was recorded when this node began to mirror the room may be old; the view is as new as can be had.
             self.lifecycle.unwrap_or_else(|| self.ledger.room().record().lifecycle())
@@ -174,7 +173,7 @@ impl State {
             epoch: hosted.feed.epoch().max(hosted.feed.reported().unwrap_or_default().epoch),
             newest: hosted.newest(),
             next: hosted.under_way(now).map(|(next, _)| next),
-            clock: clock(lifecycle, wall()),
+            clock: clock(lifecycle, stentor_clock::wall()),
             live: matches!(lifecycle, Lifecycle::Live { .. }),
             leads: hosted.leads(),
             books: self.books(),

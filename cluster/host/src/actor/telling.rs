@@ -15,13 +15,13 @@ use crate::{
 impl State {
     /// Tells everyone how the room is now.
     pub(super) fn tell_status(&mut self) {
-        self.telling.hurry(self.origin.timebase.now());
+        self.telling.hurry(stentor_clock::now());
         self.tell_if_due();
     }
 
     /// Tells everyone how the room is, soon.
     pub(super) fn status_changed(&mut self) {
-        self.telling.want(self.origin.timebase.now());
+        self.telling.want(stentor_clock::now());
         self.tell_if_due();
     }
 
@@ -61,12 +61,12 @@ impl State {
 
     fn status(&self) -> v1::RoomStatus {
         let mirror = self.tenure.other();
-        let ready = self.hosted.peer.is_ready(mirror, self.origin.timebase.now());
+        let ready = self.hosted.peer.is_ready(mirror, stentor_clock::now());
         status::owned(&self.hosted, self.ledger.room(), &Origins { me: &self.origin.me, mirror, ready })
     }
 
     fn tell_if_due(&mut self) {
-        let now = self.origin.timebase.now();
+        let now = stentor_clock::now();
         if self.telling.take(now) {
             if self.hosted.is_owned() && !self.tenure.is_over() {
                 let serial = self.hosted.next_serial();

@@ -18,7 +18,7 @@ use super::{
     start::{Failure, Start, Steer},
     studio::Studio,
 };
-use crate::{hosted::Hosted, message::Message, mirror::log::Mixed, origin::Origin, timebase::wall};
+use crate::{hosted::Hosted, message::Message, mirror::log::Mixed, origin::Origin};
 
 /// How long after it was due a slot is to be mixed at latest: the shortest seam buffer that is of use (60 ms), less the slot's
 /// mixing and its way over two hops.
@@ -51,18 +51,18 @@ impl Loop {
         let follower = Follower::new(origin.me.clone(), origin.pool.clone(), hosted.id.clone());
         let mut machine = stentor_relay::Origin::new(steer.term, steer.peer.clone());
         if let Some(begin) = steer.begin {
-            machine.begin(origin.timebase.now(), wall(), begin);
+            machine.begin(stentor_clock::now(), stentor_clock::wall(), begin);
         }
         let check = SlotOnce::default();
         Self { origin, hosted, actor, steered, steer, machine, studio, follower, check }
     }
 
     pub(super) fn now(&self) -> Time {
-        self.origin.timebase.now()
+        stentor_clock::now()
     }
 
     pub(super) async fn run(mut self) -> Result<(), Failure> {
-        let sleep = sleep_until(self.origin.timebase.instant(self.now()));
+        let sleep = sleep_until(stentor_clock::instant(self.now()));
         tokio::pin!(sleep);
         loop {
             self.lift();
@@ -75,7 +75,7 @@ impl Loop {
             if self.act().await? {
                 return Ok(());
             }
-            sleep.as_mut().reset(self.origin.timebase.instant(self.machine.next_deadline().at));
+            sleep.as_mut().reset(stentor_clock::instant(self.machine.next_deadline().at));
             tokio::select! {
                 // What is told goes before what is due, so that a slot is mixed under the newest stage, and none is taken
                 // for missing that is here already.
@@ -151,7 +151,7 @@ impl Loop {
             self.machine.meet(self.steer.peer.clone());
         }
         if let Some(begin) = self.steer.begin.filter(|begin| old.begin != Some(*begin)) {
-            self.machine.begin(self.now(), wall(), begin);
+            self.machine.begin(self.now(), stentor_clock::wall(), begin);
         }
         if let Some(end) = self.steer.end {
             self.machine.end_at(end);
@@ -267,6 +267,6 @@ impl Loop {
 
     /// The room is live since then: slots are due.
     pub(super) fn become_live(&mut self, since: WallTime) {
-        self.machine.become_live(self.now(), wall().since(since));
+        self.machine.become_live(self.now(), stentor_clock::wall().since(since));
     }
 }

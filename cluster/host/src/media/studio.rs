@@ -217,7 +217,7 @@ mod tests {
     use stentor_telemetry::Metrics;
 
     use super::*;
-    use crate::{engine::mixers, timebase::Timebase};
+    use crate::engine::mixers;
 
     #[tokio::test]
     async fn one_that_steps_down_could_go_on_at_once() {
@@ -226,9 +226,8 @@ mod tests {
         let mut studio = Studio::new(room, Config::default(), mixers(), metrics);
         let participants = vec![Participant::open(ParticipantId::new("ann").unwrap())];
         studio.set_stage(Arc::new(Stage { version: 1, participants }));
-        let timebase = Timebase::start();
-        let now = timebase.now();
-        studio.open(Slot(0), false, &Replays::new(timebase), now).await.unwrap();
+        let now = stentor_clock::now();
+        studio.open(Slot(0), false, &Replays::new(), now).await.unwrap();
         let speakers = Speakers::new();
         for slot in 0..HISTORY_SLOTS as u64 {
             let at = now + Duration::from_millis(20) * u32::try_from(slot).unwrap();

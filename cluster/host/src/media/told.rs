@@ -80,7 +80,7 @@ impl Loop {
         let Some(frame) = frame_of(frame) else { return };
         let hosted = &self.hosted;
         let clock = || slot_by_clock(hosted.feed.status().as_deref());
-        match self.machine.judge(self.origin.timebase.now(), &frame, clock) {
+        match self.machine.judge(stentor_clock::now(), &frame, clock) {
             Verdict::Refuse => self.refuse(),
             Verdict::Drop => {}
             Verdict::Pass => {
