@@ -18,6 +18,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{
+    runtime::Handle,
     sync::{Mutex, watch},
     time::{Instant, sleep_until},
 };
@@ -35,6 +36,8 @@ const HISTORY: usize = 4096;
 
 pub(crate) struct Embedded {
     shared: Arc<Shared>,
+    /// The runtime it was made on.
+    home: Option<Handle>,
 }
 
 struct Shared {
@@ -77,7 +80,8 @@ impl Embedded {
 
     fn with(state: State, disk: Option<Arc<Disk>>) -> Self {
         let (news, _) = watch::channel(state.revision);
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), news, disk }) }
+        let home = Handle::try_current().ok();
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), news, disk }), home }
     }
 }
 
@@ -209,7 +213,12 @@ impl Store for Embedded {
         state.granted += 1;
         let (lease, ends) = (LeaseId(state.granted), Instant::now() + ttl);
         state.leases.insert(lease, Lease { ttl, ends });
-        tokio::spawn(self.shared.clone().end_when_due(lease, ends));
+        let due = self.shared.clone().end_when_due(lease, ends);
+        // Not where it was asked for: a node with a runtime of its own may be gone with it, and its lease has to end.
+        match &self.home {
+            Some(home) => drop(home.spawn(due)),
+            None => drop(tokio::spawn(due)),
+        }
         Ok(lease)
     }
 

@@ -30,7 +30,7 @@ const MAX_CONNECTIONS: usize = 1_000_000;
 /// its default, which a test compares.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Config {
+pub struct Config {
     pub(crate) node: Node,
     pub(crate) directory: Directory,
     pub(crate) link: Link,

@@ -37,15 +37,9 @@ impl Ways {
             return Ok(None);
         }
         let (pool, topology, metrics) = (self.pool.clone(), self.topology.clone(), self.metrics.clone());
-        Ok(Some(Host::new(
-            config.rooms.clone(),
-            directory.clone(),
-            session,
-            pool,
-            topology,
-            self.journal.clone(),
-            metrics,
-        )?))
+        let (rooms, directory, journal) = (config.rooms.clone(), directory.clone(), self.journal.clone());
+        let host = Host::new(rooms, directory, session, pool, topology, journal, metrics)?;
+        Ok(Some(host))
     }
 
     /// The watch over this node's clock.

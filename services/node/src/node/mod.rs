@@ -14,19 +14,19 @@ mod control;
 mod leave;
 mod parts;
 mod ports;
+mod shared;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use stentor_directory::{Directory, Revision, SessionState, ViewHandle};
+use stentor_directory::{Revision, SessionState, ViewHandle};
 use stentor_edge::Edge;
-use stentor_host::{Host, Topology};
+use stentor_host::{Host, HostHandle, Topology};
 use stentor_ids::NodeId;
 use stentor_link::{Journal, Locator, Pool, Services};
-use stentor_telemetry::Metrics;
 use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::CancellationToken;
 
+pub use self::shared::Shared;
 use self::{
     assemble::{Ways, record},
     control::NodeControl,
@@ -38,19 +38,12 @@ use crate::config::Config;
 /// Time kept back from a drain's deadline for ending the parts and leaving the membership.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// What the nodes of one process share.
-pub(crate) struct Shared {
-    pub(crate) directory: Directory,
-    pub(crate) metrics: Metrics,
-    /// Cancelled when a part of any node fails: the process is then to end.
-    pub(crate) failed: CancellationToken,
-}
-
 /// A running node.
-pub(crate) struct Node {
+pub struct Node {
     id: NodeId,
     view: ViewHandle,
     membership: watch::Receiver<SessionState>,
+    host: Option<HostHandle>,
     leave: Arc<Leave>,
     /// Where people and operators connect.
     front: Parts,
@@ -64,7 +57,7 @@ impl Node {
     ///
     /// # Errors
     /// Says which port, file, endpoint or id is in the way.
-    pub(crate) async fn start(config: &Config, shared: &Shared) -> Result<Self> {
+    pub async fn start(config: &Config, shared: &Shared) -> Result<Self> {
         let security = ports::security(&config.link)?;
         let server = ports::bind_link(&config.link, &security)?;
         let id = config.id()?;
@@ -105,7 +98,7 @@ impl Node {
         let control = NodeControl::new(id.clone(), ways.locator.clone(), here.clone(), leave.clone());
         let services = Services {
             own: here.host.clone().map(|host| Arc::new(host) as _),
-            ingest: here.host.map(|host| Arc::new(host) as _),
+            ingest: here.host.clone().map(|host| Arc::new(host) as _),
             carrier: here.carrier,
             control: Some(Arc::new(control)),
             journal: Some(journal),
@@ -126,11 +119,17 @@ impl Node {
             front.run("admin", &shared.failed, admin.run(front.stop()));
         }
         tracing::info!(node = %id, roles = %config.node.roles, "the node is up");
-        Ok(Self { id, view, membership, leave, front, links, rooms })
+        Ok(Self { id, view, membership, host: here.host, leave, front, links, rooms })
+    }
+
+    /// Its rooms, if it is an origin.
+    #[must_use]
+    pub const fn host(&self) -> Option<&HostHandle> {
+        self.host.as_ref()
     }
 
     /// Why the node should be given no work now; `None` if it should.
-    pub(crate) fn unready(&self) -> impl Fn() -> Option<&'static str> + Send + Sync + 'static {
+    pub fn unready(&self) -> impl Fn() -> Option<&'static str> + Send + Sync + 'static {
         let (view, membership, leave) = (self.view.clone(), self.membership.clone(), self.leave.clone());
         move || {
             if leave.is_draining() {
@@ -147,13 +146,13 @@ impl Node {
 
     /// Leaves the cluster in order: hands rooms over, sends people elsewhere, ends the parts, deregisters. Gives up what
     /// is not done by the deadline.
-    pub(crate) async fn leave(self, deadline: Instant) {
+    pub async fn leave(self, deadline: Instant) {
         self.leave.drain(deadline.checked_sub(GOODBYE).unwrap_or(deadline)).await;
         self.stop(deadline).await;
     }
 
     /// Ends the parts and deregisters, with rooms and people where they are.
-    pub(crate) async fn stop(self, deadline: Instant) {
+    pub async fn stop(self, deadline: Instant) {
         let Self { id, leave, front, links, rooms, .. } = self;
         front.end("edge and admin", deadline).await;
         links.end("links", deadline).await;
