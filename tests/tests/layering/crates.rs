@@ -27,6 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("stentor-node", 4),
     ("stentor-ctl", 4),
     ("stentor-tests", 5),
+    ("stentor-kit", 5),
     ("stentor-programs", 5),
 ];
 
