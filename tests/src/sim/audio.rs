@@ -10,7 +10,7 @@ use stentor_mix::{
 };
 use stentor_ownership::OwnerKey;
 use stentor_pace::{Time, WallTime, check::EpochFence};
-use stentor_relay::{Begin, Counts, Frame, Inserted, Origin as Machine, Ring, Side, Term};
+use stentor_relay::{Begin, Counts, Frame, Inserted, Line, Origin as Machine, Ring, Side, Term};
 use stentor_room::{Actor, Command, Record, Room, Spec};
 
 use super::{
@@ -60,8 +60,7 @@ pub(super) struct Origin {
     pub(super) open: bool,
     /// Replaying until then.
     pub(super) busy: u64,
-    /// The highest slot that was emitted or passed on here, and when.
-    line: Option<(Slot, Time)>,
+    pub(super) line: Line,
     /// The highest that a child has seen.
     seen: Option<(Slot, Lineage)>,
     packets: BTreeSet<(u64, ParticipantId)>,
@@ -155,7 +154,7 @@ impl Origin {
             stage: Stage::default(),
             open: false,
             busy: 0,
-            line: None,
+            line: Line::default(),
             seen: None,
             packets: BTreeSet::new(),
         };
@@ -191,27 +190,15 @@ impl Origin {
     /// Takes a frame, emitted here or by the other origin.
     pub(super) fn pass(&mut self, now: Time, frame: &Frame) -> Inserted {
         let inserted = self.ring.insert(frame.clone());
-        if inserted == Inserted::New && self.line.is_none_or(|(last, _)| frame.slot > last) {
-            self.line = Some((frame.slot, now));
+        if inserted == Inserted::New {
+            self.line.passed(now, frame.slot);
         }
         inserted
     }
 
-    /// The highest slot that was emitted or passed on.
-    pub(super) fn newest(&self) -> Option<Slot> {
-        self.line.map(|(slot, _)| slot)
-    }
-
-    /// The slot that comes next on the room's grid and when it is due, as the slots that were here tell.
-    pub(super) fn under_way(&self, now: Time) -> Option<(Slot, Time)> {
-        let (last, at) = self.line?;
-        let next = Slot::at(now.since(at)).next();
-        Some((last.plus(next.0), at + next.offset()))
-    }
-
     /// From where on, and under which lineage, an owner with this key begins.
     pub(super) fn beginning(&self, now: Time, clock: Slot, key: &OwnerKey) -> Begin {
-        let line = self.under_way(now);
+        let line = self.line.under_way(now);
         let above = self.seen.map_or(Slot(0), |(slot, _)| slot.next());
         let slot = line.map_or(clock, |(next, _)| next).max(above).max(key.from_slot);
         let (seen, first) = (self.ring.lineage(), Lineage::of(key.epoch));

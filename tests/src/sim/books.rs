@@ -7,7 +7,7 @@ use rand::RngExt;
 use stentor_ids::{Code, Fault};
 use stentor_ownership::{Event, Standing, Successor};
 use stentor_pace::Invariant;
-use stentor_room::{Actor, Command, CommitId, Ledger, Record, Room, Settled, Step};
+use stentor_room::{Actor, Command, CommitId, Ledger, Lifecycle, Record, Room, Settled, Step};
 
 use super::{
     audio::{speaker, stage},
@@ -33,11 +33,23 @@ impl World {
         let mut nodes = 0..self.nodes.len();
         let owner = nodes.find(|n| self.awake(*n) && self.epoch_of(*n, room).is_some());
         let Some(n) = owner else { return };
+        let Some(number) = self.nodes[n].control.rooms.get(&room).map(|running| running.number) else {
+            return;
+        };
+        let run = Run { room, number };
+        self.command(n, run, Actor::Operator, Command::Mute { id: id.clone(), muted });
+        // One that waits for its commit, beside one that does not.
+        if !self.now.is_multiple_of(3) {
+            let gain_db = if muted { -3 } else { 0 };
+            self.command(n, run, Actor::Operator, Command::SetGain { id, gain_db });
+        }
+    }
+
+    /// Somebody gives a room a command, and is answered once.
+    pub(super) fn command(&mut self, n: NodeIx, run: Run, by: Actor, command: Command) {
         let (wall, token) = (self.wall(), self.number());
-        let Some(running) = self.nodes[n].control.rooms.get_mut(&room) else { return };
-        let run = Run { room, number: running.number };
-        let Some(ledger) = &mut running.ledger else { return };
-        let steps = ledger.handle(wall, Actor::Operator, Command::Mute { id, muted }, token);
+        let Some(ledger) = self.running(n, run).and_then(|running| running.ledger.as_mut()) else { return };
+        let steps = ledger.handle(wall, by, command, token);
         self.commands.insert(token);
         self.carry_out(n, run, steps);
     }
@@ -50,6 +62,11 @@ impl World {
                 Step::Tell(_) => self.decided(n, run),
                 Step::Answer(token, _) => self.answer_command(token),
             }
+        }
+        let books = self.running(n, run).and_then(|running| running.ledger.as_ref());
+        if books.is_some_and(|books| matches!(books.room().record().lifecycle(), Lifecycle::Ended { .. })) {
+            self.tell_followers(n, run.room, &Message::Ended { room: run.room, from: n });
+            self.tell_run(n, run, Event::Ended);
         }
     }
 
@@ -103,7 +120,7 @@ impl World {
     }
 
     /// Whoever gave a command is answered: once.
-    fn answer_command(&mut self, token: u64) {
+    pub(super) fn answer_command(&mut self, token: u64) {
         if !self.commands.remove(&token) {
             self.broken(Invariant::Bounded.broken(format!("command {token} is answered twice")));
         }

@@ -8,7 +8,6 @@ use stentor_placement::{CLAIMS_AT_ONCE, Claim, Claims, OfficeKind, Vacancy};
 
 use super::{
     directory::{Book, Mirror, Op, Owner, Refused, Reply, Revision, RoomIx},
-    errands::draining,
     message::{Answer, Ask, Message},
     net::NodeIx,
     tenure::Sim,
@@ -56,7 +55,7 @@ impl World {
         let keys = self.dir.room(room, node.view);
         let (owner, mirror) = (keys.owner, keys.mirror);
         let runs = node.control.rooms.contains_key(&room);
-        let there = keys.record.is_some() && !runs;
+        let there = keys.record.as_ref().is_some_and(|stored| !stored.ended) && !runs && self.reads(n, room);
         let id = self.rooms[room].clone();
         let keys = [
             owner.map(|key| (&self.nodes[key.node].id, key.revision)),
@@ -67,7 +66,7 @@ impl World {
                 self.number_of(Some(node)).and_then(|node| self.dir.member(node, self.nodes[n].view));
             member.is_some_and(|member| !member.draining)
         };
-        let vacancy = there.then(|| Vacancy::of(&node.id, &id, 1, keys, stays)).flatten();
+        let vacancy = there.then(|| Vacancy::of(&node.id, &id, self.dir.schema[room], keys, stays)).flatten();
         for office in [OfficeKind::Owner, OfficeKind::Mirror] {
             match vacancy.as_ref().filter(|vacancy| vacancy.office.kind() == office) {
                 Some(vacancy) => {
@@ -110,7 +109,8 @@ impl World {
     fn stand(&mut self, n: NodeIx, claim: &Claim<Revision>) {
         let Some(room) = self.room_of(&claim.room) else { return };
         let control = &self.nodes[n].control;
-        if control.rooms.contains_key(&room) || control.candidacies.under_way.contains_key(&room) {
+        let runs = control.rooms.contains_key(&room) || control.candidacies.under_way.contains_key(&room);
+        if runs || self.is_barred(n) {
             return;
         }
         let former = self.dir.last_owner(room, self.nodes[n].view, n).is_some();
@@ -138,7 +138,7 @@ impl World {
         let control = &self.nodes[n].control;
         let owns = control.rooms.get(&room).map(|running| running.published.is_owner());
         let outcome = match owns {
-            _ if self.nodes[n].draining => Some(Err(draining())),
+            _ if self.check_place(n).is_err() => Some(self.check_place(n)),
             Some(true) => Some(Err(Fault::new(Code::WrongState, "it owns the room"))),
             Some(false) => Some(Ok(())),
             None if control.candidacies.under_way.contains_key(&room) => Some(Err(restarting())),
@@ -178,6 +178,8 @@ impl World {
                 let former = self.dir.last_owner(room, self.nodes[n].view, n);
                 self.question(n, room, ask, former, false);
             }
+            // Not after the claim: a node that cannot run the room would only let it go again.
+            Step::Claim { .. } if !self.reads(n, room) => self.came(n, room, Came::Failed),
             Step::Claim { ahead } => {
                 let seen = self.dir.highest_seen(room, self.nodes[n].view);
                 let op = match candidate.office {

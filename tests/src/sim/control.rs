@@ -136,8 +136,8 @@ impl World {
         let candidate = |(ix, node): (NodeIx, &'_ Node)| {
             let member = self.dir.member(ix, view)?;
             let (id, zone): (&NodeId, &str) = (&self.nodes[ix].id, node.zone);
-            let (draining, load) = (member.draining, self.dir.load[ix]);
-            Some(Candidate { zone, draining, load, ..Candidate::new(id) })
+            let (draining, load, schema) = (member.draining, self.dir.load[ix], self.nodes[ix].schema);
+            Some(Candidate { zone, draining, load, schema, ..Candidate::new(id) })
         };
         there.filter_map(candidate).collect()
     }
@@ -184,6 +184,11 @@ impl World {
     pub(super) fn epoch_of(&self, n: NodeIx, room: RoomIx) -> Option<Epoch> {
         let running = self.nodes[n].control.rooms.get(&room).filter(|running| running.tenure.is_owner());
         running.map(|running| running.published.owner().epoch)
+    }
+
+    /// Whether a node's build reads a room's record.
+    pub(super) fn reads(&self, n: NodeIx, room: RoomIx) -> bool {
+        self.nodes[n].schema >= self.dir.schema[room]
     }
 
     /// Whether a node mirrors a room.

@@ -4,10 +4,13 @@
 //!
 //! It checks `OneWriter` for each room at the place where all claims and commits pass.
 
+mod back;
+
 use std::{collections::BTreeMap, rc::Rc};
 
 use stentor_ids::{Epoch, Slot};
 use stentor_pace::{Violation, check::OneWriter};
+use stentor_room::{Lifecycle, Record};
 
 use super::net::NodeIx;
 
@@ -54,6 +57,19 @@ pub(super) struct Mirror {
 pub(super) struct Stored {
     pub(super) epoch: Epoch,
     pub(super) record: Book,
+    pub(super) ended: bool,
+}
+
+impl Stored {
+    fn new(epoch: Epoch, record: Book) -> Self {
+        Self { epoch, ended: has_ended(&record), record }
+    }
+}
+
+/// Whether a room has ended, by its record.
+pub(super) fn has_ended(record: &Book) -> bool {
+    let record = record.as_ref().and_then(|book| Record::decode(book).ok());
+    record.is_some_and(|record| matches!(record.lifecycle(), Lifecycle::Ended { .. }))
 }
 
 /// The keys of one room.
@@ -149,6 +165,8 @@ pub(super) struct Directory {
     members: Vec<Vec<(Revision, Option<Member>)>>,
     leases: BTreeMap<Lease, (NodeIx, u64)>,
     granted: Lease,
+    /// By room, what a build must read to run it. Records carry it; here it is told at once.
+    pub(super) schema: Vec<u32>,
     /// Rooms owned, by node.
     pub(super) load: Vec<u32>,
     writers: Vec<OneWriter>,
@@ -159,7 +177,7 @@ pub(super) struct Directory {
 impl Directory {
     /// With rooms that nobody owns yet.
     pub(super) fn new(nodes: usize, records: Vec<Book>) -> Self {
-        let stored = |record| Some(Stored { epoch: Epoch(0), record });
+        let stored = |record| Some(Stored::new(Epoch(0), record));
         let keys =
             records.into_iter().map(|record| vec![(0, Keys { record: stored(record), ..Keys::default() })]);
         let rooms: Vec<_> = keys.collect();
@@ -168,6 +186,7 @@ impl Directory {
             changes: (0..rooms.len()).map(|room| (0, Changed::Room(room))).collect(),
             revision: 0,
             writers: vec![OneWriter::default(); rooms.len()],
+            schema: vec![1; rooms.len()],
             rooms,
             members: vec![Vec::new(); nodes],
             leases: BTreeMap::new(),
@@ -214,6 +233,13 @@ impl Directory {
         self.rooms.len()
     }
 
+    /// The owner writes what only builds of this schema read.
+    pub(super) fn raise_schema(&mut self, room: RoomIx, schema: u32) {
+        self.revision += 1;
+        self.schema[room] = schema;
+        self.write(room, self.now(room).clone());
+    }
+
     fn write(&mut self, room: RoomIx, keys: Keys) {
         let before = self.rooms[room].last().and_then(|(_, keys)| keys.owner);
         before.inspect(|owner| self.load[owner.node] -= 1);
@@ -249,7 +275,7 @@ impl Directory {
                 Reply::Committed(self.commit(room, epoch, revision, record))
             }
             Op::Reassert { room, epoch, from, record } => {
-                let stored = Stored { epoch, record };
+                let stored = Stored::new(epoch, record);
                 Reply::Reasserted(held.and_then(|lease| self.reassert(node, lease, room, from, stored)))
             }
             Op::Release { room, revision } => {
@@ -337,7 +363,7 @@ impl Directory {
             return Err(Refused::Owned(keys.owner));
         }
         self.broken.extend(self.writers[room].committed(epoch).err());
-        keys.record = Some(Stored { epoch, record });
+        keys.record = Some(Stored::new(epoch, record));
         self.write(room, keys);
         Ok(())
     }
@@ -391,49 +417,6 @@ impl Directory {
             if self.member(node, self.revision).is_some_and(|member| ends(member.lease)) {
                 self.write_member(node, None);
             }
-        }
-    }
-
-    /// Comes back with all it had. A new leader gives every lease its full time.
-    pub(super) fn come_back(&mut self, now: u64) {
-        self.up = true;
-        self.leases.values_mut().for_each(|(_, ends)| *ends = now + LEASE_MS);
-    }
-
-    /// Comes back without any lease.
-    pub(super) fn come_back_without_leases(&mut self, now: u64) {
-        self.come_back(now);
-        self.end(|_| true);
-    }
-
-    /// Comes back empty.
-    pub(super) fn come_back_empty(&mut self, now: u64) {
-        self.come_back_without_leases(now);
-        for room in 0..self.rooms.len() {
-            self.write(room, Keys::default());
-        }
-    }
-
-    /// Comes back as it was at an earlier moment, and the leases of then end in their time.
-    pub(super) fn come_back_older(&mut self, now: u64, at: Revision) {
-        self.come_back_without_leases(now);
-        for room in 0..self.rooms.len() {
-            let keys = self.room(room, at).clone();
-            let leases = [
-                keys.owner.map(|owner| (owner.lease, owner.node)),
-                keys.mirror.map(|one| (one.lease, one.node)),
-            ];
-            for (lease, node) in leases.into_iter().flatten() {
-                self.leases.insert(lease, (node, now + LEASE_MS));
-            }
-            self.write(room, keys);
-        }
-        for node in 0..self.members.len() {
-            let member = self.member(node, at);
-            if let Some(member) = member {
-                self.leases.insert(member.lease, (node, now + LEASE_MS));
-            }
-            self.write_member(node, member);
         }
     }
 }

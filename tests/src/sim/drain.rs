@@ -35,7 +35,8 @@ impl World {
     /// The other origins that could take a room, the best first.
     pub(super) fn heirs(&self, n: NodeIx, room: RoomIx) -> Vec<stentor_ids::NodeId> {
         let origins = self.candidates(n, |node| node.roles.origin);
-        let mut ranked = rank_apart(&self.rooms[room], &readers(&origins, 1), self.nodes[n].zone);
+        let mut ranked =
+            rank_apart(&self.rooms[room], &readers(&origins, self.dir.schema[room]), self.nodes[n].zone);
         ranked.retain(|node| *node != self.nodes[n].id);
         ranked
     }

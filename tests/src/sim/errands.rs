@@ -13,7 +13,7 @@ use stentor_ownership::{
 use stentor_placement::carriers;
 
 use super::{
-    directory::{Op, Refused, Reply, RoomIx},
+    directory::{self, Op, Refused, Reply, RoomIx},
     message::{Answer, Ask, Call, Message, Note, Run},
     net::NodeIx,
     tenure::Sim,
@@ -38,6 +38,10 @@ impl World {
             Effect::Ask(errand, owner) => {
                 let owner = self.number_of(Some(&owner.node));
                 self.question(n, room, Ask::Errand(run, errand), owner, true);
+            }
+            Effect::Claim(errand, _) if !self.reads(n, room) => {
+                let answer = Answer::Directory(Reply::Claimed(Err(Refused::Unknown)));
+                self.tell_in(1, n, Message::Answer { to: Ask::Errand(run, errand), answer });
             }
             Effect::Claim(errand, claim) => {
                 let (seen, preempt) = (claim.seen, claim.preempt.map(|key| key.0));
@@ -100,6 +104,7 @@ impl World {
 
     /// Something that was asked is answered.
     pub(super) fn answered(&mut self, n: NodeIx, to: Ask, answer: Answer) {
+        let Some(answer) = self.bend(n, to, answer) else { return };
         match to {
             Ask::Session(serial) => self.session_answered(n, serial, answer),
             Ask::Candidacy(room, serial) => self.candidacy_answered(n, room, serial, answer),
@@ -123,8 +128,8 @@ impl World {
             Answer::Nothing => End::Failed,
             Answer::Directory(reply) => match reply {
                 Reply::Claimed(Ok((owner, record))) => {
-                    let held = self.owner_held(owner);
-                    End::Claimed(Ok(Claimed { held, record, ended: false }))
+                    let (held, ended) = (self.owner_held(owner), directory::has_ended(&record));
+                    End::Claimed(Ok(Claimed { held, record, ended }))
                 }
                 Reply::Claimed(Err(refused)) => End::Claimed(Err(refusal(refused))),
                 Reply::Mirrored(Ok(mirror)) => End::MirrorBack(Ok(self.mirror_held(mirror))),
@@ -189,7 +194,10 @@ impl World {
     fn heard(&self, relay: NodeIx, owner: NodeIx, room: RoomIx) -> Option<u64> {
         match self.audio.get(room) {
             Some(audio) => Some(self.now - audio.taps.get(&relay)?.heard.get(&owner)?),
-            None => (self.awake(owner) && self.net.reaches(self.now, owner, relay)).then_some(0),
+            None => {
+                let runs = self.awake(owner) && self.nodes[owner].control.rooms.contains_key(&room);
+                (runs && self.net.reaches(self.now, owner, relay)).then_some(0)
+            }
         }
     }
 
@@ -234,8 +242,8 @@ impl World {
         match call {
             Call::Mirror { epoch, preempt } => self.mirror_for(n, run.room, from, ask, epoch, preempt),
             Call::TakeOver { epoch, revision, from: slot } => {
-                if self.nodes[n].draining {
-                    return self.took_over(n, from, ask, Err(draining()));
+                if let Err(fault) = self.check_place(n) {
+                    return self.took_over(n, from, ask, Err(fault));
                 }
                 let asker = super::tenure::Asker::Owner { node: from, ask };
                 let owner = Some(Revision(revision));

@@ -4,6 +4,8 @@
 use stentor_pace::Pulse;
 
 use super::{
+    acts::How,
+    directory::RoomIx,
     errands::millis,
     message::{Message, Note},
     net::{DIRECTORY, NodeIx, RESENT_MS},
@@ -31,6 +33,22 @@ pub(super) enum Fault {
     Outage { ms: u64, back: Back },
     /// A node hands over what it has and ends; another process comes after `ms`.
     Drain { who: Who, ms: u64 },
+    /// What rooms send their nodes on ends otherwise than it should.
+    Odd { how: How, ms: u64 },
+    /// A room is moved to a named node.
+    Move { room: RoomIx, to: NodeIx },
+    /// A room's mirror steps aside.
+    Aside { room: RoomIx },
+    /// A room's actor fails there, and is restarted.
+    Restart { who: Who, room: RoomIx },
+    /// A room is ended.
+    End { room: RoomIx },
+    /// An owner of a newer build writes what others cannot read.
+    Newer { room: RoomIx },
+    /// A node's clock is so far off that it takes no rooms.
+    Barred { who: Who, ms: u64 },
+    /// The next claim of a room is made and not answered, and its node restarts.
+    LoseClaim { room: RoomIx, ms: u64 },
 }
 
 /// Whom it strikes: found when it does.
@@ -70,9 +88,18 @@ impl Fault {
             | Self::Cut { ms, .. }
             | Self::Slow { ms, .. }
             | Self::NoDirectory { ms, .. }
+            | Self::Barred { ms, .. }
             | Self::Outage { ms, .. } => ms,
             // Most of it is the handing over.
             Self::Drain { ms, .. } => ms + DRAIN_MS,
+            // What nobody answers is given up only then.
+            Self::Odd { ms, .. } => ms + ODD_MS,
+            Self::LoseClaim { ms, .. } => ms + 2_000,
+            Self::Move { .. }
+            | Self::Aside { .. }
+            | Self::Restart { .. }
+            | Self::End { .. }
+            | Self::Newer { .. } => ACT_MS,
         }
     }
 
@@ -92,12 +119,27 @@ impl Fault {
             Self::Outage { back: Back::Empty, .. } => "directory gone, wiped",
             Self::Outage { back: Back::Older(_), .. } => "directory gone, older",
             Self::Drain { .. } => "drain",
+            Self::Odd { how: How::Panics, .. } => "calls that panic",
+            Self::Odd { how: How::Never, .. } => "calls that never end",
+            Self::Odd { how: How::Twice, .. } => "calls that end twice",
+            Self::Odd { how: How::Late, .. } => "calls that end late",
+            Self::Move { .. } => "move to a node",
+            Self::Aside { .. } => "mirror steps aside",
+            Self::Restart { .. } => "actor restarted",
+            Self::End { .. } => "room ended",
+            Self::Newer { .. } => "newer record",
+            Self::Barred { .. } => "clock bars a node",
+            Self::LoseClaim { .. } => "claim's answer lost",
         }
     }
 }
 
 /// How long a node that drains may take.
 pub(super) const DRAIN_MS: u64 = 6_000;
+/// How long a room may take to move, or to have another mirror.
+const ACT_MS: u64 = 6_000;
+/// How long after calls end as they should again what was sent before is waited for.
+const ODD_MS: u64 = 20_000;
 
 impl World {
     /// Lets something go wrong.
@@ -144,6 +186,14 @@ impl World {
                 }
             }
             Fault::Outage { ms, back } => self.outage(ms, back),
+            Fault::Odd { ms, .. } | Fault::Barred { ms, .. } | Fault::LoseClaim { ms, .. } => {
+                self.perform_act(fault, self.now + ms);
+            }
+            Fault::Move { .. }
+            | Fault::Aside { .. }
+            | Fault::Restart { .. }
+            | Fault::End { .. }
+            | Fault::Newer { .. } => self.perform_act(fault, until),
             Fault::Drain { who, .. } => {
                 if let Some(n) = self.find(who) {
                     self.nodes[n].draining = true;
@@ -154,7 +204,7 @@ impl World {
         }
     }
 
-    fn find(&self, who: Who) -> Option<NodeIx> {
+    pub(super) fn find(&self, who: Who) -> Option<NodeIx> {
         let found = match who {
             Who::Node(n) => Some(n),
             Who::Owner(room) => self.dir.now(room).owner.map(|owner| owner.node),
@@ -172,7 +222,7 @@ impl World {
     }
 
     /// A process ends.
-    fn end(&mut self, n: NodeIx, told: bool) {
+    pub(super) fn end(&mut self, n: NodeIx, told: bool) {
         self.nodes[n].up = false;
         for audio in &mut self.audio {
             audio.forget(n);

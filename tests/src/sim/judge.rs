@@ -95,7 +95,11 @@ impl World {
         if runners != Vec::from_iter(owner) {
             return Err(format!("room {room} is run by nodes {runners:?}; the directory names {owner:?}"));
         }
-        let others = (0..self.nodes.len()).filter(|n| self.nodes[*n].roles.origin && Some(*n) != owner);
+        if keys.record.as_ref().is_some_and(|stored| stored.ended) {
+            return Ok(());
+        }
+        let able = |n: &NodeIx| self.nodes[*n].roles.origin && self.reads(*n, room);
+        let others = (0..self.nodes.len()).filter(|n| able(n) && Some(*n) != owner);
         let mirror = keys.mirror.map(|mirror| mirror.node);
         let mirrors: Vec<_> = (0..self.nodes.len()).filter(|n| self.mirrors(*n, room)).collect();
         if others.count() > 0 && mirror.is_none() || mirrors != Vec::from_iter(mirror) {

@@ -142,6 +142,11 @@ pub(super) enum Message {
         from: NodeIx,
         stage: Stage,
     },
+    /// To the other origin: the room has ended, by the owner's word.
+    Ended {
+        room: RoomIx,
+        from: NodeIx,
+    },
     /// To the other origin: how this one stands.
     State {
         room: RoomIx,
@@ -211,6 +216,8 @@ pub(super) enum Note {
     Mirrors { room: RoomIx, node: NodeIx, does: bool },
     /// A node asks whether an owner lives.
     Asks { room: RoomIx, node: NodeIx },
+    /// The actor of a room fails.
+    Fails { room: RoomIx, node: NodeIx },
     /// An owner gives its room away, or tries to.
     Transfers { room: RoomIx, node: NodeIx, goes: bool },
     /// An origin mixes from this slot on.

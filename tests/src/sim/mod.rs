@@ -6,7 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `plan` | what a seed stands for |
-//! | `fault` | what goes wrong |
+//! | `fault`, `acts` | what goes wrong, and what rooms are told |
 //! | `world` | time, nodes, messages |
 //! | `net`, `directory` | what lies between nodes |
 //! | `control` | a node's session and its view |
@@ -17,6 +17,7 @@
 //! | `audio`, `studio`, `tree` | watched rooms, slot by slot |
 //! | `judge` | what must hold in the whole |
 
+mod acts;
 mod audio;
 mod books;
 mod claims;

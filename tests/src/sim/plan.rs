@@ -3,6 +3,7 @@
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{
+    acts::How,
     fault::{Back, Fault, Who},
     world::Roles,
 };
@@ -71,8 +72,14 @@ impl Plan {
             end_ms: 0,
         };
         plan.draw_faults(&mut random);
+        plan.draw_acts(origins);
         plan.end_ms = plan.healed_ms + QUIET_MS;
         plan
+    }
+
+    /// Whether its nodes are of two builds.
+    pub(super) fn mixes_builds(&self) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Newer { .. }))
     }
 
     fn draw_faults(&mut self, random: &mut SmallRng) {
@@ -85,6 +92,51 @@ impl Plan {
             let over = at + fault.lasts_ms();
             self.healed_ms = self.healed_ms.max(over);
             at = if self.single { over + CALM_MS } else { at + random.random_range(0..2_500) };
+        }
+    }
+
+    /// What came to the simulation later is drawn apart and comes last, or in between: a seed is up to there what it was.
+    fn draw_acts(&mut self, origins: usize) {
+        let mut random = SmallRng::seed_from_u64(self.seed ^ 0xAC75_0125_1A0D_0002);
+        if random.random_bool(0.5) {
+            return;
+        }
+        let (first, last) = (WARM_UP_MS, self.healed_ms);
+        let at = if self.single { last + CALM_MS } else { random.random_range(first..=last) };
+        let faults = self.draw_act(&mut random, origins);
+        let (mut healed, mut after) = (self.healed_ms, at);
+        for (wait, fault) in faults {
+            after += wait;
+            healed = healed.max(after + fault.lasts_ms());
+            self.faults.push((after, fault));
+        }
+        self.healed_ms = healed;
+    }
+
+    /// One act, or a few in a row, each so long after the one before.
+    fn draw_act(&self, random: &mut SmallRng, origins: usize) -> Vec<(u64, Fault)> {
+        let watched = random.random_bool(0.7);
+        let room = random.random_range(0..if watched { self.watched } else { self.rooms });
+        let to = random.random_range(0..origins);
+        let (ms, wait) = (random.random_range(200..6_000), random.random_range(0..4_000));
+        let (moves, aside) = (Fault::Move { room, to }, Fault::Aside { room });
+        let kill = |who| Fault::Kill { who, told: wait % 2 == 0, ms: 2_000 + ms };
+        let how = [How::Panics, How::Never, How::Twice, How::Late][random.random_range(0..4)];
+        let odd = Fault::Odd { how, ms };
+        let who = if random.random_bool(0.6) { Who::Owner(room) } else { Who::Mirror(room) };
+        match random.random_range(0..10) {
+            0..=1 => vec![(0, moves)],
+            2 => vec![(0, aside)],
+            3..=4 => vec![(0, Fault::Restart { who, room })],
+            5 if watched => vec![(0, Fault::End { room })],
+            5 => vec![(0, Fault::Newer { room })],
+            6 => vec![(0, odd), (10, if wait % 2 == 0 { moves } else { aside })],
+            // From here on two things go wrong at a time.
+            _ if self.single => vec![(0, Fault::Barred { who, ms })],
+            7 => vec![(0, odd), (10, kill(who))],
+            // The heir vanishes in whichever phase it is.
+            8 => vec![(0, moves), (wait, kill(Who::Node(to)))],
+            _ => vec![(0, Fault::LoseClaim { room, ms: 8_000 }), (10, kill(Who::Owner(room)))],
         }
     }
 

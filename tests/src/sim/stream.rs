@@ -44,6 +44,11 @@ impl Stream {
         self.peer == Some(peer) && self.connected && now - self.heard <= SILENT_MS && able
     }
 
+    /// Another loop follows whom it is told to; who follows this one stays.
+    pub(super) fn forget_peer(&mut self) {
+        (self.peer, self.connected, self.state) = (None, false, None);
+    }
+
     /// Whether there is something to do.
     pub(super) fn is_due(&self, now: u64) -> bool {
         self.beat_at <= now

@@ -231,6 +231,9 @@ impl World {
                 let effects = self.origin(n, room).map(|origin| origin.machine.fence(epoch, slot));
                 self.follows_from(n, room, effects.unwrap_or_default());
             }
+            Message::Ended { room, from } if self.beaten(n, room, from) && self.mirrors(n, room) => {
+                self.tell_room(n, room, Event::OwnerEnded);
+            }
             Message::Stage { room, from, stage } if self.beaten(n, room, from) => {
                 // Slots are due since the world began.
                 let (time, live) = (self.time(), self.time().since(Time::from_millis(START)));

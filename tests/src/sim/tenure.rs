@@ -36,6 +36,8 @@ impl Driver for Sim {
 pub(super) enum Asker {
     /// The drain of this node.
     Drain,
+    /// Somebody who moves the room, by the number of the command.
+    Operator(u64),
     /// The owner that offers its room.
     Owner { node: NodeIx, ask: Ask },
 }
@@ -73,13 +75,28 @@ impl World {
         } else {
             self.note(Note::Mirrors { room, node: n, does: true });
         }
+        self.begin_life(n, Run { room, number }, standing, ledger, Stream::default(), false);
+    }
+
+    /// An actor begins, or another in the place of one that failed. What is heard of others, and by them, outlives it.
+    fn begin_life(
+        &mut self,
+        n: NodeIx,
+        run: Run,
+        standing: Standing<Sim>,
+        ledger: Option<Ledger<u64>>,
+        mut stream: Stream,
+        again: bool,
+    ) {
+        let Run { room, number } = run;
         let here = Here { heard: self.time(), connected: true, ..self.sounds(n, room, false) };
         let (me, id, shown) = (self.nodes[n].id.clone(), self.rooms[room].clone(), self.shown(n, room));
-        let (tenure, effects) = Tenure::begin(&here, me, id, standing.clone(), shown, false);
-        let (tick_at, stream) = (self.now + TICK_MS, Stream::default());
+        let (tenure, effects) = Tenure::begin(&here, me, id, standing.clone(), shown, again);
+        stream.forget_peer();
+        let tick_at = self.now + TICK_MS;
         let running = Running { number, tenure, published: standing, ledger, stream, left: false, tick_at };
         self.nodes[n].control.rooms.insert(room, running);
-        self.perform(n, Run { room, number }, effects);
+        self.perform(n, run, effects);
     }
 
     /// Tells a room something, if it runs at the node.
@@ -148,7 +165,11 @@ impl World {
             owner: keys.owner.map(|owner| self.owner_key(&owner)),
             mirror: keys.mirror.map(|mirror| self.mirror_key(&mirror)),
             mirror_at: keys.mirror.and_then(|mirror| there(mirror.node)),
-            wants: Wants::Origins,
+            wants: match &keys.record {
+                Some(stored) if stored.ended => Wants::Nobody,
+                _ if !self.reads(n, room) => Wants::Others,
+                _ => Wants::Origins,
+            },
         });
         Shown { at: moment(view), keys }
     }
@@ -189,8 +210,8 @@ impl World {
         let here = Here { now, clock, live, newest: clock, leads: owns, ..Here::default() };
         let Some(audio) = self.audio.get(room) else { return here };
         let Some(origin) = audio.origins.get(&n) else { return Here { newest: None, leads: false, ..here } };
-        let (epoch, newest) = (origin.epoch(), origin.newest());
-        let next = origin.under_way(now).map(|(next, _)| next);
+        let (epoch, newest) = (origin.epoch(), origin.line.newest());
+        let next = origin.line.under_way(now).map(|(next, _)| next);
         Here { epoch, newest, next, leads: origin.open, ..here }
     }
 
@@ -203,11 +224,12 @@ impl World {
                 Effect::Publish => self.publish(n, run),
                 Effect::Leave(_) => self.leave(n, run),
                 Effect::Stop => self.stop(n, run),
-                Effect::Fail(error) => self.fail(n, run, &error),
+                Effect::Fail(_) => self.fail(n, run),
                 Effect::Transferred(Asker::Drain, outcome) => self.offered(n, run.room, &outcome),
                 Effect::TookOver(Asker::Owner { node, ask }, outcome) => {
                     self.took_over(n, node, ask, outcome)
                 }
+                Effect::Transferred(Asker::Operator(token), _) => self.answer_command(token),
                 Effect::Transferred(..) | Effect::TookOver(..) => {}
                 Effect::CloseBooks(fault) => self.books(n, run, |books| books.close(fault)),
                 Effect::ReopenBooks => self.books(n, run, Ledger::reopen),
@@ -279,9 +301,20 @@ impl World {
         self.nodes[n].control.going.remove(&run);
     }
 
-    /// A room's actor has failed: it begins again from what was published.
-    fn fail(&mut self, n: NodeIx, run: Run, error: &str) {
-        self.broken(stentor_pace::Invariant::NoGap.broken(format!("room {} at node {n}: {error}", run.room)));
+    /// A room's actor has failed: it begins again from what was published and told.
+    pub(super) fn fail(&mut self, n: NodeIx, run: Run) {
+        if self.nodes[n].control.rooms.get(&run.room).is_none_or(|running| running.number != run.number) {
+            self.nodes[n].control.going.remove(&run);
+            return;
+        }
+        self.note(Note::Fails { room: run.room, node: n });
+        let Some(former) = self.nodes[n].control.rooms.remove(&run.room) else { return };
+        let (standing, record) =
+            (former.published, former.ledger.map(|ledger| ledger.room().record().clone()));
+        let number = self.number();
+        let epoch = standing.owner().epoch;
+        let ledger = record.map(|record| Ledger::new(Room::new(record), epoch));
+        self.begin_life(n, Run { room: run.room, number }, standing, ledger, former.stream, true);
     }
 
     fn becomes_owner(&mut self, n: NodeIx, room: RoomIx, key: &OwnerKey, since: Option<Time>) {

@@ -285,6 +285,10 @@ impl World {
     /// Plays what is due at the edges of a room.
     pub(super) fn listen(&mut self, room: RoomIx) {
         let (now, time) = (self.now, self.time());
+        // Listeners of a room that has ended are let go.
+        if self.dir.now(room).record.as_ref().is_some_and(|stored| stored.ended) {
+            return;
+        }
         for place in 0..self.audio[room].edges.len() {
             let n = self.audio[room].edges[place];
             if !self.awake(n) {

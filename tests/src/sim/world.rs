@@ -15,6 +15,7 @@ use stentor_ids::{NodeId, RoomId, Slot};
 use stentor_pace::{Time, Violation, WallTime};
 
 use super::{
+    acts::How,
     audio::Audio,
     control::Control,
     directory::{Book, Directory, Lease, Op, Revision, RoomIx},
@@ -27,6 +28,8 @@ use super::{
 
 /// When the world begins, in milliseconds: nothing is before it.
 pub(super) const START: u64 = 100_000;
+/// The schema of the newest records.
+pub(super) const NEWER: u32 = 2;
 /// A step of the world, in milliseconds.
 const STEP_MS: u64 = 2;
 /// How often a node looks after its rooms, in milliseconds.
@@ -42,6 +45,10 @@ pub(super) struct Node {
     pub(super) life: u32,
     pub(super) up: bool,
     pub(super) paused_until: u64,
+    /// The highest schema of records that its build reads.
+    pub(super) schema: u32,
+    /// Until when its clock bars it from taking rooms.
+    pub(super) barred_until: u64,
     /// When a standstill ended that the process noticed.
     pub(super) stood: u64,
     pub(super) draining: bool,
@@ -87,6 +94,10 @@ pub(super) struct World {
     pub(super) numbers: BTreeMap<NodeId, NodeIx>,
     /// Commands that are not answered yet.
     pub(super) commands: BTreeSet<u64>,
+    /// How calls end, until when.
+    pub(super) odd: Option<(How, u64)>,
+    /// A room whose next claim is not answered, until when.
+    pub(super) lose_claim: Option<(RoomIx, u64)>,
     /// How long a call of the directory may take, in milliseconds.
     request_ms: u64,
     pub(super) audio: Vec<Audio>,
@@ -128,6 +139,8 @@ impl World {
             room_numbers: rooms.iter().cloned().zip(0..).collect(),
             numbers: BTreeMap::new(),
             commands: BTreeSet::new(),
+            odd: None,
+            lose_claim: None,
             request_ms: EtcdConfig::default().request_timeout_ms,
             rooms,
             audio,
@@ -145,6 +158,9 @@ impl World {
         for n in 0..world.nodes.len() {
             world.nodes[n].id = NodeId::new(format!("node-{n}")).expect("it is a name");
             world.numbers.insert(world.nodes[n].id.clone(), n);
+            // Builds mix where that is to matter.
+            let old = plan.mixes_builds() && n.is_multiple_of(2);
+            world.nodes[n].schema = if old { 1 } else { NEWER };
             world.nodes[n].next_turn = START + world.random.random_range(0..TURN_MS);
         }
         if plan.stood {
@@ -199,7 +215,11 @@ impl World {
                 if !self.dir.up {
                     return;
                 }
+                let claimed = if let Op::Claim { room, .. } = op { Some(room) } else { None };
                 let reply = self.dir.apply(self.now, from, lease, op);
+                if claimed.is_some_and(|room| self.lose_answer(from, room)) {
+                    return;
+                }
                 self.violations.append(&mut self.dir.broken);
                 if let Some(delay) = self.net.delay(self.now, DIRECTORY, from, &mut self.random) {
                     let message = Message::Answer { to, answer: Answer::Directory(reply) };
@@ -229,6 +249,7 @@ impl World {
             Message::Mixed { .. }
             | Message::Stage { .. }
             | Message::State { .. }
+            | Message::Ended { .. }
             | Message::PeerFence { .. }
             | Message::Packets { .. } => self.told_studio(n, message),
             Message::Subscribe { .. } => self.subscribe(n, message),
@@ -355,6 +376,8 @@ impl Node {
             up: true,
             paused_until: 0,
             stood: 0,
+            barred_until: 0,
+            schema: NEWER,
             draining: false,
             lease: 0,
             renew_at: 0,
@@ -369,7 +392,7 @@ impl Node {
 
     /// Another process in the place of the one that was.
     pub(super) fn restart(&mut self) {
-        let (id, next_turn) = (self.id.clone(), self.next_turn);
-        *self = Self { id, life: self.life + 1, next_turn, ..Self::new(self.roles, self.zone) };
+        let (id, next_turn, schema) = (self.id.clone(), self.next_turn, self.schema);
+        *self = Self { id, life: self.life + 1, next_turn, schema, ..Self::new(self.roles, self.zone) };
     }
 }
