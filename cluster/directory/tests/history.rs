@@ -149,7 +149,7 @@ async fn after_a_step_back_every_office_is_taken_again_by_who_held_it_last() {
     for origin in [&mut a, &mut b] {
         origin.back(0).await;
     }
-    // What the older state does not know: two take-overs, and a new room.
+    // What the older state does not know: two claims, and a new room.
     let (moved, contested, late) = (room("a1"), room("a2"), room("late"));
     let mut stale = Vec::new();
     for id in [&moved, &contested] {

@@ -21,7 +21,7 @@ use crate::{Journal, MAX_MESSAGE, Pool, bad_name};
 pub const LOCATE_WITHIN: Duration = Duration::from_secs(1);
 /// How long the other calls may take: they may commit to the directory.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How long a hand-off may take: the new owner starts and a few more slots are mixed by the old one.
+/// How long a transfer may take: the new owner starts and a few more slots are mixed by the old one.
 pub const HAND_OFF_WITHIN: Duration = Duration::from_secs(5);
 
 /// Raised and lowered hands in one call: with the longest names they are 170 kB, which a message has room for.
@@ -38,7 +38,7 @@ pub trait Handler: Send + Sync + 'static {
     async fn hands(&self, room: RoomId, _request: v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
         Err(Fault::new(Code::NotOwner, format!("this node runs no rooms, and so not {room}")))
     }
-    /// Take a room over at a named slot.
+    /// Own a room from a named slot on, as its owner asks: the heir's side of a transfer.
     async fn take_over(
         &self,
         room: RoomId,
@@ -48,7 +48,7 @@ pub trait Handler: Send + Sync + 'static {
     async fn probe(&self, room: Option<RoomId>) -> Result<v1::ProbeResponse, Fault>;
     /// Start or stop draining.
     async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault>;
-    /// Hand a room that this node owns to another: the named one, or the best by placement.
+    /// Transfer a room that this node owns to another: the named one, or the best by placement.
     async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault>;
     /// Mirror a room in place of whoever does.
     async fn mirror(&self, room: RoomId, _request: v1::MirrorRequest) -> Result<v1::MirrorResponse, Fault> {

@@ -266,7 +266,7 @@ impl AdminService for Calls {
             if let Some(to) = &to {
                 self.nodes.require_origin(to)?;
             }
-            let status = self.rooms.hand_over(&room, to.as_ref()).await?;
+            let status = self.rooms.transfer(&room, to.as_ref()).await?;
             caller.done(Some(&room), &asked.to);
             Ok(status)
         })

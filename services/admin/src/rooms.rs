@@ -174,8 +174,8 @@ impl Rooms {
         Some(v1::Hands { hands: told.hands })
     }
 
-    /// Has the owner hand the room to another origin: the named one, or the best by placement.
-    pub(crate) async fn hand_over(&self, room: &RoomId, to: Option<&NodeId>) -> Result<v1::Room, Fault> {
+    /// Has the owner transfer the room to another origin: the named one, or the best by placement.
+    pub(crate) async fn transfer(&self, room: &RoomId, to: Option<&NodeId>) -> Result<v1::Room, Fault> {
         let mut search = Search::new(room, self.cluster.view());
         let mut first: Option<NodeId> = None;
         loop {

@@ -28,6 +28,6 @@ pub use cpu::Load;
 pub use fault::{Fault, Jump, Plan, Scene, Step};
 pub use journal::{Entry, Journal};
 pub use table::{Others, Outcome, Table};
-pub use watchers::{Operator, TakeOver};
+pub use watchers::{AnotherOwner, Operator};
 pub use wires::{DIRECTORY, Rule, Wires};
 pub use world::{Setting, World};

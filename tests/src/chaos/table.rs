@@ -10,9 +10,9 @@ use crate::beats::percentile;
 /// The part of the rooms that may move when the directory comes back, in per cent.
 const MAY_MOVE: usize = 1;
 
-/// Longest time for control to be taken over. The aim of 3 s is about many rounds on a machine that does nothing else; this is
+/// Longest time until a room has another owner. The aim of 3 s is about many rounds on a machine that does nothing else; this is
 /// a bound for each.
-const TAKE_OVER: Duration = Duration::from_secs(10);
+const ANOTHER_OWNER: Duration = Duration::from_secs(10);
 
 /// What other rooms did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Outcome {
             .filter(|others| others.moved * 100 > others.rooms * MAY_MOVE)
             .map(|others| others.moved);
         let missing = if self.fault.is_single() { self.missing.1 } else { 0 };
-        let slow = self.takeover.filter(|took| *took > TAKE_OVER).map_or(0, |took| took.as_secs());
+        let slow = self.takeover.filter(|took| *took > ANOTHER_OWNER).map_or(0, |took| took.as_secs());
         let counts = [
             ("slots are missing", missing),
             ("slots came again", self.repeated.1),

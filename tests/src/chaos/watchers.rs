@@ -21,7 +21,7 @@ use tonic::{
 
 use crate::cluster::Cluster;
 
-/// How often each admin node is asked while a take-over is expected.
+/// How often each admin node is asked while another owner is expected.
 const EVERY: Duration = Duration::from_millis(50);
 /// How long an answer may take; an admin node that asks a dead owner is not waited for longer.
 const ANSWER: Duration = Duration::from_millis(400);
@@ -99,13 +99,13 @@ impl Operator {
 
 /// When an operator first saw the room under a higher epoch. Dropping it ends the watch.
 #[derive(Debug)]
-pub struct TakeOver {
+pub struct AnotherOwner {
     start: Instant,
     seen: watch::Receiver<Option<Instant>>,
     _tasks: JoinSet<()>,
 }
 
-impl TakeOver {
+impl AnotherOwner {
     /// Asks every operator, from now on, until one sees an epoch above this one.
     #[must_use]
     pub fn expect(operators: &[Operator], room: &str, above: Epoch) -> Self {

@@ -23,7 +23,7 @@ use super::{
     journal::{Entry, Journal},
     table::{Others, Outcome},
     talks::Talks,
-    watchers::{Operator, TakeOver, is_well},
+    watchers::{AnotherOwner, Operator, is_well},
     wires::{Rule, Wires},
 };
 use crate::{
@@ -176,7 +176,7 @@ impl World {
         let calm = Stretch::begin(&self.cluster)?;
         sleep(CALM.mul_f64(0.5 + random.random::<f64>())).await;
 
-        let takeover = TakeOver::expect(&self.operators, ROOM, Epoch(status.epoch));
+        let takeover = AnotherOwner::expect(&self.operators, ROOM, Epoch(status.epoch));
         let mut outcome = Outcome::new(fault, seed, self.tell(&plan, &status));
         outcome.load = calm.load()?;
         outcome.deaf = self.carry_out(&plan).await.with_context(|| outcome.story.clone())?;

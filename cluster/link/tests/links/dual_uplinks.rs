@@ -143,10 +143,10 @@ async fn the_mirror_hears_everything_while_the_owner_is_a_black_hole_and_the_own
 async fn a_mirror_that_becomes_the_owner_hears_everything_and_the_next_mirror_follows() {
     let mut stage = Stage::new().await;
     stage.speak(1..20).await;
-    // The owner is a black hole: nothing says so but the mirror, once it has taken over.
+    // The owner is a black hole: nothing says so but the mirror, once it owns the room.
     stage.nodes[0].proxy.freeze();
     stage.speak(20..40).await;
-    stage.mirror.take_over(2);
+    stage.mirror.own(2);
     stage.cluster.view.set_owner(Some((&stage.nodes[1], 2, 0)));
     let mirrored = stage.mirror.mirrored_edge().unwrap();
     assert!(mirrored.moved(&id("origin-2"), Epoch(2)));
@@ -175,7 +175,7 @@ async fn a_mirror_that_becomes_the_owner_hears_everything_and_the_next_mirror_fo
 async fn a_mirror_that_names_another_one_has_taken_over_and_is_not_left_for_it() {
     let stage = Stage::new().await;
     stage.nodes[0].proxy.freeze();
-    stage.mirror.take_over(2);
+    stage.mirror.own(2);
     stage.cluster.view.set_owner(Some((&stage.nodes[1], 2, 0)));
     let next = Ears::mirror("origin-3", 2);
     let _node = next.join(&stage.cluster).await;
@@ -198,7 +198,7 @@ async fn a_mirror_that_names_another_one_has_taken_over_and_is_not_left_for_it()
 #[tokio::test]
 async fn an_owner_that_hands_its_room_over_is_heard_until_it_says_goodbye() {
     let stage = Stage::new().await;
-    stage.mirror.take_over(2);
+    stage.mirror.own(2);
     let mirrored = stage.mirror.mirrored_edge().unwrap();
     assert!(mirrored.moved(&id("origin-2"), Epoch(2)));
     stage.speak(1..80).await;

@@ -66,7 +66,7 @@ impl Ears {
     }
 
     /// The mirror owns the room from now on.
-    pub fn take_over(&self, epoch: u64) {
+    pub fn own(&self, epoch: u64) {
         self.epoch.store(epoch, Ordering::Relaxed);
         self.owns.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Leaving the cluster, and coming back: the record says so, rooms are handed over, nodes that take rooms from here take
+//! Leaving the cluster, and coming back: the record says so, rooms are transferred, nodes that take rooms from here take
 //! them from others, people are sent elsewhere.
 //!
 //! The order matters: the record first, so that nobody is given anything new; then rooms, children and people, at the same
@@ -186,13 +186,13 @@ impl Leave {
         self.journal.tell(None, What::Drain(DrainChange { draining: false, waits_for: Vec::new() }));
     }
 
-    /// Hands rooms over, and sends nodes and people elsewhere.
+    /// Transfers rooms, and sends nodes and people elsewhere.
     async fn empty(&self, deadline: Instant) {
         let within = deadline.saturating_duration_since(Instant::now());
         let rooms = async {
             if let Some(host) = &self.here.host {
                 let report = host.drain(within).await;
-                tracing::info!(?report, "rooms handed over");
+                tracing::info!(?report, "rooms transferred");
             }
         };
         if let Some(carrier) = &self.here.carrier {
