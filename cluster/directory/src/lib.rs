@@ -120,6 +120,16 @@ impl Directory {
         Self { scope: Scope::of(roles), ..self.clone() }
     }
 
+    /// Ends a lease behind the back of the session that holds it, as a store does that lost its state. All that hangs on it
+    /// goes with it.
+    ///
+    /// # Errors
+    /// What the directory answers.
+    #[cfg(feature = "faults")]
+    pub async fn end_lease(&self, lease: LeaseId) -> Result<(), Error> {
+        self.store.revoke(lease).await
+    }
+
     /// Makes `node` a member under a new lease, which the session renews until it is closed or dropped. When the process
     /// dies, the node and all that it owns vanish from the directory `ttl` after the last renewal.
     ///

@@ -22,9 +22,9 @@ async fn as_listener(
     origin.handle.command(room, request).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_room_is_opened_up_to_a_listener_goes_live_and_ends() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", false).await;
     cluster.owner(&room, 1).await;
@@ -63,9 +63,9 @@ async fn a_room_is_opened_up_to_a_listener_goes_live_and_ends() {
     assert_eq!(origin.handle.rooms(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn who_is_removed_is_told_and_may_not_come_back_by_its_ticket() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
@@ -91,9 +91,9 @@ async fn who_is_removed_is_told_and_may_not_come_back_by_its_ticket() {
     assert_eq!(refused.code, Code::RoleForbids);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn malformed_packets_and_a_listener_that_wants_to_speak_disturb_nothing() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
@@ -134,9 +134,9 @@ fn statuses(cursor: &mut Cursor) -> Vec<std::sync::Arc<v1::RoomStatus>> {
     items.filter_map(|item| if let Item::Status(status) = item { Some(status) } else { None }).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_crowd_s_hands_are_told_five_times_a_second_and_the_stage_at_once() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
@@ -181,9 +181,9 @@ async fn a_crowd_s_hands_are_told_five_times_a_second_and_the_stage_at_once() {
     assert!(statuses(&mut cursor).iter().any(|status| there(status)), "the stage is told with its answer");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn who_is_banned_is_told_by_words_and_not_with_the_status() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;

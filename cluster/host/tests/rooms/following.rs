@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 
 use stentor_host::{Engine, EngineFactory};
 use stentor_ids::{NodeId, ParticipantId, Slot};
-use stentor_link::{Pool, Security};
 use stentor_mix::{
     CodecError, Config, History, LogEntry, Mixer, PacketRef, Participant, Push, SlotOutput, SpeakerPacket,
     Stage, Step, VoiceLog,
@@ -69,9 +68,9 @@ fn entry(entry: &v1::MixLogEntry) -> LogEntry {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_follower_can_replay_the_last_half_second() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let packets = Packets::default();
     let tap = packets.clone();
     let engines: EngineFactory =
@@ -83,9 +82,7 @@ async fn a_follower_can_replay_the_last_half_second() {
     let _talking = talk(speak(&edge, &room, "ann", false).await, voice("voice-a.ogg"));
     until("packets come", || packets.lock().unwrap().len() > 50).await;
 
-    let metrics = cluster.metrics.for_node(&NodeId::new("mirror").unwrap());
-    let channel =
-        Pool::new(Security::Insecure, None, &metrics).unwrap().channel(&origin.link_addr()).unwrap();
+    let channel = cluster.pool(&NodeId::new("mirror").unwrap()).channel(&origin.link_addr()).unwrap();
     let mut client = MirrorServiceClient::new(channel);
     let request = |epoch| FollowRequest { room: room.to_string(), node: "mirror".into(), epoch };
     assert!(client.follow(request(2)).await.is_err(), "an owner of an older epoch is not followed");

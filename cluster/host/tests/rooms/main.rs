@@ -1,4 +1,5 @@
-//! Rooms on real origins that share an embedded directory and link to each other over loopback.
+//! Rooms on real origins that share an embedded directory. Most are linked in memory and run on paused time; those with an
+//! etcd, or with more to do than a moment allows, are linked over loopback.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 

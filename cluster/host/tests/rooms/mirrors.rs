@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use stentor_ids::{Code, NodeId, RoomId};
-use stentor_link::{Carry, Pool, Security};
+use stentor_link::Carry;
 use stentor_proto::v1::{
     self, Empty, MuteRequest, TakeOverRequest, command_request::Command,
     uplink_service_client::UplinkServiceClient,
@@ -32,9 +32,9 @@ async fn mirrored(cluster: &Cluster) -> (RoomId, Origin, Origin) {
     panic!("the mirror is not ready: {:?}", owner.status(&room).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn when_the_owner_is_killed_its_mirror_goes_on_without_a_missing_slot_and_owns_the_room() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (room, owner, mirror) = mirrored(&cluster).await;
     let edge = cluster.edge("edge-1");
     let heard = cluster.listen("relay-1", &room).await;
@@ -55,9 +55,9 @@ async fn when_the_owner_is_killed_its_mirror_goes_on_without_a_missing_slot_and_
     assert!(status.last_takeover_ms > 0 && status.leader == status.owner, "{status:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn when_the_mirror_is_killed_nothing_is_heard_and_another_takes_its_place() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (room, owner, mirror) = mirrored(&cluster).await;
     let heard = cluster.listen("relay-1", &room).await;
     heard.heard_of(1, 50).await;
@@ -71,9 +71,9 @@ async fn when_the_mirror_is_killed_nothing_is_heard_and_another_takes_its_place(
     assert_eq!(owner.handle.owns(&room).unwrap().0.0, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_mute_by_the_owner_holds_at_the_mirror_that_goes_on() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (room, owner, mirror) = mirrored(&cluster).await;
     let edge = cluster.edge("edge-1");
     let heard = cluster.listen("relay-1", &room).await;
@@ -92,9 +92,9 @@ async fn a_mute_by_the_owner_holds_at_the_mirror_that_goes_on() {
     assert!(status.stage.iter().any(|one| one.id == "ann" && one.muted), "{status:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_room_that_its_mirror_took_over_can_be_given_back_without_a_missing_slot() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (room, owner, mirror) = mirrored(&cluster).await;
     let heard = cluster.listen("relay-1", &room).await;
     heard.heard_of(1, 50).await;
@@ -111,9 +111,9 @@ async fn a_room_that_its_mirror_took_over_can_be_given_back_without_a_missing_sl
     assert!(lineages.len() <= 8, "{lineages:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn an_epoch_that_cannot_be_is_not_taken_over_under() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let (room, owner, mirror) = mirrored(&cluster).await;
     for epoch in [u64::MAX, 2_000] {
         let request = TakeOverRequest { room: room.to_string(), epoch, owner_revision: 0, from_slot: 500 };
@@ -125,9 +125,9 @@ async fn an_epoch_that_cannot_be_is_not_taken_over_under() {
     assert_eq!(owner.handle.owns(&room).unwrap().0.0, 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn an_edge_that_comes_when_the_mirror_has_changed_is_told_of_the_new_one() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let owner = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
@@ -149,8 +149,7 @@ async fn an_edge_that_comes_when_the_mirror_has_changed_is_told_of_the_new_one()
             }
         }
     });
-    let metrics = cluster.metrics.for_node(&NodeId::new("edge-1").unwrap());
-    let channel = Pool::new(Security::Insecure, None, &metrics).unwrap().channel(&owner.link_addr()).unwrap();
+    let channel = cluster.pool(&NodeId::new("edge-1").unwrap()).channel(&owner.link_addr()).unwrap();
     let hello =
         v1::UplinkHello { room: room.to_string(), node: "edge-1".into(), epoch: 1, ..Default::default() };
     let hello = v1::UplinkRequest { message: Some(v1::uplink_request::Message::Hello(hello)) };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use stentor_directory::{Directory, EtcdConfig, NodeRecord, NodeRole, SessionState};
+use stentor_directory::{Directory, EtcdConfig, NodeRecord, NodeRole, SessionState, View};
 use stentor_ids::{Code, Epoch, NodeId, Slot};
 use stentor_programs::Etcd;
 use stentor_proto::v1::{Empty, MuteRequest, command_request::Command};
 
-use crate::cluster::{Cluster, SOON, speak, until, who};
+use crate::cluster::{Cluster, Origin, SOON, speak, until, who};
 
 pub async fn on_etcd(etcd: &Etcd) -> Cluster {
     let config = EtcdConfig {
@@ -50,6 +50,48 @@ async fn an_owner_whose_lease_is_gone_puts_its_key_back_and_nobody_takes_the_roo
     assert_eq!(heard.audio().missing, [0; 0]);
     assert_eq!(other.handle.rooms(), 0);
     origin.command(&room, Command::End(Empty {})).await.expect("it commits again");
+}
+
+/// Ends the leases that these origins hold.
+async fn end_leases(cluster: &Cluster, origins: &[&Origin]) {
+    for origin in origins {
+        let SessionState::Held(lease) = *origin.session.state().borrow() else { panic!("no lease") };
+        cluster.directory.end_lease(lease).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_and_a_mirror_whose_leases_are_gone_at_once_put_their_keys_back() {
+    let cluster = Cluster::in_memory();
+    let owner = cluster.origin("origin-1").await;
+    let room = cluster.create("demo", true).await;
+    cluster.owner(&room, 1).await;
+    let mirror = cluster.origin("origin-2").await;
+    until("the other mirrors it", || mirror.handle.mirrors(&room)).await;
+    let heard = cluster.listen("relay-1", &room).await;
+    heard.heard_of(1, 50).await;
+    for (lost, whose) in [(vec![&owner], "owner"), (vec![&mirror], "mirror"), (vec![&owner, &mirror], "both")]
+    {
+        let at = heard.highest();
+        end_leases(&cluster, &lost).await;
+        let mut view = cluster.directory.view();
+        let back = |view: &View| {
+            let room = &view.rooms[&room];
+            room.owner.as_ref().is_some_and(|key| key.node == owner.id && key.epoch == Epoch(1))
+                && room.mirror.as_ref().is_some_and(|key| key.node == mirror.id)
+        };
+        view.wait_for(|view| !back(view)).await;
+        let waited = tokio::time::timeout(SOON, view.wait_for(back)).await;
+        assert!(
+            waited.is_ok(),
+            "the keys are not back ({whose}): {:?}",
+            cluster.directory.view().snapshot().rooms
+        );
+        until("it goes on", || heard.highest() > at.plus(100)).await;
+    }
+    let audio = heard.audio();
+    assert_eq!((audio.missing, audio.twice), (vec![], 0));
+    owner.command(&room, Command::End(Empty {})).await.expect("it commits again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

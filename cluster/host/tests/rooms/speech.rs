@@ -41,9 +41,9 @@ fn talk_from(first: u64, session: SpeakerSession, packets: Vec<Bytes>) -> AbortO
     }))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_conversation_fills_every_slot_once_and_is_heard() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
@@ -71,9 +71,9 @@ async fn a_conversation_fills_every_slot_once_and_is_heard() {
     assert!(origin.status(&room).await.stage.iter().all(|one| !one.connected()));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_speaker_hears_the_others_and_not_itself() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let _origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
@@ -91,9 +91,9 @@ async fn a_speaker_hears_the_others_and_not_itself() {
     drop(bob);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_mute_silences_within_two_slots_and_a_flood_disturbs_nobody() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
     cluster.owner(&room, 1).await;
