@@ -6,26 +6,12 @@ use stentor_room::{Actor, Command};
 
 use super::{
     directory::RoomIx,
-    errands::draining,
-    fault::Fault,
+    fault::{Fault, How},
     message::{Answer, Ask, Message, Run},
     net::NodeIx,
     tenure::Asker,
     world::{NEWER, World},
 };
-
-/// How calls end that do not end as they should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum How {
-    /// The task that made it panics.
-    Panics,
-    /// It never ends.
-    Never,
-    /// Its end is told twice.
-    Twice,
-    /// Its end is told when nobody waits for it any more.
-    Late,
-}
 
 /// How late an end may be, in milliseconds: longer than any errand is waited for.
 const LATE_MS: u64 = 18_000;
@@ -132,4 +118,8 @@ impl World {
         }
         lost.is_some()
     }
+}
+
+fn draining() -> stentor_ids::Fault {
+    stentor_ids::Fault::new(stentor_ids::Code::Draining, "it takes no rooms")
 }

@@ -9,8 +9,6 @@ use stentor_placement::{Candidate, rank};
 use super::{
     claims::Candidacies,
     directory::{Changed, Lease, Op, Reply, RoomIx},
-    drain::Offers,
-    errands::Question,
     message::{Answer, Ask, Run},
     net::{DIRECTORY, NodeIx},
     tenure::Running,
@@ -21,6 +19,19 @@ use super::{
 const RENEW_MS: u64 = 1_500;
 /// Longest until a node notices that the directory is silent.
 const BLIND_MS: u64 = 3_000;
+
+/// Someone is asked whether they run a room, and others whether they hear its owner.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) ask: Ask,
+    /// Answers that are still to come.
+    pub(super) waits: usize,
+    pub(super) runs: bool,
+    pub(super) heard_ms_ago: Option<u64>,
+}
+
+/// The rooms that a node has offered, and when to offer them again.
+pub(super) type Offers = BTreeMap<RoomIx, Option<u64>>;
 
 /// What a node does about rooms.
 #[derive(Debug, Default)]

@@ -1,7 +1,5 @@
 //! A node that leaves: its rooms are offered to others, what it mirrors it steps aside from.
 
-use std::collections::BTreeMap;
-
 use stentor_ids::Fault;
 use stentor_ownership::{Event, Successor};
 use stentor_placement::{rank_apart, readers};
@@ -10,9 +8,6 @@ use super::{directory::RoomIx, message::Note, net::NodeIx, tenure::Asker, world:
 
 /// How long between two offers of a room, in milliseconds.
 const OFFER_AGAIN_MS: u64 = 200;
-
-/// The rooms that a node has offered, and when to offer them again.
-pub(super) type Offers = BTreeMap<RoomIx, Option<u64>>;
 
 impl World {
     /// Hands over what a node owns, and steps aside from what it mirrors.

@@ -13,22 +13,13 @@ use stentor_ownership::{
 use stentor_placement::carriers;
 
 use super::{
+    control::Question,
     directory::{self, Op, Refused, Reply, RoomIx},
     message::{Answer, Ask, Call, Message, Note, Run},
-    net::NodeIx,
+    net::{NodeIx, millis},
     tenure::Sim,
     world::World,
 };
-
-/// Someone is asked whether they run a room, and others whether they hear its owner.
-#[derive(Debug)]
-pub(super) struct Question {
-    ask: Ask,
-    /// Answers that are still to come.
-    waits: usize,
-    runs: bool,
-    heard_ms_ago: Option<u64>,
-}
 
 impl World {
     /// Sends a node on an errand.
@@ -258,15 +249,7 @@ impl World {
     }
 }
 
-pub(super) fn draining() -> Fault {
-    Fault::new(Code::Draining, "it takes no rooms")
-}
-
 /// What is told to whoever waits.
 pub(super) fn refusal(refused: Refused) -> Fault {
     Fault::new(Code::DirectoryUnavailable, format!("{refused:?}"))
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

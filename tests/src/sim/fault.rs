@@ -4,11 +4,9 @@
 use stentor_pace::Pulse;
 
 use super::{
-    acts::How,
     directory::RoomIx,
-    errands::millis,
     message::{Message, Note},
-    net::{DIRECTORY, NodeIx, RESENT_MS},
+    net::{DIRECTORY, NodeIx, RESENT_MS, millis},
     world::World,
 };
 
@@ -49,6 +47,19 @@ pub(super) enum Fault {
     Barred { who: Who, ms: u64 },
     /// The next claim of a room is made and not answered, and its node restarts.
     LoseClaim { room: RoomIx, ms: u64 },
+}
+
+/// How calls end that do not end as they should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum How {
+    /// The task that made it panics.
+    Panics,
+    /// It never ends.
+    Never,
+    /// Its end is told twice.
+    Twice,
+    /// Its end is told when nobody waits for it any more.
+    Late,
 }
 
 /// Whom it strikes: found when it does.

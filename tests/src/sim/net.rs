@@ -3,7 +3,7 @@
 //! Links are TCP: what a cut holds up comes after it, in order and late, unless the cut lasts so long that the connection is
 //! given up.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use rand::{RngExt, rngs::SmallRng};
 
@@ -92,4 +92,9 @@ impl Net {
             .iter()
             .filter(move |one| one.until > now && from != to && hits(one.from, from) && hits(one.to, to))
     }
+}
+
+/// A time as the simulation counts it.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

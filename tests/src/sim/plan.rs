@@ -3,8 +3,7 @@
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{
-    acts::How,
-    fault::{Back, Fault, Who},
+    fault::{Back, Fault, How, Who},
     world::Roles,
 };
 

@@ -14,9 +14,8 @@ use stentor_relay::{
 use super::{
     audio::{Origin, stage},
     directory::RoomIx,
-    errands::millis,
     message::{Message, Note, Run},
-    net::NodeIx,
+    net::{NodeIx, millis},
     world::{START, World},
 };
 

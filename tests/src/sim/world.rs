@@ -15,11 +15,10 @@ use stentor_ids::{NodeId, RoomId, Slot};
 use stentor_pace::{Time, Violation, WallTime};
 
 use super::{
-    acts::How,
     audio::Audio,
     control::Control,
     directory::{Book, Directory, Lease, Op, Revision, RoomIx},
-    fault::{Back, Fault},
+    fault::{Back, Fault, How},
     message::{Answer, Ask, Message, Note},
     net::{DIRECTORY, Net, NodeIx},
     plan::Plan,
