@@ -15,7 +15,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Program, free_port};
+use crate::{port::free_port, program::Program};
 
 /// Longest start on a busy machine.
 const START: Duration = Duration::from_secs(20);
