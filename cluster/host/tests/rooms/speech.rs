@@ -109,14 +109,13 @@ async fn a_mute_silences_within_two_slots_and_a_flood_disturbs_nobody() {
     heard.heard_of(1, 100).await;
 
     let mute = MuteRequest { participant: "ann".into(), muted: true, ..Default::default() };
-    let before = origin.feed_highest(&room).unwrap();
+    let asked = origin.feed_highest(&room).unwrap();
     origin.command(&room, command_request::Command::Mute(mute)).await.unwrap();
-    let after = origin.feed_highest(&room).unwrap();
-    until("the room has gone on", || heard.highest() > after.plus(50)).await;
+    until("the room has gone on", || heard.highest() > asked.plus(60)).await;
     let silent = |slot: u64| heard.frames().iter().any(|f| f.slot.0 == slot && f.captured.as_micros() == 0);
-    assert!(silent(after.0 + 2), "muted at {after}, at latest; asked at {before}");
-    assert!((after.0 + 2..after.0 + 50).all(silent));
-    assert!(heard.frames().iter().any(|f| f.slot.0 > after.0 + 30 && f.opus == SILENCE));
+    let spoken: Vec<_> = (asked.0 + 3..asked.0 + 50).filter(|slot| !silent(*slot)).collect();
+    assert_eq!(spoken, [0; 0], "asked for when slot {asked} was out: two more may have speech in them");
+    assert!(heard.frames().iter().any(|f| f.slot.0 > asked.0 + 30 && f.opus == SILENCE));
     assert_eq!(heard.audio().missing, [0; 0]);
     let told = heard.events();
     assert!(told.iter().any(|event| event.participant == who("ann").as_str()), "{told:?}");
