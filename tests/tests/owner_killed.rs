@@ -26,6 +26,7 @@ async fn a_room_goes_on_at_another_origin_when_its_owner_is_killed() {
     listener.frames(50, Duration::from_secs(10)).await.unwrap();
     let report = listener.stop().await.unwrap();
     assert_eq!((report.repeated, report.out_of_order, report.reconnects), (0, 0, 0), "{report:?}");
+    assert_eq!(report.missed, 0, "{report:?}");
     assert_eq!(report.epochs.len(), 2, "{report:?}");
     assert!(report.longest_interval < GONE_ON, "{report:?}");
 
