@@ -165,6 +165,7 @@ impl<P: Clone + PartialEq> Origin<P> {
     /// A child has seen this slot and this lineage: one that leads goes on above them, one that keeps begins nothing below.
     /// It may be said again. Returns by how many slots it went forward.
     pub fn lift(&mut self, slot: Slot, lineage: Lineage) -> Option<u64> {
+        let side = self.side_above(lineage);
         let leadership = self.leadership.as_mut()?;
         if leadership.leads().is_none() {
             leadership.saw(lineage);
@@ -172,6 +173,7 @@ impl<P: Clone + PartialEq> Origin<P> {
         }
         // Which of the lineages of this epoch counts is settled between the two origins.
         if lineage.epoch() > self.term.epoch && lineage > leadership.lineage() {
+            leadership.become_side(side);
             leadership.lift(Slot(0), lineage);
         }
         let ahead = slot.next().since(leadership.next().unwrap_or_default());
@@ -314,7 +316,9 @@ impl<P: Clone + PartialEq> Origin<P> {
 
     /// What leadership says is to be done.
     fn lead(&mut self, now: Time) -> Option<Act<P>> {
+        let side = self.side_above(self.leadership.as_ref()?.lineage());
         let leadership = self.leadership.as_mut()?;
+        leadership.become_side(side);
         let read = std::mem::take(&mut self.read);
         let concludes =
             leadership.leads().is_none() && leadership.deadline().is_some_and(|due| due.is_due(now));
@@ -360,6 +364,12 @@ impl<P: Clone + PartialEq> Origin<P> {
         let epoch = self.term.epoch;
         self.followed = self.peer.clone().map(|peer| (peer, epoch));
         Some(Act::Follow { peer: self.peer.clone(), epoch, another })
+    }
+
+    /// What this origin is to the epoch of a lineage that was seen: of one above its term not the owner, whatever it is in its
+    /// own. The lineages of that which are an owner's are another's to begin.
+    fn side_above(&self, seen: Lineage) -> Side {
+        if seen.epoch() > self.term.epoch { Side::Mirror } else { self.term.side }
     }
 
     /// The epoch of a slot that this origin emits.

@@ -262,8 +262,8 @@ fn a_child_lifts_a_lineage_by_one_of_a_higher_epoch_alone() {
     let mut origin = owner();
     origin.lift(Slot(0), line(1, 7));
     assert_eq!(origin.leads(), Some(line(1, 0)), "the two origins settle that");
-    origin.lift(Slot(0), line(3, 1));
-    assert_eq!(origin.leads(), Some(line(3, 2)));
+    origin.lift(Slot(0), line(3, 0));
+    assert_eq!(origin.leads(), Some(line(3, 1)));
 }
 
 #[test]
@@ -289,6 +289,16 @@ fn what_the_other_has_led_is_not_begun_a_second_time_by_one_that_keeps() {
     leads.told(state);
     acts(&mut keeps, 230);
     assert_eq!((keeps.leads(), leads.leads()), (Some(line(1, 5)), Some(line(1, 0))));
+}
+
+#[test]
+fn a_former_owner_begins_no_lineage_that_is_the_next_ones() {
+    let mut origin = owner();
+    hears(&mut origin, 201, frame(1, line(1, 1), 10));
+    // The heir, which leads already, knows of its own epoch before its first slot.
+    origin.told(State { leads: true, lineage: line(2, 0), ready: true });
+    acts(&mut origin, 260);
+    assert_eq!(origin.leads(), Some(line(2, 1)));
 }
 
 #[test]

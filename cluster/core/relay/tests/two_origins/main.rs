@@ -105,6 +105,18 @@ proptest! {
     }
 }
 
+/// A mirror that leads becomes the owner, and the former owner does not hear it for a moment.
+#[test]
+fn an_heir_and_a_former_owner_begin_no_lineage_twice() {
+    let mut world = World::new(17_161_360_444_927_996_738);
+    world.run(500).unwrap();
+    for (fault, after) in [(Fault::Late(0, 29), 490), (Fault::HandOver, 352), (Fault::Part(39), 4_000)] {
+        world.strike(fault);
+        world.run(after).unwrap();
+    }
+    assert_eq!(world.leaders(), 1);
+}
+
 /// A mirror that led while its owner stood still, and died.
 #[test]
 fn who_heard_a_mirror_that_is_gone_hears_the_owner_again() {
