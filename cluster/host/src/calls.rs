@@ -24,10 +24,28 @@ use crate::{
 /// How often a key is tried to be given up; after that it lasts as long as the lease.
 const RELEASE_TRIES: usize = 3;
 
-/// Whether a node answers, and not another one at its address, that it runs a room.
-pub(crate) async fn still_runs(origin: &Origin, node: &NodeId, link_addr: &str, room: &RoomId) -> bool {
-    let answer = timeout(ASK, origin.control.probe(link_addr, Some(room))).await;
-    matches!(answer, Ok(Ok(answer)) if answer.owns && answer.node == node.as_str())
+/// What came of asking a node whether it runs a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// It does.
+    Runs,
+    /// It does not, or has ended: another one is at its address, or nobody.
+    Gone,
+    /// Nothing, which may be the link's fault.
+    Nothing,
+}
+
+/// Asks a node whether it runs a room.
+pub(crate) async fn runs(origin: &Origin, node: &NodeId, link_addr: &str, room: &RoomId) -> Says {
+    let asked = timeout(ASK, origin.control.probe(link_addr, Some(room)));
+    // A connection that was there before tells only that it broke; a new one is refused by the machine itself.
+    let (answer, refused) = tokio::join!(asked, timeout(ASK, origin.pool.refuses(link_addr)));
+    match answer {
+        Ok(Ok(answer)) if answer.owns && answer.node == node.as_str() => Says::Runs,
+        Ok(Ok(_)) => Says::Gone,
+        _ if refused == Ok(true) => Says::Gone,
+        _ => Says::Nothing,
+    }
 }
 
 /// Asks the owner whether it runs the room, and relays whether they hear it.
@@ -36,15 +54,16 @@ pub(crate) async fn ask(origin: &Origin, room: &RoomId, owner: &NodeId) -> Answe
     let edges = peers.iter().filter(|peer| peer.edge).count();
     let asked: Vec<_> = carriers(room, &relays(&peers), edges).into_iter().take(RELAYS_ASKED).collect();
     let at = |node: &NodeId| origin.place_of(node).map(|place| place.link_addr);
-    let runs = async {
+    let says = async {
         match at(owner) {
-            Some(link_addr) => still_runs(origin, owner, &link_addr, room).await,
-            None => false,
+            Some(link_addr) => runs(origin, owner, &link_addr, room).await,
+            None => Says::Nothing,
         }
     };
     let heard = join_all(asked.iter().filter_map(at).map(|relay| heard(origin, relay, room, owner)));
-    let (runs, heard) = tokio::join!(runs, heard);
-    let answer = Answer { runs, heard: heard.into_iter().flatten().min() };
+    let (says, heard) = tokio::join!(says, heard);
+    let (runs, gone) = (says == Says::Runs, says == Says::Gone);
+    let answer = Answer { runs, gone, heard: heard.into_iter().flatten().min() };
     tracing::info!(%room, %owner, ?answer, "the room's owner is not heard; others were asked");
     answer
 }

@@ -4,11 +4,18 @@
 use std::{sync::Arc, time::Duration};
 
 use stentor_directory::{Error, Revision, Room};
-use stentor_ids::{Epoch, Fault, NodeId};
-use stentor_ownership::{Came, Candidacy, Claim, Outcome, Step, refusal::restarting};
+use stentor_ids::{Code, Epoch, Fault, NodeId};
+use stentor_ownership::{
+    Came, Candidacy, Claim, Outcome, Step,
+    refusal::{SOON, restarting},
+};
 use stentor_room::Record;
 
-use crate::{calls, driver, driver::Standing, rooms::Rooms};
+use crate::{
+    calls::{self, Says},
+    driver::{self, Standing},
+    rooms::Rooms,
+};
 
 /// An office to claim.
 pub(crate) struct Target {
@@ -39,6 +46,7 @@ pub(crate) async fn stand(rooms: &Rooms, target: Target) -> Outcome {
     loop {
         let came = match candidacy.step() {
             Step::AskFormer => ask_former(rooms, &target).await,
+            Step::AskOwner => ask_owner(rooms, &target.room).await,
             Step::Claim { ahead } => {
                 let claimed = match target.office {
                     Office::Owner { .. } => own(rooms, &target, ahead).await,
@@ -68,6 +76,10 @@ pub(crate) async fn stand(rooms: &Rooms, target: Target) -> Outcome {
 /// # Errors
 /// What the directory answers, or why the room does not run.
 pub(crate) async fn mirror_now(rooms: &Rooms, room: &Room, preempt: Option<Revision>) -> Result<(), Fault> {
+    if ask_owner(rooms, room).await != (Came::Answered { runs: true }) {
+        let detail = format!("{} does not reach the owner of room {}", rooms.origin.me, room.id);
+        return Err(Fault::new(Code::NodeUnavailable, detail).retry_after(SOON));
+    }
     let (standing, record) = mirror(rooms, room, preempt).await?;
     let started = rooms.start(&room.id, record, standing.clone()).await;
     if started.is_err() {
@@ -80,11 +92,19 @@ pub(crate) async fn mirror_now(rooms: &Rooms, room: &Room, preempt: Option<Revis
 async fn ask_former(rooms: &Rooms, target: &Target) -> Came {
     let Office::Owner { former: Some((node, link_addr)), .. } = &target.office else { return Came::Failed };
     let room = &target.room.id;
-    let runs = calls::still_runs(&rooms.origin, node, link_addr, room).await;
+    let runs = calls::runs(&rooms.origin, node, link_addr, room).await == Says::Runs;
     if runs {
         tracing::info!(%room, %node, "the room has lost its owner key, but its owner still runs it");
     }
     Came::Answered { runs }
+}
+
+async fn ask_owner(rooms: &Rooms, room: &Room) -> Came {
+    let origin = &rooms.origin;
+    let Some(owner) = &room.owner else { return Came::Failed };
+    let Some(place) = origin.place_of(&owner.node) else { return Came::Failed };
+    let says = calls::runs(origin, &owner.node, &place.link_addr, &room.id).await;
+    Came::Answered { runs: says == Says::Runs }
 }
 
 /// What came of a claim.

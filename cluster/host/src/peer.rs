@@ -52,7 +52,7 @@ impl Peer {
     }
 
     /// When something came from it last.
-    pub(crate) fn last_heard(&self) -> Time {
+    fn last_heard(&self) -> Time {
         Time::from_micros(self.heard.load(Relaxed))
     }
 
@@ -66,9 +66,18 @@ impl Peer {
         change(&mut self.known.lock());
     }
 
+    /// When something came from this node last, as the other origin; long ago if nothing did.
+    pub(crate) fn last_heard_of(&self, node: Option<&NodeId>) -> Time {
+        let known = self.known.lock();
+        if known.is(node) { self.last_heard() } else { Time::default() }
+    }
+
     /// Another node is the other origin now; nothing is known of that yet.
     pub(crate) fn become_another(&self, origin: Option<Mirror>) {
-        self.learn(|known| *known = Known { origin, ..Known::default() });
+        self.learn(|known| {
+            *known = Known { origin, ..Known::default() };
+            self.heard(Time::default());
+        });
     }
 
     /// Whether this node is it, and could go on with the room at once.

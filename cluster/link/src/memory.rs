@@ -57,6 +57,13 @@ impl Network {
         Listener { addr, incoming }
     }
 
+    /// Whether nobody listens there any more.
+    pub(crate) fn refuses(&self, link_addr: &str) -> bool {
+        let addr = link_addr.parse::<SocketAddr>();
+        let ports = self.0.lock();
+        addr.is_ok_and(|addr| ports.listeners.get(&addr).is_none_or(mpsc::Sender::is_closed))
+    }
+
     /// A connection to whoever listens there.
     async fn connect(self, addr: Option<SocketAddr>) -> io::Result<TokioIo<DuplexStream>> {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);

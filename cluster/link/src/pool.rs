@@ -3,12 +3,22 @@
 //!
 //! Invariant: never more than [`MAX_CHANNELS`] connections are kept.
 
-use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use stentor_ids::{Code, Fault};
 use stentor_pace::Time;
 use stentor_telemetry::{Gauge, LinkKind, NodeMetrics};
+use tokio::{
+    net::{TcpSocket, lookup_host},
+    time::timeout,
+};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Security;
@@ -93,6 +103,17 @@ impl Pool {
         Ok(channel)
     }
 
+    /// Whether nobody listens at `link_addr` any more: the machine that is there refuses to connect. `false` if it says
+    /// nothing within a second.
+    pub async fn refuses(&self, link_addr: &str) -> bool {
+        #[cfg(feature = "memory")]
+        if let Some(network) = &self.0.network {
+            return network.refuses(link_addr);
+        }
+        let connected = timeout(CONNECT_WITHIN, self.0.knock(link_addr)).await;
+        matches!(connected, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
     /// The connection to this node brings nothing: whoever asks next is given a new one, and who has the old one keeps it.
     /// A connection younger than a second is trusted still, so that the many streams that hang on one ask for one new.
     pub(crate) fn distrust(&self, link_addr: &str) {
@@ -115,6 +136,16 @@ impl Inner {
             channels: Mutex::default(),
             gauge,
         }
+    }
+
+    /// Connects, and leaves again.
+    async fn knock(&self, link_addr: &str) -> io::Result<()> {
+        let addr = lookup_host(link_addr).await?.next().ok_or(io::ErrorKind::NotFound)?;
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if let Some(from) = self.from {
+            socket.bind(SocketAddr::new(from, 0))?;
+        }
+        socket.connect(addr).await.map(drop)
     }
 
     fn connect(&self, endpoint: &Endpoint) -> Channel {

@@ -178,6 +178,10 @@ impl World {
                 let former = self.dir.last_owner(room, self.nodes[n].view, n);
                 self.question(n, room, ask, former, false);
             }
+            Step::AskOwner => {
+                let owner = self.dir.room(room, self.nodes[n].view).owner.map(|owner| owner.node);
+                self.question(n, room, ask, owner, false);
+            }
             // Not after the claim: a node that cannot run the room would only let it go again.
             Step::Claim { .. } if !self.reads(n, room) => self.came(n, room, Came::Failed),
             Step::Claim { ahead } => {
@@ -246,7 +250,7 @@ impl World {
         self.weigh(n, room);
     }
 
-    /// The former owner has answered, or has not.
+    /// The owner, or the former owner, has answered, or has not.
     pub(super) fn former_answered(&mut self, n: NodeIx, room: RoomIx, serial: u64, runs: bool) {
         if self.is_candidate(n, room, serial) {
             self.came(n, room, Came::Answered { runs });

@@ -27,6 +27,7 @@ pub(super) struct Question {
     /// Answers that are still to come.
     pub(super) waits: usize,
     pub(super) runs: bool,
+    pub(super) gone: bool,
     pub(super) heard_ms_ago: Option<u64>,
 }
 

@@ -155,10 +155,15 @@ impl World {
         let question = self.number();
         let asked = owner.into_iter().chain(if relays { self.carriers(n, room) } else { Vec::new() });
         let asked: BTreeSet<_> = asked.collect();
-        let state = Question { ask, waits: asked.len(), runs: false, heard_ms_ago: None };
+        let state = Question { ask, waits: asked.len(), runs: false, gone: false, heard_ms_ago: None };
         self.nodes[n].control.questions.insert(question, state);
         let Some(owner) = owner else { return self.conclude(n, question) };
         for to in asked {
+            if self.nodes[to].refuses && self.net.answers(self.now, n, to) {
+                let refused =
+                    Message::Probed { question, runs: false, gone: to == owner, heard_ms_ago: None };
+                self.tell(n, n, refused);
+            }
             self.tell(n, to, Message::Probe { room, from: n, owner, question });
         }
         self.tell_in(millis(ASK), n, Message::Unanswered { question });
@@ -178,7 +183,8 @@ impl World {
         let running = self.nodes[n].control.rooms.get(&room);
         let runs = owner == n && running.is_some_and(|running| running.published.is_owner());
         let heard_ms_ago = self.heard(n, owner, room).filter(|_| self.nodes[n].roles.relay);
-        self.tell(n, from, Message::Probed { question, runs, heard_ms_ago });
+        let gone = owner == n && !runs;
+        self.tell(n, from, Message::Probed { question, runs, gone, heard_ms_ago });
     }
 
     /// How long ago a relay heard an owner. Of a room whose audio is not simulated: as if it carried it.
@@ -193,10 +199,12 @@ impl World {
     }
 
     /// One who was asked says this.
-    pub(super) fn probed(&mut self, n: NodeIx, question: u64, runs: bool, heard_ms_ago: Option<u64>) {
+    pub(super) fn probed(&mut self, n: NodeIx, message: Message) {
+        let Message::Probed { question, runs, gone, heard_ms_ago } = message else { return };
         let Some(asked) = self.nodes[n].control.questions.get_mut(&question) else { return };
         asked.waits = asked.waits.saturating_sub(1);
         asked.runs |= runs;
+        asked.gone |= gone;
         asked.heard_ms_ago = [asked.heard_ms_ago, heard_ms_ago].into_iter().flatten().min();
         if asked.waits == 0 {
             self.conclude(n, question);
@@ -205,7 +213,7 @@ impl World {
 
     /// Everyone has answered who does.
     pub(super) fn conclude(&mut self, n: NodeIx, question: u64) {
-        let Some(Question { ask, runs, heard_ms_ago, .. }) =
+        let Some(Question { ask, runs, gone, heard_ms_ago, .. }) =
             self.nodes[n].control.questions.remove(&question)
         else {
             return;
@@ -213,7 +221,7 @@ impl World {
         match ask {
             Ask::Errand(run, errand) => {
                 let heard = heard_ms_ago.map(Duration::from_millis);
-                let answer = End::Answered(Doubt { runs, heard });
+                let answer = End::Answered(Doubt { runs, gone, heard });
                 self.tell_run(n, run, Event::Done(errand, answer));
             }
             Ask::Candidacy(room, serial) => self.former_answered(n, room, serial, runs),

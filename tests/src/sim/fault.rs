@@ -234,7 +234,7 @@ impl World {
 
     /// A process ends.
     pub(super) fn end(&mut self, n: NodeIx, told: bool) {
-        self.nodes[n].up = false;
+        (self.nodes[n].up, self.nodes[n].refuses) = (false, told);
         for audio in &mut self.audio {
             audio.forget(n);
         }

@@ -103,6 +103,7 @@ pub(super) enum Message {
     Probed {
         question: u64,
         runs: bool,
+        gone: bool,
         heard_ms_ago: Option<u64>,
     },
     /// Who was asked by a question has had its time.

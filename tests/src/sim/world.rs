@@ -43,6 +43,8 @@ pub(super) struct Node {
     /// Which process this is.
     pub(super) life: u32,
     pub(super) up: bool,
+    /// Its process ended and its machine did not: its port refuses connections.
+    pub(super) refuses: bool,
     pub(super) paused_until: u64,
     /// The highest schema of records that its build reads.
     pub(super) schema: u32,
@@ -238,9 +240,7 @@ impl World {
             Message::Lost { room, from } => self.refused_stream(n, room, from),
             Message::Beat { room, from } => drop(self.beaten(n, room, from)),
             Message::Probe { .. } => self.probed_by(n, message),
-            Message::Probed { question, runs, heard_ms_ago } => {
-                self.probed(n, question, runs, heard_ms_ago);
-            }
+            Message::Probed { .. } => self.probed(n, message),
             Message::Unanswered { question } => self.conclude(n, question),
             Message::Called { .. } => self.called(n, message),
             Message::AudioDone { run } => self.tell_run(n, run, stentor_ownership::Event::AudioDone),
@@ -373,6 +373,7 @@ impl Node {
             roles,
             life: 0,
             up: true,
+            refuses: false,
             paused_until: 0,
             stood: 0,
             barred_until: 0,

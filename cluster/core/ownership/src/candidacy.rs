@@ -3,21 +3,25 @@
 //!
 //! | step | then |
 //! |---|---|
-//! | ask the former owner, if there is one and the office has not been empty for [`PATIENCE`] | it runs the room: come back; else claim |
+//! | of an owner's office: ask the former owner, if there is one and the office has not been empty for [`PATIENCE`] | it runs the room: come back; else claim |
+//! | of a mirror's: ask the owner | it runs the room: claim; else come back |
 //! | claim | won: run the room; another was faster: lost; else come back |
 //! | run | it runs: won; else give the key up and come back |
 //!
-//! Invariant: nobody claims from an owner that answers, but one that has had the time to put its key back.
+//! Invariants: nobody claims from an owner that answers, but one that has had the time to put its key back; nobody takes the
+//! mirror's office of an owner that it does not reach, for it could not follow it, and would find it lost at once.
 
 use std::time::Duration;
 
-use crate::timing::{ASK_AGAIN, CLAIM_AGAIN, COLD_AHEAD, PATIENCE};
+use crate::timing::{ASK_AGAIN, CLAIM_AGAIN, COLD_AHEAD, PATIENCE, REACH_AGAIN};
 
 /// What to do next; its end is told to [`Candidacy::next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Ask the former owner whether it runs the room.
     AskFormer,
+    /// Ask the owner whether it runs the room.
+    AskOwner,
     /// Claim the office; as an owner so many slots ahead of the wall clock.
     Claim {
         /// In slots.
@@ -34,7 +38,7 @@ pub enum Step {
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Came {
-    /// Whether the former owner says that it runs the room.
+    /// Whether the owner, or the former owner, says that it runs the room.
     Answered {
         /// It does.
         runs: bool,
@@ -71,10 +75,10 @@ impl Candidacy {
         Self(if former && empty < PATIENCE { Step::AskFormer } else { Step::Claim { ahead: COLD_AHEAD } })
     }
 
-    /// Begins a claim of a mirror's office. The owner lives; there is nobody to ask.
+    /// Begins a claim of a mirror's office.
     #[must_use]
     pub const fn of_mirror() -> Self {
-        Self(Step::Claim { ahead: 0 })
+        Self(Step::AskOwner)
     }
 
     /// What to do now.
@@ -90,6 +94,10 @@ impl Candidacy {
             // Who does not answer, or says no, is not asked again.
             (Step::AskFormer, Came::Answered { runs: false } | Came::Failed) => {
                 Step::Claim { ahead: COLD_AHEAD }
+            }
+            (Step::AskOwner, Came::Answered { runs: true }) => Step::Claim { ahead: 0 },
+            (Step::AskOwner, Came::Answered { runs: false } | Came::Failed) => {
+                Step::Over(Outcome::NotYet(REACH_AGAIN))
             }
             (Step::Claim { .. }, Came::Claimed) => Step::Run,
             (Step::Claim { .. }, Came::Faster) => Step::Over(Outcome::Lost),
@@ -124,6 +132,16 @@ mod tests {
         assert_eq!(steps(asked, &[Came::Failed]), [Step::AskFormer, CLAIM]);
         assert_eq!(Candidacy::of_owner(PATIENCE, true).step(), CLAIM);
         assert_eq!(Candidacy::of_owner(Duration::ZERO, false).step(), CLAIM);
+    }
+
+    #[test]
+    fn nobody_mirrors_an_owner_that_it_does_not_reach() {
+        let again = Step::Over(Outcome::NotYet(REACH_AGAIN));
+        for came in [Came::Answered { runs: false }, Came::Failed] {
+            assert_eq!(steps(Candidacy::of_mirror(), &[came]), [Step::AskOwner, again]);
+        }
+        let reached = [Step::AskOwner, Step::Claim { ahead: 0 }, Step::Run];
+        assert_eq!(steps(Candidacy::of_mirror(), &[Came::Answered { runs: true }, Came::Claimed]), reached);
     }
 
     #[test]

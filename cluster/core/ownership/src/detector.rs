@@ -9,7 +9,7 @@
 //! | claiming | when the claim was refused; won, the detector is over |
 //!
 //! An owner that says that it runs the room, or that some relay has heard a moment ago, is left alone, however long this
-//! node hears nothing of it. Only one whose key is gone and stays gone is claimed over all the same, so that the room can
+//! node hears nothing of it; so is one that this node has never heard, until its key is gone or its process answers for itself. Only one whose key is gone and stays gone is claimed over all the same, so that the room can
 //! be moderated again: its lease has ended, and it has had the time to put the key back.
 //!
 //! It does not know how the owner is asked; whoever asks answers with one answer to each question, and drops an answer to an
@@ -36,10 +36,13 @@ pub enum Act {
 }
 
 /// What came of asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The owner itself says that it runs the room.
     pub runs: bool,
+    /// Whoever is where the owner was refuses the connection, or says that it does not run the room: that process has ended,
+    /// or has let the room go. Silence is no such answer.
+    pub gone: bool,
     /// How long ago the owner was last heard, by whichever relay heard it last.
     pub heard: Option<Duration>,
 }
@@ -83,6 +86,8 @@ pub struct Detector {
     /// When the last question was asked.
     asked: Option<Time>,
     since: Option<Time>,
+    /// Anything has come on the owner's stream since this node mirrors it.
+    met: bool,
     refusals: Backoff,
 }
 
@@ -97,13 +102,21 @@ impl Detector {
             unowned: None,
             asked: None,
             since: None,
+            met: false,
             refusals: Backoff::new(REFUSED, REFUSED_CAP),
         }
+    }
+
+    /// Begins anew over the same owner, whose key is another.
+    #[must_use]
+    pub fn again(&self, now: Time) -> Self {
+        Self { met: self.met, ..Self::new(now) }
     }
 
     /// Something came on the owner's stream.
     pub fn heard(&mut self, now: Time) {
         self.heard = now;
+        self.met = true;
         self.lost = None;
         match self.phase {
             // A claim under way cannot be called back.
@@ -135,7 +148,9 @@ impl Detector {
     pub fn owned(&mut self, now: Time) {
         self.notice_pause(now);
         if self.unowned.take().is_some() {
+            let met = self.met;
             self.heard(now);
+            self.met = met;
         }
     }
 
@@ -146,7 +161,10 @@ impl Detector {
             return;
         }
         let alive = answer.runs || answer.heard.is_some_and(|ago| ago < HEARD) || self.hears(now);
-        if alive && !self.has_waited(now) {
+        // Whoever has never heard an owner cannot tell that it has failed from that it was never to be heard here: as after a
+        // claim by the side of a cut that this node is not on. Then only a key that is gone is claimed.
+        let unmet = !self.met && !answer.gone && self.unowned.is_none();
+        if (alive || unmet) && !self.has_waited(now) {
             self.rest(now);
         } else {
             self.phase = Phase::Decided { at: now };

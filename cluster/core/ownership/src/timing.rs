@@ -6,6 +6,7 @@
 //! | an owner is doubted | its stream broke, or brings nothing | [`RECONNECT`], [`SILENT`] |
 //! | others are asked | before a claim | [`ASK`], [`ANSWER`], [`ASK_APART`], [`HEARD`] |
 //! | it lives | it is left alone | [`REST`], [`ASK_AGAIN`], [`PATIENCE`] |
+//! | it is to be mirrored | it is asked | [`REACH_AGAIN`] |
 //! | a claim came to nothing | it is made again | [`REFUSED`] to [`REFUSED_CAP`], [`CLAIM_AGAIN`] |
 //! | a claim takes effect | so many slots ahead | [`CLAIM_AHEAD`], [`COLD_AHEAD`], [`TRANSFER_AHEAD`] |
 //! | a transfer is prepared | the heir becomes ready | [`PREPARE_WITHIN`], [`LOOK_AGAIN`] |
@@ -33,6 +34,9 @@ pub const RELAYS_ASKED: usize = 3;
 pub const REST: Duration = Duration::from_secs(1);
 /// The same by a node that would claim a room that has no owner key.
 pub const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How soon an owner that a node means to mirror is asked again if it does not answer that it runs the room. One that has just
+/// claimed it begins to within that.
+pub const REACH_AGAIN: Duration = Duration::from_millis(200);
 /// How long a living owner whose key is gone is left to put it back. Then the room is claimed all the same, so that it can
 /// be moderated again.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,11 +15,11 @@ const fn ms(millis: u64) -> Duration {
 }
 
 /// The owner does not answer, and no relay has heard it.
-const DEAD: Answer = Answer { runs: false, heard: None };
-const RUNS: Answer = Answer { runs: true, heard: None };
+const DEAD: Answer = Answer { runs: false, gone: false, heard: None };
+const RUNS: Answer = Answer { runs: true, gone: false, heard: None };
 
 const fn heard_ago(millis: u64) -> Answer {
-    Answer { runs: false, heard: Some(ms(millis)) }
+    Answer { runs: false, gone: false, heard: Some(ms(millis)) }
 }
 
 /// A detector that is polled whenever it wants to be.
@@ -30,7 +30,9 @@ struct Story {
 
 impl Story {
     fn begin() -> Self {
-        Self { detector: Detector::new(at(0)), now: at(0) }
+        let mut detector = Detector::new(at(0));
+        detector.heard(at(0));
+        Self { detector, now: at(0) }
     }
 
     /// Goes on to this moment, in which nothing is to be done.
@@ -113,7 +115,7 @@ fn a_stream_that_is_back_in_a_moment_was_not_lost() {
 
 #[test]
 fn an_owner_that_lives_is_left_alone_for_ever_and_asked_about_once_a_second() {
-    for answer in [RUNS, heard_ago(499), Answer { runs: true, heard: Some(ms(9_000)) }] {
+    for answer in [RUNS, heard_ago(499), Answer { runs: true, gone: false, heard: Some(ms(9_000)) }] {
         let mut story = Story::begin();
         story.detector.lost(at(0));
         let mut asked = 0;
@@ -338,7 +340,7 @@ proptest! {
                     seen.unowned = None;
                 }
                 Event::Answer(runs, heard) => if std::mem::take(&mut seen.open) {
-                    let answer = Answer { runs, heard: heard.map(|ago| ms(ago.into())) };
+                    let answer = Answer { runs, gone: false, heard: heard.map(|ago| ms(ago.into())) };
                     detector.answered(now, answer);
                     seen.answer = Some((now, answer));
                 },
@@ -366,7 +368,7 @@ proptest! {
                     None if answer == Some(step) => {
                         answer = None;
                         let heard = died.map_or(ms(0), |died| step.since(died));
-                        story.detector.answered(step, Answer { runs: died.is_none(), heard: Some(heard) });
+                        story.detector.answered(step, Answer { runs: died.is_none(), gone: died.is_some(), heard: Some(heard) });
                     }
                     None => {}
                 }

@@ -167,7 +167,7 @@ impl State {
         };
         Here {
             now,
-            heard: hosted.peer.last_heard(),
+            heard: hosted.peer.last_heard_of(self.tenure.other()),
             connected: hosted.peer.is_connected(),
             ready: hosted.peer.is_ready(self.tenure.other(), now),
             epoch: hosted.feed.epoch().max(hosted.feed.reported().unwrap_or_default().epoch),

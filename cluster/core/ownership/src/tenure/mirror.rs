@@ -108,9 +108,13 @@ impl<D: Driver> Mirror<D> {
     /// The room has another owner, or the same under another epoch or revision.
     fn become_of(&mut self, here: &Here, desk: &mut Desk<D>, owner: OwnerKey) {
         let rises = owner.epoch > self.owner.epoch;
+        // Another owner has not failed because the one before it did, and was not heard because that was.
+        self.detector = if (&owner.node, owner.epoch) == (&self.owner.node, self.owner.epoch) {
+            self.detector.again(here.now)
+        } else {
+            Detector::new(here.now)
+        };
         self.owner = owner;
-        // Another owner has not failed because the one before it did.
-        self.detector = Detector::new(here.now);
         self.asked = None;
         desk.ask([Effect::Publish, Effect::Follow(Some(self.owner.node.clone()))]);
         if rises {

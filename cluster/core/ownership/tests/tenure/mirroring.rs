@@ -38,10 +38,45 @@ fn an_owner_that_nobody_hears_is_claimed_from_a_second_ahead_of_what_was_here() 
 #[test]
 fn an_owner_that_a_relay_hears_is_left_alone() {
     let mut story = deaf();
-    let heard = Answer { runs: false, heard: Some(ms(200)) };
+    let heard = Answer { heard: Some(ms(200)), ..Answer::default() };
     assert_eq!(story.end("ask", End::Answered(heard)), "");
     assert_eq!(story.wait(ms(999)), "");
     assert_eq!(story.wait(ms(1)), "ask:you", "and asked about again");
+}
+
+#[test]
+fn an_owner_that_was_never_heard_is_claimed_from_when_its_process_is_gone_or_its_key() {
+    let unmet = || {
+        let mut story = Story::of_unmet_mirror();
+        assert_eq!(story.wait(ms(100)), "ask:you");
+        story
+    };
+    let mut story = unmet();
+    assert_eq!(story.asks_nobody_hears(), "", "it may be cut off from this node alone");
+    assert_eq!(story.wait(ms(1_000)), "ask:you");
+    let gone = Answer { gone: true, ..Answer::default() };
+    assert!(story.end("ask", End::Answered(gone)).starts_with("claim:"));
+
+    let mut story = unmet();
+    story.tell(Event::Shown(shown(30, None, Some(("me", 11)))));
+    assert!(story.asks_nobody_hears().starts_with("claim:"));
+}
+
+#[test]
+fn an_owner_that_was_heard_before_its_key_was_put_back_was_heard() {
+    let mut story = Story::of_mirror();
+    story.wait(ms(2_000));
+    story.tell(Event::Shown(shown(30, Some(owner_key("you", 3, 30)), Some(("me", 11)))));
+    story.here.connected = false;
+    story.tell(Event::PeerStream);
+    story.wait(ms(1_000));
+    assert!(story.asks_nobody_hears().starts_with("claim:"));
+    let mut story = Story::of_mirror();
+    story.wait(ms(2_000));
+    story.here.connected = false;
+    story.tell(Event::Shown(shown(30, Some(owner_key("you", 4, 30)), Some(("me", 11)))));
+    story.wait(ms(1_000));
+    assert_eq!(story.asks_nobody_hears(), "", "another claim is another owner");
 }
 
 #[test]
@@ -246,7 +281,7 @@ fn a_room_without_an_owner_key_is_claimed_when_a_living_owner_has_had_its_time()
     assert_eq!(story.tell(Event::Shown(shown(30, None, Some(("me", 11))))), "ask:you");
     let mut asked = 1;
     while asked < 30 {
-        let runs = Answer { runs: true, heard: None };
+        let runs = Answer { runs: true, ..Answer::default() };
         let next = story.end("ask", End::Answered(runs));
         if !next.is_empty() {
             assert!(next.starts_with("claim:"), "{next}");

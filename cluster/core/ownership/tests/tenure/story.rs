@@ -86,6 +86,14 @@ impl Story {
         Self::begin(here, Standing::Mirror { held: mirrored("me", 11), owner }, view, false)
     }
 
+    /// The same, which has not heard the owner yet.
+    pub(crate) fn of_unmet_mirror() -> Self {
+        let here = Here { heard: Time::default(), connected: false, ..here() };
+        let owner = owner_key("you", 3, 10);
+        let view = shown(11, Some(owner.clone()), Some(("me", 11)));
+        Self::begin(here, Standing::Mirror { held: mirrored("me", 11), owner }, view, false)
+    }
+
     pub(crate) fn begin(here: Here, standing: Standing<Told>, view: Shown, again: bool) -> Self {
         let room = RoomId::new("demo").expect("it is a name");
         let (tenure, effects) = Tenure::begin(&here, node("me"), room, standing, view, again);
@@ -139,7 +147,7 @@ impl Story {
     }
 
     pub(crate) fn asks_nobody_hears(&mut self) -> String {
-        self.end("ask", End::Answered(Answer { runs: false, heard: None }))
+        self.end("ask", End::Answered(Answer::default()))
     }
 
     pub(crate) fn claimed(&mut self, epoch: u64, revision: u64) -> String {
