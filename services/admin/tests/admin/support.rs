@@ -120,7 +120,7 @@ impl Cluster {
         let handle = host.handle();
         let stop = CancellationToken::new();
         let services = Services {
-            control: Some(Arc::new(Real(handle.clone()))),
+            control: Some(Arc::new(Real(handle.clone(), id.clone()))),
             journal: Some(journal),
             ..Services::default()
         };
@@ -293,8 +293,8 @@ impl control::Handler for Script {
     }
 }
 
-/// A real host's answers.
-struct Real(HostHandle);
+/// A real host's answers, and its node's id.
+struct Real(HostHandle, NodeId);
 
 #[tonic::async_trait]
 impl control::Handler for Real {
@@ -318,8 +318,9 @@ impl control::Handler for Real {
         self.0.mirror(&room, &asked).await
     }
 
-    async fn probe(&self, _: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
-        Ok(v1::ProbeResponse::default())
+    async fn probe(&self, room: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
+        let owns = room.and_then(|room| self.0.owns(&room)).is_some();
+        Ok(v1::ProbeResponse { node: self.1.to_string(), owns, ..v1::ProbeResponse::default() })
     }
 
     async fn drain(&self, _: bool) -> Result<v1::DrainResponse, Fault> {
