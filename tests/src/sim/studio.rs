@@ -236,7 +236,7 @@ impl World {
             Message::Stage { room, from, stage } if self.beaten(n, room, from) => {
                 // Slots are due since the world began.
                 let (time, live) = (self.time(), self.time().since(Time::from_millis(START)));
-                if let Some(origin) = self.origin(n, room).filter(|origin| origin.machine.mirrors()) {
+                if let Some(origin) = self.origin(n, room).filter(|origin| origin.machine.heeds_stage()) {
                     origin.machine.become_live(time, live);
                     origin.set_stage(stage);
                 }

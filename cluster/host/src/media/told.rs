@@ -57,7 +57,7 @@ impl Loop {
                     tracing::warn!(room = %self.hosted.id, %error, "an entry of the mix log is refused")
                 }
             },
-            Told::Stage(stage) if self.machine.mirrors() => match stage_of(&stage) {
+            Told::Stage(stage) if self.machine.heeds_stage() => match stage_of(&stage) {
                 Ok(stage) => self.studio.set_stage(Arc::new(stage)),
                 Err(error) => tracing::warn!(room = %self.hosted.id, %error, "a stage is refused"),
             },

@@ -100,6 +100,13 @@ impl<P: Clone + PartialEq> Origin<P> {
         matches!(self.term.side, Side::Mirror)
     }
 
+    /// Whether it is the other origin's to say who may speak: of the owner, or of the one to which this owner gives way. That
+    /// one decides from its claim on, and this one still mixes up to the claim's first slot.
+    #[must_use]
+    pub const fn heeds_stage(&self) -> bool {
+        self.mirrors() || self.end.is_some()
+    }
+
     /// The lineage that it leads, if it leads.
     #[must_use]
     pub fn leads(&self) -> Option<Lineage> {
