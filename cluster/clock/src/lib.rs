@@ -41,10 +41,11 @@ pub fn shift(micros: i64) {
 /// Monotonic time now. Starts at a day.
 #[must_use]
 pub fn now() -> Time {
-    let start = Instant::from_std(*START);
-    let (now, beginning) = (Instant::now(), Time::default() + HEAD_START);
-    // A runtime that was paused before the first call stands a little before the start.
-    beginning + now.saturating_duration_since(start) - start.saturating_duration_since(now)
+    let (start, now) = (Instant::from_std(*START), Instant::now());
+    // A runtime that was paused before the first call stands a little before the start. Rounded once, so that an hour is an
+    // hour on either side of it.
+    let ahead = HEAD_START + now.saturating_duration_since(start);
+    Time::default() + ahead.saturating_sub(start.saturating_duration_since(now))
 }
 
 /// Monotonic time now by the system's time, however that of the runtime goes: for what is about the process itself, as

@@ -16,7 +16,7 @@ use stentor_programs::Program;
 
 /// What `Command::new` may be given: programs of this workspace, and whatever the one place starts that starts others.
 const OWN: &[&str] = &["env!(\"CARGO_BIN_EXE_", "binary(", "std::env::current_exe()", "script("];
-const THE_ONE_PLACE: &str = "tests/programs/src/lib.rs";
+const THE_ONE_PLACE: &str = "tests/programs/src/program.rs";
 
 /// A script, the uses of `.ci/packages` whose programs it may start, and its functions that run their arguments, with the
 /// number of arguments before the command.
