@@ -115,8 +115,13 @@ impl Detector {
 
     /// Something came on the owner's stream.
     pub fn heard(&mut self, now: Time) {
-        self.heard = now;
         self.met = true;
+        self.lives(now);
+    }
+
+    /// The owner lives, whoever it was heard by.
+    fn lives(&mut self, now: Time) {
+        self.heard = now;
         self.lost = None;
         match self.phase {
             // A claim under way cannot be called back.
@@ -148,9 +153,7 @@ impl Detector {
     pub fn owned(&mut self, now: Time) {
         self.notice_pause(now);
         if self.unowned.take().is_some() {
-            let met = self.met;
-            self.heard(now);
-            self.met = met;
+            self.lives(now);
         }
     }
 

@@ -101,10 +101,6 @@ impl<D: Driver> Mirror<D> {
         None
     }
 
-    pub(super) fn key_gone(&mut self, here: &Here, _desk: &mut Desk<D>) {
-        self.put_back.gone(here.now);
-    }
-
     /// The room has another owner, or the same under another epoch or revision.
     fn become_of(&mut self, here: &Here, desk: &mut Desk<D>, owner: OwnerKey) {
         let rises = owner.epoch > self.owner.epoch;

@@ -140,8 +140,8 @@ impl<D: Driver> Tenure<D> {
     /// Every key on the former lease is gone.
     fn key_gone(&mut self, here: &Here) {
         match &mut self.state {
-            State::Owner(owner) => owner.key_gone(here, &mut self.desk),
-            State::Mirror(mirror) => mirror.key_gone(here, &mut self.desk),
+            State::Owner(owner) => owner.put_back.gone(here.now),
+            State::Mirror(mirror) => mirror.put_back.gone(here.now),
             State::Retiring(_) | State::Over(_) => {}
         }
     }

@@ -35,15 +35,10 @@ impl<D: Driver> Owner<D> {
             Some(owner) if owner.epoch > self.held.key.epoch => return Some(owner.into()),
             Some(owner) if *owner == self.held.key => self.mirrored(desk),
             // No owner, or an older one: the directory lost this one's key, or went back to a state from before it.
-            _ if desk.shown.is_after(self.held.written) => self.key_gone(here, desk),
+            _ if desk.shown.is_after(self.held.written) => self.put_back.gone(here.now),
             _ => {}
         }
         None
-    }
-
-    /// The key is gone with its lease, or with the directory's data.
-    pub(super) fn key_gone(&mut self, here: &Here, _desk: &mut Desk<D>) {
-        self.put_back.gone(here.now);
     }
 
     pub(super) fn poll(&mut self, here: &Here, desk: &mut Desk<D>) {
