@@ -79,15 +79,16 @@ impl<D: Driver> Mirror<D> {
             return None;
         }
         self.again = None;
-        let gone = keys.mirror.is_none() && owner.is_some() && desk.shown.is_after(self.held.written);
-        if gone {
+        // A view from before this node took the key shows none, or that of the mirror before it.
+        let is_new = desk.shown.is_after(self.held.written);
+        if keys.mirror.is_none() && owner.is_some() && is_new {
             // The owner puts the room back before.
             self.put_back.gone(here.now);
             return None;
         }
         match keys.wants {
             Wants::Nobody => return Some(Goes::Ended),
-            _ if keys.mirror.as_ref().is_some_and(|mirror| mirror.node != desk.me) => {
+            _ if is_new && keys.mirror.as_ref().is_some_and(|mirror| mirror.node != desk.me) => {
                 return Some(Goes::Replaced);
             }
             // An owner of a newer build has written what this one must not run the room without.

@@ -214,6 +214,14 @@ fn a_mirror_that_was_replaced_goes_and_leaves_the_key_alone() {
 }
 
 #[test]
+fn a_view_from_before_it_took_the_key_shows_the_mirror_before_it() {
+    let mut story = Story::of_mirror();
+    let view = shown(10, Some(owner_key("you", 3, 10)), Some(("they", 9)));
+    assert_eq!(story.tell(Event::Shown(view)), "");
+    assert!(story.tenure.is_mirror());
+}
+
+#[test]
 fn a_mirror_whose_key_is_back_too_late_has_claimed_the_room() {
     let mut story = Story::of_mirror();
     story.tell(Event::NewLease);
