@@ -57,6 +57,8 @@ pub struct Extras {
     pub otlp: Option<String>,
     /// Wires between the nodes and to the directory that can be broken; else they are connected directly.
     pub wires: Option<Wires>,
+    /// The `stentor` that nodes are started from; none is that of this build.
+    pub stentor: Option<PathBuf>,
     /// Members of etcd; none is one.
     pub members: usize,
     /// Settings that are not at their defaults, as `section.key=value`.
@@ -189,10 +191,15 @@ impl Cluster {
         if let Some(otlp) = &self.extras.otlp {
             args.extend(["--otlp".to_owned(), otlp.clone()]);
         }
-        let mut stentor = Command::new(binary("stentor")?);
+        let mut stentor = Command::new(self.extras.stentor.clone().map_or_else(|| binary("stentor"), Ok)?);
         let process = Process::start(&node.name, stentor.args(args).envs(env), self.folder.path())?;
         self.nodes[index].process = Some(process);
         Ok(())
+    }
+
+    /// Nodes that are started from now on are of another build; `None` is this one. Returns what they were of before.
+    pub const fn change_build(&mut self, stentor: Option<PathBuf>) -> Option<PathBuf> {
+        std::mem::replace(&mut self.extras.stentor, stentor)
     }
 
     async fn ready(&mut self, index: usize) -> Result<()> {

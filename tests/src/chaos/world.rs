@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -113,6 +113,8 @@ pub struct World {
     setting: Setting,
     mirrored: bool,
     others: bool,
+    /// What the next rolling restart goes over to: nothing, or a build, `None` for this one.
+    build: Option<Option<PathBuf>>,
 }
 
 impl World {
@@ -121,6 +123,15 @@ impl World {
     /// # Errors
     /// When something does not start.
     pub async fn start(setting: Setting) -> Result<Self> {
+        Self::start_from(setting, None).await
+    }
+
+    /// The same with nodes of another build, if one is given: each rolling restart goes from the one to the other.
+    ///
+    /// # Errors
+    /// As [`World::start`].
+    pub async fn start_from(setting: Setting, stentor: Option<PathBuf>) -> Result<Self> {
+        let build = stentor.is_some().then_some(None);
         let wires = Some(Wires::new(setting.seed));
         let settings = vec![
             format!("node.drain_timeout_s={}", setting.drain.as_secs()),
@@ -128,7 +139,7 @@ impl World {
             // What a buffer that grows would hide is to be seen.
             "edge.buffer_max_ms=0".to_owned(),
         ];
-        let extras = Extras { wires, members: setting.members, settings, ..Extras::default() };
+        let extras = Extras { wires, members: setting.members, settings, stentor, ..Extras::default() };
         let mut cluster = Cluster::start_with(setting.shape, extras).await?;
         let journal = Journal::follow(cluster.etcd().members());
         let operators = (0..cluster.edge_count()).map(|edge| Operator::at(&cluster, edge));
@@ -136,8 +147,9 @@ impl World {
         cluster.live_room(ROOM).await?;
         let audience = Audience::gather(&cluster, ROOM, setting.recorders, setting.listeners).await?;
         let talks = Talks::gather(&cluster, &operators[0], setting.talking).await?;
+        let (mirrored, others) = (false, false);
         let mut world =
-            Self { audience, talks, operators, journal, cluster, setting, mirrored: false, others: false };
+            Self { audience, talks, operators, journal, cluster, setting, mirrored, others, build };
         let ready = eventually("a ready mirror", MIRRORED, || async {
             world.status().await.ok().filter(|status| status.mirror_ready())
         });
@@ -179,6 +191,10 @@ impl World {
         let takeover = AnotherOwner::expect(&self.operators, ROOM, Epoch(status.epoch));
         let mut outcome = Outcome::new(fault, seed, self.tell(&plan, &status));
         outcome.load = calm.load()?;
+        if let Some(build) = self.build.take_if(|_| fault == Fault::RollingRestart) {
+            outcome.story.push_str(if build.is_some() { ", to the other build" } else { ", to this build" });
+            self.build = Some(self.cluster.change_build(build));
+        }
         outcome.deaf = self.carry_out(&plan).await.with_context(|| outcome.story.clone())?;
         self.well().await.with_context(|| format!("after {}", outcome.story))?;
         if fault.takes_directory() {

@@ -23,25 +23,28 @@ const FINISH: Duration = Duration::from_secs(5);
 
 const USAGE: &str = "\
 usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--listeners N] [--buffer MS]
-             [--talking N] [--scheduled ROOMS] [--logs FOLDER] [--record FILE.ogg]
+             [--talking N] [--scheduled ROOMS] [--logs FOLDER] [--record FILE.ogg] [--from STENTOR]
   --fault      which faults, each for all rounds; without it all that the cluster's etcd allows, each once
   --hold       how long etcd stays dead when it is killed
   --buffer     the seam buffer of the edges, 60 by default; it does not grow here
   --talking    so many other rooms that talk at the same time, each with a listener of its own
   --scheduled  rooms that nobody owns and that must not be lost, 20 by default
-  --record     what is heard at the first edge, over all rounds";
+  --record     what is heard at the first edge, over all rounds
+  --from       the program of another build that all nodes begin with: a rolling restart goes over to this one, the next
+               one back";
 
 struct Args {
     rounds: Option<u64>,
     faults: Vec<Fault>,
     logs: Option<PathBuf>,
     record: Option<PathBuf>,
+    from: Option<PathBuf>,
     setting: Setting,
 }
 
 fn args() -> Result<Args> {
-    let mut parsed =
-        Args { rounds: None, faults: Vec::new(), logs: None, record: None, setting: Setting::default() };
+    let setting = Setting::default();
+    let mut parsed = Args { rounds: None, faults: Vec::new(), logs: None, record: None, from: None, setting };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().with_context(|| format!("{flag} is not a flag with a value\n{USAGE}"))?;
@@ -57,6 +60,7 @@ fn args() -> Result<Args> {
             "--talking" => parsed.setting.talking = number()?.try_into()?,
             "--logs" => parsed.logs = Some(value.into()),
             "--record" => parsed.record = Some(value.into()),
+            "--from" => parsed.from = Some(value.into()),
             "--fault" => parsed.faults = value.split(',').map(str::parse).collect::<Result<_>>()?,
             _ => bail!("{flag:?} is not known\n{USAGE}"),
         }
@@ -80,8 +84,8 @@ async fn main() -> ExitCode {
 }
 
 async fn measure() -> Result<()> {
-    let Args { rounds, faults, logs, record, setting } = args()?;
-    let mut world = World::start(setting).await?;
+    let Args { rounds, faults, logs, record, from, setting } = args()?;
+    let mut world = World::start_from(setting, from).await?;
     if !world.mirrored() {
         println!("rooms have no mirror here: a gap of about the lease is to be expected");
     }
