@@ -9,8 +9,9 @@ use super::{
     fault::{Fault, How},
     message::{Answer, Ask, Message, Run},
     net::NodeIx,
-    tenure::Asker,
-    world::{NEWER, World},
+    node::NEWER,
+    running::Asker,
+    world::World,
 };
 
 /// How late an end may be, in milliseconds: longer than any errand is waited for.

@@ -16,9 +16,8 @@ use stentor_room::{Actor, Command, Record, Room, Spec};
 use super::{
     message::Run,
     net::NodeIx,
-    plan::Plan,
-    tree::Tap,
-    world::{Roles, START},
+    plan::{Plan, Roles, START},
+    tap::Tap,
 };
 
 /// Speakers of a watched room.

@@ -1,51 +1,20 @@
 //! Claims by a node of offices that nobody holds: `placement::{Vacancy, Claims}` say which and when, `ownership::Candidacy` how.
 
-use std::collections::BTreeMap;
-
 use stentor_ids::{Code, Epoch, Fault};
 use stentor_ownership::{Came, Candidacy, Outcome, Standing, Step};
-use stentor_placement::{CLAIMS_AT_ONCE, Claim, Claims, OfficeKind, Vacancy};
+use stentor_placement::{CLAIMS_AT_ONCE, Claim, OfficeKind, Vacancy};
 
 use super::{
-    directory::{Book, Mirror, Op, Owner, Refused, Reply, Revision, RoomIx},
+    candidate::{Candidate, Won},
+    directory::{Mirror, Op, Owner, Refused, Reply, Revision, RoomIx},
     message::{Answer, Ask, Message},
     net::NodeIx,
-    tenure::Sim,
+    running::Sim,
     world::World,
 };
 
 /// How long a view may take to show the claim of an owner that asks for a mirror, in milliseconds.
 const VIEW_MS: u64 = 1_000;
-
-/// A claim under way.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    serial: u64,
-    office: OfficeKind,
-    candidacy: Candidacy,
-    preempt: Option<Revision>,
-    won: Option<Won>,
-    /// The owner that asked for it: who is answered.
-    asker: Option<(NodeIx, Ask)>,
-    /// The view is to show the owner's claim by this epoch, until when.
-    awaits: Option<(Epoch, u64)>,
-}
-
-/// What was claimed.
-#[derive(Debug, Clone)]
-enum Won {
-    Owner(Owner, Book),
-    Mirror(Mirror),
-}
-
-/// What a node claims.
-#[derive(Debug, Default)]
-pub(super) struct Candidacies {
-    claims: Claims<Revision>,
-    under_way: BTreeMap<RoomIx, Candidate>,
-    /// When to look at what is empty.
-    pub(super) look_at: u64,
-}
 
 impl World {
     /// Weighs what a node's view shows of a room: which of its offices is empty.

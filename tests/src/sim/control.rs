@@ -1,52 +1,23 @@
 //! The control of a node: its session, its reading of the directory, and as an origin the rooms that it runs and claims.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use stentor_ids::{Epoch, NodeId};
 use stentor_ownership::{Event, Standing};
 use stentor_placement::{Candidate, rank};
 
 use super::{
-    claims::Candidacies,
     directory::{Changed, Lease, Op, Reply, RoomIx},
-    message::{Answer, Ask, Run},
+    message::{Answer, Ask},
     net::{DIRECTORY, NodeIx},
-    tenure::Running,
-    world::{Node, World},
+    node::Node,
+    world::World,
 };
 
 /// How often a lease is renewed, in milliseconds.
 const RENEW_MS: u64 = 1_500;
 /// Longest until a node notices that the directory is silent.
 const BLIND_MS: u64 = 3_000;
-
-/// Someone is asked whether they run a room, and others whether they hear its owner.
-#[derive(Debug)]
-pub(super) struct Question {
-    pub(super) ask: Ask,
-    /// Answers that are still to come.
-    pub(super) waits: usize,
-    pub(super) runs: bool,
-    pub(super) gone: bool,
-    pub(super) heard_ms_ago: Option<u64>,
-}
-
-/// The rooms that a node has offered, and when to offer them again.
-pub(super) type Offers = BTreeMap<RoomIx, Option<u64>>;
-
-/// What a node does about rooms.
-#[derive(Debug, Default)]
-pub(super) struct Control {
-    /// Rooms that it owns or mirrors.
-    pub(super) rooms: BTreeMap<RoomIx, Running>,
-    /// Rooms that have left it and have still something to do.
-    pub(super) going: BTreeMap<Run, Running>,
-    pub(super) candidacies: Candidacies,
-    pub(super) questions: BTreeMap<u64, Question>,
-    pub(super) offers: Offers,
-    /// The session's own question, if one is open.
-    session: Option<u64>,
-}
 
 impl World {
     /// One turn of a node.

@@ -5,155 +5,19 @@
 //! It checks `OneWriter` for each room at the place where all claims and commits pass.
 
 mod back;
+mod keys;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::collections::BTreeMap;
 
 use stentor_ids::{Epoch, Slot};
 use stentor_pace::{Violation, check::OneWriter};
-use stentor_room::{Lifecycle, Record};
+
+pub(super) use keys::{
+    Book, Changed, Keys, LEASE_MS, Lease, Member, Mirror, Op, Owner, Refused, Reply, Revision, RoomIx,
+    Stored, has_ended,
+};
 
 use super::net::NodeIx;
-
-/// A room by its number.
-pub(super) type RoomIx = usize;
-/// A moment in the directory's history. It never goes back, also where the data does.
-pub(super) type Revision = u64;
-/// A lease.
-pub(super) type Lease = u64;
-/// A record as it is stored; of rooms whose audio is not simulated there is none.
-pub(super) type Book = Option<Rc<[u8]>>;
-
-/// How long a lease lasts, in milliseconds.
-pub(super) const LEASE_MS: u64 = 5_000;
-
-/// A node that is there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Member {
-    pub(super) life: u32,
-    pub(super) draining: bool,
-    lease: Lease,
-}
-
-/// The owner key of a room.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Owner {
-    pub(super) node: NodeIx,
-    pub(super) epoch: Epoch,
-    pub(super) from: Slot,
-    pub(super) revision: Revision,
-    lease: Lease,
-}
-
-/// The mirror key of a room.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Mirror {
-    pub(super) node: NodeIx,
-    pub(super) revision: Revision,
-    lease: Lease,
-}
-
-/// The record of a room; what it says is told for those rooms only whose audio is simulated.
-#[derive(Debug, Clone)]
-pub(super) struct Stored {
-    pub(super) epoch: Epoch,
-    pub(super) record: Book,
-    pub(super) ended: bool,
-}
-
-impl Stored {
-    fn new(epoch: Epoch, record: Book) -> Self {
-        Self { epoch, ended: has_ended(&record), record }
-    }
-}
-
-/// Whether a room has ended, by its record.
-pub(super) fn has_ended(record: &Book) -> bool {
-    let record = record.as_ref().and_then(|book| Record::decode(book).ok());
-    record.is_some_and(|record| matches!(record.lifecycle(), Lifecycle::Ended { .. }))
-}
-
-/// The keys of one room.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Keys {
-    pub(super) record: Option<Stored>,
-    pub(super) owner: Option<Owner>,
-    pub(super) mirror: Option<Mirror>,
-}
-
-/// What is asked of the directory, on the lease of who asks.
-#[derive(Debug, Clone)]
-pub(super) enum Op {
-    Register {
-        life: u32,
-        draining: bool,
-    },
-    Renew,
-    Claim {
-        room: RoomIx,
-        seen: Epoch,
-        preempt: Option<Revision>,
-        from: Slot,
-    },
-    Mirror {
-        room: RoomIx,
-        preempt: Option<Revision>,
-    },
-    Commit {
-        room: RoomIx,
-        epoch: Epoch,
-        revision: Revision,
-        record: Book,
-    },
-    Reassert {
-        room: RoomIx,
-        epoch: Epoch,
-        from: Slot,
-        record: Book,
-    },
-    /// Gives up whichever key was written at this revision.
-    Release {
-        room: RoomIx,
-        revision: Revision,
-    },
-    LookUp {
-        room: RoomIx,
-    },
-}
-
-/// What it answers.
-#[derive(Debug, Clone)]
-pub(super) enum Reply {
-    Registered(Lease),
-    Renewed(bool),
-    Claimed(Result<(Owner, Book), Refused>),
-    Mirrored(Result<Mirror, Refused>),
-    Committed(Result<(), Refused>),
-    Reasserted(Result<Owner, Refused>),
-    Released,
-    LookedUp(Option<Owner>),
-}
-
-/// Why it did not.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Refused {
-    /// The lease of who asked is gone.
-    NoLease,
-    /// There is no such room.
-    Unknown,
-    /// The owner key is this one, or the room was claimed since and let go.
-    Owned(Option<Owner>),
-    /// The mirror key is this one.
-    Mirrored(Mirror),
-    /// Who asked owns the room, and cannot mirror it too.
-    OwnMirror,
-}
-
-/// What changed.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Changed {
-    Room(RoomIx),
-    Node,
-}
 
 /// The directory.
 #[derive(Debug)]

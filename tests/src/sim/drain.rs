@@ -4,7 +4,7 @@ use stentor_ids::Fault;
 use stentor_ownership::{Event, Successor};
 use stentor_placement::{rank_apart, readers};
 
-use super::{directory::RoomIx, message::Note, net::NodeIx, tenure::Asker, world::World};
+use super::{directory::RoomIx, message::Note, net::NodeIx, running::Asker, world::World};
 
 /// How long between two offers of a room, in milliseconds.
 const OFFER_AGAIN_MS: u64 = 200;

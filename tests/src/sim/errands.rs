@@ -13,11 +13,11 @@ use stentor_ownership::{
 use stentor_placement::carriers;
 
 use super::{
-    control::Question,
     directory::{self, Op, Refused, Reply, RoomIx},
     message::{Answer, Ask, Call, Message, Note, Run},
     net::{NodeIx, millis},
-    tenure::Sim,
+    node::Question,
+    running::{Asker, Sim},
     world::World,
 };
 
@@ -86,11 +86,6 @@ impl World {
         if let Some(to) = to {
             self.tell(n, to, Message::Called { run, from: n, errand, call });
         }
-    }
-
-    /// Nobody has answered by then.
-    pub(super) fn give_up_in(&mut self, wait_ms: u64, n: NodeIx, to: Ask) {
-        self.tell_in(wait_ms, n, Message::Answer { to, answer: Answer::Nothing });
     }
 
     /// Something that was asked is answered.
@@ -244,7 +239,7 @@ impl World {
                 if let Err(fault) = self.check_place(n) {
                     return self.took_over(n, from, ask, Err(fault));
                 }
-                let asker = super::tenure::Asker::Owner { node: from, ask };
+                let asker = Asker::Owner { node: from, ask };
                 let owner = Some(Revision(revision));
                 if self.nodes[n].control.rooms.contains_key(&run.room) {
                     self.tell_room(n, run.room, Event::TakeOver { epoch, owner, from_slot: slot, asker });

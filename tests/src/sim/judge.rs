@@ -4,7 +4,7 @@ use stentor_ids::Epoch;
 use stentor_mix::LogEntry;
 use stentor_pace::{Invariant, Violation, check};
 
-use super::{directory::RoomIx, net::NodeIx, tree::LISTENERS, world::World};
+use super::{directory::RoomIx, net::NodeIx, tap::LISTENERS, world::World};
 
 /// How late a decision of the owner's may be at the other origin: a link, and a step of it.
 const GATE_MS: u64 = 30;

@@ -3,25 +3,34 @@
 //! Candidacy}`, `placement`, `relay`, `room::Ledger`, `mix::History`. What is here does what they ask for, over a net and a
 //! directory of its own. Every invariant of the design is checked as it goes.
 //!
+//! Files import each other in one direction: below stands what is, above it what is done. Lowest first:
+//!
 //! | module | holds |
 //! |---|---|
-//! | `plan` | what a seed stands for |
-//! | `fault`, `acts` | what goes wrong, and what rooms are told |
-//! | `world` | time, nodes, messages |
 //! | `net`, `directory` | what lies between nodes |
+//! | `fault`, `plan` | what may go wrong, and what a seed stands for |
+//! | `message` | what nodes say to each other |
+//! | `running`, `candidate`, `node` | a room that runs at a node, what the node claims, and the node |
+//! | `tap`, `audio` | a watched room at relays and edges, and at its origins |
+//! | `stats` | a world in figures |
+//! | `world` | all of it, and what is to happen when |
 //! | `control` | a node's session and its view |
 //! | `tenure`, `errands` | rooms that run at a node, and what they send it on |
 //! | `claims`, `drain` | rooms that nobody runs, and a node that leaves |
 //! | `books` | what owners decide |
 //! | `stream` | how one origin of a room hears the other |
-//! | `audio`, `studio`, `tree` | watched rooms, slot by slot |
+//! | `studio`, `tree` | watched rooms, slot by slot |
+//! | `strike`, `acts` | what goes wrong, and what rooms are told |
 //! | `judge` | what must hold in the whole |
+//! | `course` | what happens next, and to whom |
 
 mod acts;
 mod audio;
 mod books;
+mod candidate;
 mod claims;
 mod control;
+mod course;
 mod directory;
 mod drain;
 mod errands;
@@ -29,18 +38,22 @@ mod fault;
 mod judge;
 mod message;
 mod net;
+mod node;
 mod plan;
+mod running;
 mod stats;
 mod stream;
+mod strike;
 mod studio;
+mod tap;
 mod tenure;
 mod tree;
 mod world;
 
 pub use stats::Stats;
 
-use plan::Plan;
-use world::{START, World};
+use plan::{Plan, START};
+use world::World;
 
 /// Events that a failed seed shows.
 const SHOWN: usize = 60;
@@ -62,7 +75,7 @@ pub struct Run {
 #[must_use]
 pub fn run(seed: u64, trace: bool) -> Run {
     let plan = Plan::of(seed);
-    let mut world = World::new(&plan, trace);
+    let mut world = World::begun(&plan, trace);
     world.run(START + plan.end_ms);
     if world.violations.is_empty() {
         world.judge_end();

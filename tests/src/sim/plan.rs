@@ -2,11 +2,10 @@
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use super::{
-    fault::{Back, Fault, How, Who},
-    world::Roles,
-};
+use super::fault::{Back, Fault, How, Who};
 
+/// When the world begins, in milliseconds: nothing is before it.
+pub(super) const START: u64 = 100_000;
 /// From the beginning until rooms are owned, mirrored and heard.
 const WARM_UP_MS: u64 = 4_000;
 /// From when a single fault is over until the next: a lease, a claim, a mirror that is ready again.
@@ -15,6 +14,14 @@ const CALM_MS: u64 = 9_000;
 const QUIET_MS: u64 = 17_000;
 
 const ZONES: [&str; 3] = ["north", "south", "east"];
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Roles {
+    pub(super) origin: bool,
+    pub(super) relay: bool,
+    pub(super) edge: bool,
+}
 
 /// A world before it begins.
 #[derive(Debug)]

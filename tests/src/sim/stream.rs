@@ -1,10 +1,7 @@
 //! The stream by which one origin of a room hears the other. Who follows is told that it was taken on, then how the room
 //! stands, then what happens; a stream that loses something is broken, and made anew by who follows.
 
-use std::collections::BTreeSet;
-
 use stentor_ownership::Event;
-use stentor_relay::origin::State;
 
 use super::{
     directory::RoomIx,
@@ -15,51 +12,8 @@ use super::{
 
 /// How often an origin tells those who follow it that it lives, where it has nothing else to tell, in milliseconds.
 const BEAT_MS: u64 = 500;
-/// How long a stream may bring nothing, in milliseconds.
-const SILENT_MS: u64 = 1_500;
 /// How soon a stream is tried again, in milliseconds.
 const RETRY_MS: u64 = 400;
-
-/// How a room's other origin is heard.
-#[derive(Debug, Default)]
-pub(super) struct Stream {
-    /// Whom it follows.
-    peer: Option<NodeIx>,
-    /// The stream stands.
-    pub(super) connected: bool,
-    /// When something came by it last.
-    pub(super) heard: u64,
-    /// How the other one stands, as it says.
-    pub(super) state: Option<State>,
-    retry_at: u64,
-    /// Who follows this one.
-    followers: BTreeSet<NodeIx>,
-    beat_at: u64,
-}
-
-impl Stream {
-    /// Whether this node is heard, and said that it could go on at once. Rooms without audio say nothing of that.
-    pub(super) fn is_ready(&self, now: u64, peer: NodeIx, watched: bool) -> bool {
-        let able = !watched || self.state.is_some_and(|state| state.ready || state.leads);
-        self.peer == Some(peer) && self.connected && now - self.heard <= SILENT_MS && able
-    }
-
-    /// Another loop follows whom it is told to; who follows this one stays.
-    pub(super) fn forget_peer(&mut self) {
-        (self.peer, self.connected, self.state) = (None, false, None);
-    }
-
-    /// Whether there is something to do.
-    pub(super) fn is_due(&self, now: u64) -> bool {
-        self.beat_at <= now
-            || self.is_silent(now)
-            || (self.retry_at <= now && !self.connected && self.peer.is_some())
-    }
-
-    const fn is_silent(&self, now: u64) -> bool {
-        self.connected && now - self.heard > SILENT_MS
-    }
-}
 
 impl World {
     /// A room's other origin is this one from now on.

@@ -16,7 +16,8 @@ use super::{
     directory::RoomIx,
     message::{Message, Note, Run},
     net::{NodeIx, millis},
-    world::{START, World},
+    plan::START,
+    world::World,
 };
 
 /// What a replay takes, in milliseconds.

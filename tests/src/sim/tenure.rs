@@ -3,65 +3,22 @@
 
 use stentor_ids::{NodeId, Revision};
 use stentor_ownership::{
-    Books, Driver, Effect, Event, Held, Here, Keys, MirrorKey, Moment, OwnerKey, Shown, Standing, Successor,
-    Tenure, Wants,
+    Books, Effect, Event, Held, Here, Keys, MirrorKey, Moment, OwnerKey, Shown, Standing, Successor, Tenure,
+    Wants,
 };
 use stentor_pace::Time;
 use stentor_room::{Ledger, Record, Room};
 
 use super::{
     directory::{self, Book, RoomIx},
-    message::{Ask, Note, Run},
+    message::{Note, Run},
     net::NodeIx,
-    stream::Stream,
+    running::{Asker, Running, Sim, Stream},
     world::World,
 };
 
 /// How often an owner's commits that failed are tried again, in milliseconds.
 const TICK_MS: u64 = 1_000;
-
-/// What the simulation hands in and gets back.
-#[derive(Debug)]
-pub(super) struct Sim;
-
-impl Driver for Sim {
-    type Right = directory::Owner;
-    type Place = directory::Mirror;
-    type Record = Book;
-    type Asker = Asker;
-}
-
-/// Who waits for the end of a transfer.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Asker {
-    /// The drain of this node.
-    Drain,
-    /// Somebody who moves the room, by the number of the command.
-    Operator(u64),
-    /// The owner that offers its room.
-    Owner { node: NodeIx, ask: Ask },
-}
-
-/// A room that a node owns or mirrors.
-pub(super) struct Running {
-    pub(super) number: u64,
-    pub(super) tenure: Tenure<Sim>,
-    /// What links and calls know of it.
-    pub(super) published: Standing<Sim>,
-    /// Of a room whose audio is simulated.
-    pub(super) ledger: Option<Ledger<u64>>,
-    /// How its other origin is heard.
-    pub(super) stream: Stream,
-    /// It has left this node's list.
-    left: bool,
-    tick_at: u64,
-}
-
-impl std::fmt::Debug for Running {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").field("number", &self.number).finish_non_exhaustive()
-    }
-}
 
 impl World {
     /// A node begins to own or to mirror a room, with its record as it was read.

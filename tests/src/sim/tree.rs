@@ -1,90 +1,20 @@
 //! Relays and edges of watched rooms: which parents they take (`placement::parents`, `relay::Parents`), what passes through
 //! them (`relay::Ring`), what is played (`relay::Playout`) and how many listen (`relay::Counts`).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
-
-use stentor_ids::{Lineage, Slot};
-use stentor_pace::check::{EpochFence, NoGap, SlotOnce};
+use stentor_ids::Slot;
 use stentor_placement::{parents, rank};
-use stentor_relay::{Action, Count, Counts, Frame, Inserted, Output, Parents, Playout, Ring};
+use stentor_relay::{Action, Count, Frame, Inserted, Output};
 
 use super::{
     directory::RoomIx,
     message::{Message, Note, Process},
     net::NodeIx,
+    tap::Tap,
     world::World,
 };
 
-/// The seam buffer of an edge.
-const SEAM: Duration = Duration::from_millis(60);
 /// How often counts travel up, in milliseconds.
 const COUNT_MS: u64 = 1_000;
-/// Listeners of each edge.
-pub(super) const LISTENERS: u64 = 10;
-
-/// A watched room at a relay or an edge.
-#[derive(Debug)]
-pub(super) struct Tap {
-    pub(super) parents: Parents<Process>,
-    ranked: Vec<Process>,
-    pub(super) ring: Ring,
-    fence: EpochFence,
-    pub(super) children: BTreeSet<NodeIx>,
-    /// When an origin's frames last came.
-    pub(super) heard: BTreeMap<NodeIx, u64>,
-    counts: Counts,
-    count_at: u64,
-    /// At an edge.
-    pub(super) listener: Option<Listener>,
-}
-
-/// Those who listen to a watched room at one edge.
-#[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) playout: Playout,
-    once: SlotOnce,
-    no_gap: NoGap,
-    lineage: Lineage,
-    /// The last slot played, and when.
-    pub(super) played: Option<(Slot, u64)>,
-}
-
-impl Tap {
-    /// Of a relay.
-    fn relay() -> Self {
-        let mut parents = Parents::default();
-        parents.become_live(stentor_pace::Time::default(), true);
-        Self {
-            parents,
-            ranked: Vec::new(),
-            ring: Ring::new(),
-            fence: EpochFence::default(),
-            children: BTreeSet::new(),
-            heard: BTreeMap::new(),
-            counts: Counts::default(),
-            count_at: 0,
-            listener: None,
-        }
-    }
-
-    /// Of an edge, with listeners.
-    pub(super) fn edge() -> Self {
-        let listener = Listener {
-            playout: Playout::new(SEAM),
-            once: SlotOnce::default(),
-            no_gap: NoGap::default(),
-            lineage: Lineage::default(),
-            played: None,
-        };
-        let mut counts = Counts::default();
-        counts.own(LISTENERS);
-        Self { listener: Some(listener), counts, ..Self::relay() }
-    }
-}
-
 impl World {
     fn tap(&mut self, n: NodeIx, room: RoomIx) -> Option<&mut Tap> {
         self.audio.get_mut(room)?.taps.get_mut(&n)

@@ -1,7 +1,5 @@
-//! The simulated cluster and its time: what happens next, and to whom. Nothing here reads a clock, a thread or a hash map's
-//! order, so that a seed is a world.
-//!
-//! A node is deaf while it is paused: what comes waits, in order. A process that ended takes what was under way to it along.
+//! The simulated cluster as it stands, and what is to happen when. Nothing here reads a clock, a thread or a hash map's order,
+//! so that a seed is a world. How it goes on is in `course`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,64 +14,20 @@ use stentor_pace::{Time, Violation, WallTime};
 
 use super::{
     audio::Audio,
-    control::Control,
     directory::{Book, Directory, Lease, Op, Revision, RoomIx},
     fault::{Back, Fault, How},
     message::{Answer, Ask, Message, Note},
     net::{DIRECTORY, Net, NodeIx},
-    plan::Plan,
+    node::{NEWER, Node},
+    plan::{Plan, START},
     stats::Stats,
 };
 
-/// When the world begins, in milliseconds: nothing is before it.
-pub(super) const START: u64 = 100_000;
-/// The schema of the newest records.
-pub(super) const NEWER: u32 = 2;
-/// A step of the world, in milliseconds.
-const STEP_MS: u64 = 2;
 /// How often a node looks after its rooms, in milliseconds.
-const TURN_MS: u64 = 40;
+pub(super) const TURN_MS: u64 = 40;
 
-/// One node.
-#[derive(Debug)]
-pub(super) struct Node {
-    pub(super) id: NodeId,
-    pub(super) zone: &'static str,
-    pub(super) roles: Roles,
-    /// Which process this is.
-    pub(super) life: u32,
-    pub(super) up: bool,
-    /// Its process ended and its machine did not: its port refuses connections.
-    pub(super) refuses: bool,
-    pub(super) paused_until: u64,
-    /// The highest schema of records that its build reads.
-    pub(super) schema: u32,
-    /// Until when its clock bars it from taking rooms.
-    pub(super) barred_until: u64,
-    /// When a standstill ended that the process noticed.
-    pub(super) stood: u64,
-    pub(super) draining: bool,
-    pub(super) lease: Lease,
-    pub(super) renew_at: u64,
-    /// How far it has read the directory, and how far it will have at its next turn.
-    pub(super) view: Revision,
-    pub(super) unread: Revision,
-    pub(super) current: bool,
-    /// When it will notice that the directory is silent.
-    pub(super) blind_at: Option<u64>,
-    pub(super) next_turn: u64,
-    pub(super) control: Control,
-}
-
-/// What a node is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Roles {
-    pub(super) origin: bool,
-    pub(super) relay: bool,
-    pub(super) edge: bool,
-}
-
-enum Event {
+/// What happens at a moment.
+pub(super) enum Event {
     Strike(Fault),
     Resume(NodeIx),
     Tell { to: NodeIx, life: u32, message: Message },
@@ -84,7 +38,7 @@ enum Event {
 pub(super) struct World {
     pub(super) now: u64,
     pub(super) random: SmallRng,
-    queue: BTreeMap<(u64, u64), Event>,
+    pub(super) queue: BTreeMap<(u64, u64), Event>,
     serial: u64,
     pub(super) nodes: Vec<Node>,
     pub(super) net: Net,
@@ -164,100 +118,7 @@ impl World {
             world.nodes[n].schema = if old { 1 } else { NEWER };
             world.nodes[n].next_turn = START + world.random.random_range(0..TURN_MS);
         }
-        if plan.stood {
-            world.found();
-        }
-        for (at, fault) in &plan.faults {
-            world.at(START + at, Event::Strike(*fault));
-        }
         world
-    }
-
-    /// Lets time go on until `end`, or until something is broken.
-    pub(super) fn run(&mut self, end: u64) {
-        while self.now < end && self.violations.is_empty() {
-            self.now += STEP_MS;
-            while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                let event = entry.remove();
-                self.happen(event);
-            }
-            self.restore();
-            if self.dir.up && self.now.is_multiple_of(100) {
-                self.dir.expire(self.now);
-                self.revision_at.push((self.now, self.dir.revision));
-            }
-            for n in 0..self.nodes.len() {
-                if self.nodes[n].next_turn <= self.now && self.awake(n) {
-                    self.nodes[n].next_turn = self.now + TURN_MS;
-                    self.turn(n);
-                }
-            }
-            self.play();
-        }
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            Event::Strike(fault) => self.strike(fault),
-            Event::Resume(n) => self.resume(n),
-            Event::Tell { to, life, message } => {
-                let node = &self.nodes[to];
-                if !node.up || node.life != life {
-                    return;
-                }
-                if node.paused_until > self.now {
-                    let at = node.paused_until;
-                    self.at(at, Event::Tell { to, life, message });
-                } else {
-                    self.hear(to, message);
-                }
-            }
-            Event::Ask { from, life, lease, to, op } => {
-                if !self.dir.up {
-                    return;
-                }
-                let claimed = if let Op::Claim { room, .. } = op { Some(room) } else { None };
-                let reply = self.dir.apply(self.now, from, lease, op);
-                if claimed.is_some_and(|room| self.lose_answer(from, room)) {
-                    return;
-                }
-                self.violations.append(&mut self.dir.broken);
-                if let Some(delay) = self.net.delay(self.now, DIRECTORY, from, &mut self.random) {
-                    let message = Message::Answer { to, answer: Answer::Directory(reply) };
-                    self.at(self.now + delay, Event::Tell { to: from, life, message });
-                }
-            }
-        }
-    }
-
-    /// A node hears something.
-    fn hear(&mut self, n: NodeIx, message: Message) {
-        match message {
-            Message::Answer { to, answer } => self.answered(n, to, answer),
-            Message::Follow { room, from } => self.followed(n, room, from),
-            Message::Unfollow { room, from } => self.unfollowed(n, room, from),
-            Message::Opened { room, from, told } => self.stream_opened(n, room, from, told),
-            Message::Lost { room, from } => self.refused_stream(n, room, from),
-            Message::Beat { room, from } => drop(self.beaten(n, room, from)),
-            Message::Probe { .. } => self.probed_by(n, message),
-            Message::Probed { .. } => self.probed(n, message),
-            Message::Unanswered { question } => self.conclude(n, question),
-            Message::Called { .. } => self.called(n, message),
-            Message::AudioDone { run } => self.tell_run(n, run, stentor_ownership::Event::AudioDone),
-            Message::Gone { peer } => self.disconnected(n, peer),
-            Message::Mixed { .. }
-            | Message::Stage { .. }
-            | Message::State { .. }
-            | Message::Ended { .. }
-            | Message::PeerFence { .. }
-            | Message::Packets { .. } => self.told_studio(n, message),
-            Message::Subscribe { .. } => self.subscribe(n, message),
-            Message::Subscribed { room, parent, taken } => self.subscribed(n, room, parent, taken),
-            Message::Unsubscribe { room, child } => self.unsubscribe(n, room, child),
-            Message::Frame { room, parent, frame } => self.framed(n, room, parent, &frame),
-            Message::Fence { .. } => self.fence(n, message),
-            Message::Count { room, child, count } => self.counted(n, room, child, count),
-        }
     }
 
     /// Asks the directory. Who asks is answered, by nobody if it takes too long.
@@ -267,6 +128,11 @@ impl World {
             self.at(self.now + delay, Event::Ask { from, life, lease, to, op });
         }
         self.give_up_in(self.request_ms, from, to);
+    }
+
+    /// Nobody has answered by then.
+    pub(super) fn give_up_in(&mut self, wait_ms: u64, n: NodeIx, to: Ask) {
+        self.tell_in(wait_ms, n, Message::Answer { to, answer: Answer::Nothing });
     }
 
     /// A number that nothing else has.
@@ -298,7 +164,8 @@ impl World {
         self.at(self.now + delay, Event::Resume(n));
     }
 
-    fn at(&mut self, at: u64, event: Event) {
+    /// Lets something happen at a moment, after what is to happen then already.
+    pub(super) fn at(&mut self, at: u64, event: Event) {
         self.serial += 1;
         self.queue.insert((at, self.serial), event);
     }
@@ -362,37 +229,5 @@ impl World {
     /// What happened, as far as it was kept.
     pub(super) fn trace(&mut self) -> Vec<String> {
         self.trace.take().unwrap_or_default()
-    }
-}
-
-impl Node {
-    fn new(roles: Roles, zone: &'static str) -> Self {
-        Self {
-            id: NodeId::new("node").expect("it is a name"),
-            zone,
-            roles,
-            life: 0,
-            up: true,
-            refuses: false,
-            paused_until: 0,
-            stood: 0,
-            barred_until: 0,
-            schema: NEWER,
-            draining: false,
-            lease: 0,
-            renew_at: 0,
-            view: 0,
-            unread: 0,
-            current: false,
-            blind_at: None,
-            next_turn: START,
-            control: Control::default(),
-        }
-    }
-
-    /// Another process in the place of the one that was.
-    pub(super) fn restart(&mut self) {
-        let (id, next_turn, schema) = (self.id.clone(), self.next_turn, self.schema);
-        *self = Self { id, life: self.life + 1, next_turn, schema, ..Self::new(self.roles, self.zone) };
     }
 }

@@ -1,0 +1,156 @@
+//! What happens when something goes wrong, and when it is over.
+
+use stentor_pace::Pulse;
+
+use super::{
+    fault::{Back, DRAIN_MS, Fault, Who},
+    message::{Message, Note},
+    net::{DIRECTORY, NodeIx, RESENT_MS, millis},
+    world::World,
+};
+
+impl World {
+    /// Lets something go wrong.
+    pub(super) fn strike(&mut self, fault: Fault) {
+        self.note(Note::Strike(fault));
+        if self.single {
+            self.judge_moves();
+        }
+        self.only_directory &= matches!(fault, Fault::Outage { .. } | Fault::NoDirectory { .. });
+        self.stats.struck(fault.name());
+        self.net.heal(self.now);
+        let until = self.now + fault.lasts_ms();
+        self.trouble_until = self.trouble_until.max(until + RESENT_MS);
+        match fault {
+            Fault::Kill { who, told, ms } => self.kill(who, told, ms),
+            Fault::Pause { who, ms } => {
+                if let Some(n) = self.find(who) {
+                    let node = &mut self.nodes[n];
+                    node.paused_until = until;
+                    // A shorter one passes for a busy machine.
+                    node.stood = if ms > millis(Pulse::STILL) { until } else { node.stood };
+                }
+            }
+            Fault::Isolate { who, .. } => {
+                if let Some(n) = self.find(who) {
+                    self.net.cut(Some(n), None, until);
+                    self.net.cut(None, Some(n), until);
+                }
+            }
+            Fault::OneWay { from, to, .. } | Fault::Cut { from, to, .. } | Fault::Slow { from, to, .. } => {
+                let (Some(from), Some(to)) = (self.find(from), self.find(to)) else { return };
+                match fault {
+                    Fault::Slow { by_ms, .. } => self.net.slow(from, to, until, by_ms),
+                    _ => self.net.cut(Some(from), Some(to), until),
+                }
+                if matches!(fault, Fault::Cut { .. }) {
+                    self.net.cut(Some(to), Some(from), until);
+                }
+            }
+            Fault::NoDirectory { who, .. } => {
+                if let Some(n) = self.find(who) {
+                    self.net.cut(Some(n), Some(DIRECTORY), until);
+                    self.net.cut(Some(DIRECTORY), Some(n), until);
+                }
+            }
+            Fault::Outage { ms, back } => self.outage(ms, back),
+            Fault::Odd { ms, .. } | Fault::Barred { ms, .. } | Fault::LoseClaim { ms, .. } => {
+                self.perform_act(fault, self.now + ms);
+            }
+            Fault::Move { .. }
+            | Fault::Aside { .. }
+            | Fault::Restart { .. }
+            | Fault::End { .. }
+            | Fault::Newer { .. } => self.perform_act(fault, until),
+            Fault::Drain { who, .. } => {
+                if let Some(n) = self.find(who) {
+                    self.nodes[n].draining = true;
+                    self.nodes[n].renew_at = 0;
+                    self.resume_in(DRAIN_MS, n);
+                }
+            }
+        }
+    }
+
+    pub(super) fn find(&self, who: Who) -> Option<NodeIx> {
+        let found = match who {
+            Who::Node(n) => Some(n),
+            Who::Owner(room) => self.dir.now(room).owner.map(|owner| owner.node),
+            Who::Mirror(room) => self.dir.now(room).mirror.map(|mirror| mirror.node),
+            Who::Relay(room, place) => self.audio[room].relay(place),
+        };
+        found.filter(|n| self.nodes[*n].up)
+    }
+
+    fn kill(&mut self, who: Who, told: bool, ms: u64) {
+        if let Some(n) = self.find(who) {
+            self.end(n, told);
+            self.resume_in(ms, n);
+        }
+    }
+
+    /// A process ends.
+    pub(super) fn end(&mut self, n: NodeIx, told: bool) {
+        (self.nodes[n].up, self.nodes[n].refuses) = (false, told);
+        for audio in &mut self.audio {
+            audio.forget(n);
+        }
+        if told {
+            self.tell_gone(n);
+        }
+    }
+
+    /// Every connection to the process breaks.
+    fn tell_gone(&mut self, n: NodeIx) {
+        let peer = (n, self.nodes[n].life);
+        for other in 0..self.nodes.len() {
+            if other != n && self.nodes[other].up {
+                self.tell(n, other, Message::Gone { peer });
+            }
+        }
+    }
+
+    /// A node comes back, or has drained.
+    pub(super) fn resume(&mut self, n: NodeIx) {
+        if self.nodes[n].up && self.nodes[n].draining {
+            let owned = self.nodes[n].control.rooms.values().any(|room| room.tenure.is_owner());
+            if owned && self.single {
+                self.stats.drains_given_up += 1;
+            }
+            self.end(n, true);
+            self.resume_in(2_000, n);
+            return;
+        }
+        if self.nodes[n].up {
+            return;
+        }
+        self.note(Note::Resume(n));
+        self.tell_gone(n);
+        self.nodes[n].restart();
+        for audio in &mut self.audio {
+            audio.arrive(n, self.nodes[n].roles);
+        }
+    }
+
+    fn outage(&mut self, ms: u64, back: Back) {
+        self.dir.up = false;
+        let revision = self.revision_at.iter().rev().find(|(at, _)| match back {
+            Back::Older(by) => at + by <= self.now,
+            _ => true,
+        });
+        self.dir_back = Some((self.now + ms, back, revision.map_or(0, |(_, revision)| *revision)));
+        self.owners_before =
+            (0..self.dir.rooms()).map(|room| self.dir.now(room).owner.map(|one| one.node)).collect();
+    }
+
+    /// Brings the directory back when its time has come.
+    pub(super) fn restore(&mut self) {
+        let Some((_, back, revision)) = self.dir_back.take_if(|(at, ..)| *at <= self.now) else { return };
+        match back {
+            Back::Same => self.dir.come_back(self.now),
+            Back::NoLeases => self.dir.come_back_without_leases(self.now),
+            Back::Empty => self.dir.come_back_empty(self.now),
+            Back::Older(_) => self.dir.come_back_older(self.now, revision),
+        }
+    }
+}
