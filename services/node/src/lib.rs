@@ -18,7 +18,7 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command, NodeArgs};
 pub use crate::{
     config::Config,
-    node::{Node, Shared},
+    node::{Given, Links, Node, Shared},
 };
 
 /// The program: reads the command line and runs until a signal or a failure.

@@ -3,20 +3,21 @@
 mod process;
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
 };
 
-use process::{Running, get, ready, taken, until};
+use process::{Running, get, ready, until};
 use rustix::process::Signal;
+use stentor_programs::free_port;
 
 #[test]
 fn one_command_puts_the_demo_on_the_air_at_two_edges_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let (said, env) = (folder.path().join("said"), folder.path().join("env"));
-    let held = [taken(), taken(), taken(), taken()];
-    let [edge_a, edge_b, admin, ops] = held.each_ref().map(|(_, addr)| *addr);
-    drop(held);
+    let [edge_a, edge_b, admin, ops] =
+        [(); 4].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap())));
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_stentor"));
     command.arg("dev").arg("--env-file").arg(&env).arg("--data").arg(folder.path().join("rooms"));

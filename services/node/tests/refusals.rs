@@ -3,11 +3,11 @@
 mod process;
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     process::{Command, Output, Stdio},
 };
 
-use process::{Running, ready, taken, until};
+use process::{Running, ready, until};
 use rustix::process::Signal;
 use stentor_programs::Program;
 
@@ -16,6 +16,13 @@ const KEYS: [(&str, &str); 3] = [
     ("STENTOR_AUTH__CLUSTER_KEYS", "test:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA"),
     ("STENTOR_AUTH__ADMIN_TOKENS", "ann:0123456789abcdef0123456789abcdef"),
 ];
+
+/// A port that is taken for as long as the listener is kept.
+fn taken() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("a bound port");
+    (listener, addr)
+}
 
 /// A node whose ports are all free ones, with `args` over them.
 fn node(args: &[&str]) -> Command {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use stentor_admin::{Admin, Cluster, Protection};
 use stentor_directory::{Directory, Labels, NodeRecord, NodeRole, Session};
 use stentor_edge::{self as edge, Edge};
-use stentor_host::{self as host, Host, Topology};
+use stentor_host::{self as host, EngineFactory, Host, Topology};
 use stentor_ids::NodeId;
 use stentor_link::{Carrier, Journal, Locator, Pool, Skew, control, uplink::Uplinks};
 use stentor_telemetry::{NodeMetrics, Tier};
@@ -32,6 +32,7 @@ impl Ways {
         config: &Config,
         directory: &Directory,
         session: &Arc<Session>,
+        engines: Option<EngineFactory>,
     ) -> Result<Option<Host>> {
         if !config.has(NodeRole::Origin) {
             return Ok(None);
@@ -39,7 +40,10 @@ impl Ways {
         let (pool, topology, metrics) = (self.pool.clone(), self.topology.clone(), self.metrics.clone());
         let (rooms, directory, journal) = (config.rooms.clone(), directory.clone(), self.journal.clone());
         let host = Host::new(rooms, directory, session, pool, topology, journal, metrics)?;
-        Ok(Some(host))
+        Ok(Some(match engines {
+            Some(engines) => host.with_engine(engines),
+            None => host,
+        }))
     }
 
     /// The watch over this node's clock.

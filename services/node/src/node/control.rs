@@ -1,6 +1,9 @@
 //! What this node answers other nodes: rooms by its host, if it has one; itself by its own drain.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use stentor_host::HostHandle;
 use stentor_ids::{Code, Fault, NodeId, RoomId};
@@ -14,12 +17,13 @@ pub(super) struct NodeControl {
     id: NodeId,
     locator: Locator,
     here: Here,
-    leave: Arc<Leave>,
+    /// A call that is under way does not keep the membership of a node that is gone.
+    leave: Weak<Leave>,
 }
 
 impl NodeControl {
-    pub(super) fn new(id: NodeId, locator: Locator, here: Here, leave: Arc<Leave>) -> Self {
-        Self { id, locator, here, leave }
+    pub(super) fn new(id: NodeId, locator: Locator, here: Here, leave: &Arc<Leave>) -> Self {
+        Self { id, locator, here, leave: Arc::downgrade(leave) }
     }
 
     fn host(&self, room: &RoomId) -> Result<&HostHandle, Fault> {
@@ -71,7 +75,8 @@ impl Handler for NodeControl {
     }
 
     async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault> {
-        self.leave.ask(draining).await
+        let gone = || Fault::new(Code::Draining, format!("{} has left", self.id));
+        self.leave.upgrade().ok_or_else(gone)?.ask(draining).await
     }
 
     async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {

@@ -11,6 +11,7 @@
 
 mod assemble;
 mod control;
+mod given;
 mod leave;
 mod parts;
 mod ports;
@@ -18,32 +19,36 @@ mod shared;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, anyhow};
-use stentor_directory::{Revision, SessionState, ViewHandle};
-use stentor_edge::Edge;
+use anyhow::{Context, Result};
+use stentor_directory::{Revision, Session, SessionState, ViewHandle};
+use stentor_edge::{Edge, EdgeHandle};
 use stentor_host::{Host, HostHandle, Topology};
 use stentor_ids::NodeId;
-use stentor_link::{Journal, Locator, Pool, Services};
-use tokio::{sync::watch, time::Instant};
+use stentor_link::{Journal, Locator, Services};
+use tokio::time::Instant;
 
-pub use self::shared::Shared;
 use self::{
     assemble::{Ways, record},
     control::NodeControl,
     leave::{Here, Leave},
     parts::Parts,
 };
+pub use self::{
+    given::{Given, Links},
+    shared::Shared,
+};
 use crate::config::Config;
 
 /// Time kept back from a drain's deadline for ending the parts and leaving the membership.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// A running node.
+/// A running node. Dropped, it is gone where it stands, and nothing is said to anybody; [`leave`](Self::leave) and
+/// [`stop`](Self::stop) end it in order.
 pub struct Node {
     id: NodeId,
     view: ViewHandle,
-    membership: watch::Receiver<SessionState>,
-    host: Option<HostHandle>,
+    session: Arc<Session>,
+    here: Here,
     leave: Arc<Leave>,
     /// Where people and operators connect.
     front: Parts,
@@ -58,16 +63,21 @@ impl Node {
     /// # Errors
     /// Says which port, file, endpoint or id is in the way.
     pub async fn start(config: &Config, shared: &Shared) -> Result<Self> {
-        let security = ports::security(&config.link)?;
-        let server = ports::bind_link(&config.link, &security)?;
+        Self::start_with(config, shared, Given::default()).await
+    }
+
+    /// The same with some of its parts given.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(config: &Config, shared: &Shared, given: Given) -> Result<Self> {
+        let Links { server, pool } = given.links.map_or_else(|| Links::bind(config, shared), Ok)?;
         let id = config.id()?;
         let metrics = shared.metrics.for_node(&id);
         let directory = shared.directory.metered(metrics.clone()).viewed_by(config.node.roles);
         let view = directory.view();
 
         let topology = Arc::new(Topology::new(view.clone(), config.node.roles));
-        let pool = Pool::new(security, ports::leave_from(&config.link), &metrics)
-            .map_err(|fault| anyhow!("links: {fault}"))?;
         let journal = Journal::new(id.clone());
         let ways = Ways {
             id: id.clone(),
@@ -85,21 +95,22 @@ impl Node {
         let record = record(config, &id, server.local_addr(), edge.as_ref())?;
         let session = directory.register(record.clone(), config.directory.lease_ttl()).await;
         let session = Arc::new(session.context("joining the cluster")?);
-        let membership = session.state();
 
         let skew = ways.skew();
-        let host = ways.host(config, &directory, &session)?.map(|host| host.with_clock(skew.standing()));
+        let host = ways.host(config, &directory, &session, given.engines)?;
+        let host = host.map(|host| host.with_clock(skew.standing()));
         let here = Here {
             host: host.as_ref().map(Host::handle),
             carrier: ways.relay(config, &links),
             edge: edge.as_ref().map(Edge::handle),
         };
-        let leave = Arc::new(Leave::new(session, record, here.clone(), journal.clone(), metrics.clone()));
-        let control = NodeControl::new(id.clone(), ways.locator.clone(), here.clone(), leave.clone());
+        let leave = Leave::new(session.clone(), record, here.clone(), journal.clone(), metrics.clone());
+        let leave = Arc::new(leave);
+        let control = NodeControl::new(id.clone(), ways.locator.clone(), here.clone(), &leave);
         let services = Services {
             own: here.host.clone().map(|host| Arc::new(host) as _),
             ingest: here.host.clone().map(|host| Arc::new(host) as _),
-            carrier: here.carrier,
+            carrier: here.carrier.clone(),
             control: Some(Arc::new(control)),
             journal: Some(journal),
         };
@@ -119,18 +130,30 @@ impl Node {
             front.run("admin", &shared.failed, admin.run(front.stop()));
         }
         tracing::info!(node = %id, roles = %config.node.roles, "the node is up");
-        Ok(Self { id, view, membership, host: here.host, leave, front, links, rooms })
+        Ok(Self { id, view, session, here, leave, front, links, rooms })
+    }
+
+    /// Its membership.
+    #[must_use]
+    pub const fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Its rooms, if it is an origin.
     #[must_use]
     pub const fn host(&self) -> Option<&HostHandle> {
-        self.host.as_ref()
+        self.here.host.as_ref()
+    }
+
+    /// Where people connect, if it is an edge.
+    #[must_use]
+    pub const fn edge(&self) -> Option<&EdgeHandle> {
+        self.here.edge.as_ref()
     }
 
     /// Why the node should be given no work now; `None` if it should.
     pub fn unready(&self) -> impl Fn() -> Option<&'static str> + Send + Sync + 'static {
-        let (view, membership, leave) = (self.view.clone(), self.membership.clone(), self.leave.clone());
+        let (view, membership, leave) = (self.view.clone(), self.session.state(), self.leave.clone());
         move || {
             if leave.is_draining() {
                 return Some("the node is draining");

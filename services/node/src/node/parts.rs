@@ -2,13 +2,17 @@
 
 use std::{fmt::Display, future::Future};
 
-use tokio::time::{Instant, timeout_at};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use parking_lot::Mutex;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
 
-/// Parts that are told to end at the same time.
+/// Parts that are told to end at the same time. Dropped, they end where they are.
 #[derive(Default)]
 pub(super) struct Parts {
-    tasks: TaskTracker,
+    tasks: Mutex<JoinSet<()>>,
     stop: CancellationToken,
 }
 
@@ -26,7 +30,7 @@ impl Parts {
         part: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
         let (stop, failed) = (self.stop.clone(), failed.clone());
-        self.tasks.spawn(async move {
+        self.run_quiet(async move {
             match part.await {
                 Err(error) => tracing::error!(part = name, %error, "a part of the node failed"),
                 Ok(()) if stop.is_cancelled() => return,
@@ -38,15 +42,16 @@ impl Parts {
 
     /// Runs a part that cannot fail.
     pub(super) fn run_quiet(&self, part: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(part);
+        self.tasks.lock().spawn(part);
     }
 
     /// Tells all parts to end and waits for them, until the deadline at most.
     pub(super) async fn end(self, name: &'static str, deadline: Instant) {
         self.stop.cancel();
-        self.tasks.close();
-        if timeout_at(deadline, self.tasks.wait()).await.is_err() {
-            tracing::warn!(parts = name, running = self.tasks.len(), "parts of the node did not end in time");
+        let mut tasks = self.tasks.into_inner();
+        let ended = async { while tasks.join_next().await.is_some() {} };
+        if timeout_at(deadline, ended).await.is_err() {
+            tracing::warn!(parts = name, running = tasks.len(), "parts of the node did not end in time");
         }
     }
 }
