@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use stentor_directory::NodeRole;
 use stentor_host::Topology;
 use stentor_ids::{Epoch, Lineage, NodeId, RoomId, Slot};
-use stentor_link::{Carrier, Carry, Item, Journal, Pool, Security};
+use stentor_link::{Carrier, Carry, Item, Journal};
+use stentor_proto::v1::ParticipantEvent;
 use stentor_relay::Frame;
 use stentor_telemetry::Tier;
 use tokio_util::task::AbortOnDropHandle;
@@ -15,36 +16,60 @@ use crate::{cluster::Cluster, waiting::until};
 
 /// What a listener heard so far.
 pub struct Heard {
-    frames: Arc<Mutex<Vec<Frame>>>,
+    heard: Arc<Mutex<Hearing>>,
     _task: AbortOnDropHandle<()>,
 }
 
+#[derive(Default)]
+struct Hearing {
+    frames: Vec<Frame>,
+    events: Vec<ParticipantEvent>,
+    closed: bool,
+}
+
 impl Cluster {
-    /// Listens to a room as an edge does: from two relays, where there are two.
+    /// Listens to a room as a relay does: over its owner and its mirror.
     ///
     /// # Panics
     /// It cannot be heard.
     pub async fn listen(&self, name: &str, room: &RoomId) -> Heard {
-        let id = NodeId::new(name).unwrap();
-        let metrics = self.metrics.for_node(&id);
-        let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
-        let topology = Arc::new(Topology::new(self.directory.view(), NodeRole::Edge.into()));
-        let config = stentor_link::Config { me: id.clone(), tier: Tier::Edge };
-        let carrier = Carrier::new(config, pool, topology, metrics, Journal::new(id));
+        self.listen_as(NodeRole::Relay, Tier::Relay, name, room).await
+    }
+
+    /// Listens to a room as an edge does: over two relays, where there are two.
+    ///
+    /// # Panics
+    /// It cannot be heard.
+    pub async fn listen_as_edge(&self, name: &str, room: &RoomId) -> Heard {
+        self.listen_as(NodeRole::Edge, Tier::Edge, name, room).await
+    }
+
+    async fn listen_as(&self, role: NodeRole, tier: Tier, name: &str, room: &RoomId) -> Heard {
+        let me = NodeId::new(name).unwrap();
+        let (metrics, journal) = (self.metrics.for_node(&me), Journal::new(me.clone()));
+        let topology = Arc::new(Topology::new(self.directory.view(), role.into()));
+        let config = stentor_link::Config { me, tier };
+        let carrier = Carrier::new(config, self.pool(name), topology, metrics, journal);
         let mut cursor = carrier.feed(room).await.unwrap().subscribe(None);
-        let frames = Arc::new(Mutex::new(Vec::new()));
-        let heard = frames.clone();
+        let hearing = Arc::new(Mutex::new(Hearing::default()));
+        let heard = hearing.clone();
         let task = tokio::spawn(async move {
             let _carrier = carrier;
             loop {
-                match cursor.next().await {
-                    Item::Frame(frame) => heard.lock().push(frame),
-                    Item::Closed(_) => return,
+                let item = cursor.next().await;
+                let mut hearing = hearing.lock();
+                match item {
+                    Item::Frame(frame) => hearing.frames.push(frame),
+                    Item::Event(event) => hearing.events.push(event),
+                    Item::Closed(_) => {
+                        hearing.closed = true;
+                        return;
+                    }
                     _ => {}
                 }
             }
         });
-        Heard { frames, _task: AbortOnDropHandle::new(task) }
+        Heard { heard, _task: AbortOnDropHandle::new(task) }
     }
 }
 
@@ -52,7 +77,25 @@ impl Heard {
     /// All frames, in the order in which they came.
     #[must_use]
     pub fn frames(&self) -> Vec<Frame> {
-        self.frames.lock().clone()
+        self.heard.lock().frames.clone()
+    }
+
+    /// What was told of participants.
+    #[must_use]
+    pub fn events(&self) -> Vec<ParticipantEvent> {
+        self.heard.lock().events.clone()
+    }
+
+    /// The highest slot.
+    #[must_use]
+    pub fn highest(&self) -> Slot {
+        self.heard.lock().frames.iter().map(|frame| frame.slot).max().unwrap_or_default()
+    }
+
+    /// Whether it was told that nothing more comes.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.heard.lock().closed
     }
 
     /// Waits until frames of at least this epoch have come for so many slots.
@@ -60,7 +103,7 @@ impl Heard {
     /// # Panics
     /// They do not in time.
     pub async fn heard_of(&self, epoch: u64, slots: usize) {
-        let count = || self.frames.lock().iter().filter(|f| f.epoch >= Epoch(epoch)).count();
+        let count = || self.heard.lock().frames.iter().filter(|f| f.epoch >= Epoch(epoch)).count();
         until(&format!("{slots} slots of epoch {epoch} are heard"), || count() >= slots).await;
     }
 
@@ -70,17 +113,11 @@ impl Heard {
     /// A slot came twice in a lineage.
     #[must_use]
     pub fn audio(&self) -> Audio {
-        let frames = self.frames();
         let mut copies: BTreeMap<Slot, Vec<Lineage>> = BTreeMap::new();
-        for frame in &frames {
-            let lineages = copies.entry(frame.slot).or_default();
-            assert!(
-                !lineages.contains(&frame.lineage),
-                "slot {} of {} came twice",
-                frame.slot,
-                frame.lineage
-            );
-            lineages.push(frame.lineage);
+        for Frame { slot, lineage, .. } in self.frames() {
+            let lineages = copies.entry(slot).or_default();
+            assert!(!lineages.contains(&lineage), "slot {slot} of {lineage} came twice");
+            lineages.push(lineage);
         }
         let (first, last) = (copies.keys().next().copied(), copies.keys().last().copied());
         let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());

@@ -5,6 +5,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
+use stentor_directory::View;
 use stentor_kit::{Cluster, Wire, until};
 
 const OWNER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
@@ -16,24 +17,22 @@ const NOBODY_CLAIMS: Duration = Duration::from_secs(8);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_claims_from_an_owner_that_a_relay_hears() {
     let (cluster, wires) = (Cluster::new(), [Wire::new().await, Wire::new().await]);
-    let owner = cluster.origin("origin-1", OWNER, &wires[0]).await;
-    let room = cluster.create("talk").await;
+    let owner = cluster.origin_over("origin-1", OWNER, &wires[0]).await;
+    let room = cluster.create("talk", true).await;
     assert_eq!(cluster.owner_from(&room, 1).await.node, owner.id);
-    let mirror = cluster.origin("origin-2", MIRROR, &wires[1]).await;
-    let _relays = [cluster.relay("relay-1", RELAYS[0]).await, cluster.relay("relay-2", RELAYS[1]).await];
-    let heard = cluster.listen("edge-1", &room).await;
+    let mirror = cluster.origin_over("origin-2", MIRROR, &wires[1]).await;
+    let _relays =
+        [cluster.relay_at("relay-1", RELAYS[0]).await, cluster.relay_at("relay-2", RELAYS[1]).await];
+    let heard = cluster.listen_as_edge("edge-1", &room).await;
     heard.heard_of(1, 50).await;
     until("it is mirrored", || mirror.host().mirrors(&room)).await;
     let told = owner.status(&room).await;
     assert_eq!((told.owner.as_str(), told.mirror.as_str()), ("origin-1", "origin-2"));
 
     wires[0].cut(MIRROR);
-    let claimed = async {
-        while cluster.owner(&room).is_some_and(|now| now.node == owner.id) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let claimed = tokio::time::timeout(NOBODY_CLAIMS, claimed).await;
+    let mut view = cluster.directory.view();
+    let claims = |view: &View| view.owner(&room).is_none_or(|now| now.node != owner.id);
+    let claimed = tokio::time::timeout(NOBODY_CLAIMS, view.wait_for(claims)).await;
     assert!(claimed.is_err(), "the relays hear the owner, and its room is {:?}", cluster.owner(&room));
 
     RELAYS.into_iter().for_each(|relay| wires[0].cut(relay));

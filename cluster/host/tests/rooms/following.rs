@@ -2,40 +2,23 @@
 
 use std::sync::{Arc, Mutex};
 
-use stentor_host::{Engine, EngineFactory};
-use stentor_ids::{NodeId, ParticipantId, Slot};
+use stentor_ids::{ParticipantId, Slot};
+use stentor_kit::{Cluster, Meddler, Plan, SOON, meddled, speak, talk, until, voice, who};
 use stentor_mix::{
-    CodecError, Config, History, LogEntry, Mixer, PacketRef, Participant, Push, SlotOutput, SpeakerPacket,
-    Stage, Step, VoiceLog,
+    Config, History, LogEntry, Mixer, PacketRef, Participant, SpeakerPacket, Stage, Step, VoiceLog,
 };
 use stentor_pace::Time;
 use stentor_proto::v1::{
     self, FollowRequest, follow_response::Message, mirror_service_client::MirrorServiceClient,
 };
 
-use crate::{
-    cluster::{Cluster, SOON, speak, until, who},
-    speech::{talk, voice},
-};
+/// What a mixer is given, as the mirror gets it by its own uplinks.
+#[derive(Default)]
+struct Packets(Mutex<Vec<(Time, ParticipantId, SpeakerPacket)>>);
 
-type Packets = Arc<Mutex<Vec<(Time, ParticipantId, SpeakerPacket)>>>;
-
-/// A mixer that keeps what it is given, as the mirror gets it by its own uplinks.
-struct Tapped(Mixer, Packets);
-
-impl Engine for Tapped {
-    fn set_stage(&mut self, stage: Stage) {
-        self.0.set_stage(stage);
-    }
-    fn push(&mut self, now: Time, who: &ParticipantId, packet: SpeakerPacket) -> Push {
-        self.1.lock().unwrap().push((now, who.clone(), packet.clone()));
-        self.0.push(now, who, packet)
-    }
-    fn monitor(&mut self, who: &ParticipantId, on: bool) -> Result<(), CodecError> {
-        self.0.monitor(who, on)
-    }
-    fn tick(&mut self, now: Time, slot: Slot) -> Result<SlotOutput, CodecError> {
-        self.0.tick(now, slot)
+impl Meddler for Packets {
+    fn takes(&self, now: Time, who: &ParticipantId, packet: &SpeakerPacket) {
+        self.0.lock().unwrap().push((now, who.clone(), packet.clone()));
     }
 }
 
@@ -71,18 +54,16 @@ fn entry(entry: &v1::MixLogEntry) -> LogEntry {
 #[tokio::test(start_paused = true)]
 async fn a_follower_can_replay_the_last_half_second() {
     let cluster = Cluster::in_memory();
-    let packets = Packets::default();
-    let tap = packets.clone();
-    let engines: EngineFactory =
-        Arc::new(move |_, config, _| Ok(Box::new(Tapped(Mixer::new(config)?, tap.clone()))));
-    let origin = cluster.origin_with("origin-1", Some(engines)).await;
+    let packets = Arc::new(Packets::default());
+    let plan = Plan::of(&["origin"]).mixed_by(meddled(packets.clone()));
+    let origin = cluster.start("origin-1", plan).await;
     let room = cluster.create("demo", true).await;
-    cluster.owner(&room, 1).await;
-    let edge = cluster.edge("edge-1");
+    cluster.owner_from(&room, 1).await;
+    let edge = cluster.uplinks("edge-1");
     let _talking = talk(speak(&edge, &room, "ann", false).await, voice("voice-a.ogg"));
-    until("packets come", || packets.lock().unwrap().len() > 50).await;
+    until("packets come", || packets.0.lock().unwrap().len() > 50).await;
 
-    let channel = cluster.pool(&NodeId::new("mirror").unwrap()).channel(&origin.link_addr()).unwrap();
+    let channel = cluster.pool("mirror").channel(origin.link_addr()).unwrap();
     let mut client = MirrorServiceClient::new(channel);
     let request = |epoch| FollowRequest { room: room.to_string(), node: "mirror".into(), epoch };
     assert!(client.follow(request(2)).await.is_err(), "an owner of an older epoch is not followed");
@@ -96,7 +77,7 @@ async fn a_follower_can_replay_the_last_half_second() {
                 history.push_stage(stage(&state));
             }
             Message::Entry(logged) => {
-                for (at, who, packet) in packets.lock().unwrap().iter() {
+                for (at, who, packet) in packets.0.lock().unwrap().iter() {
                     history.push_packet(*at, who, packet.clone());
                 }
                 entries += 1;
@@ -116,7 +97,7 @@ async fn a_follower_can_replay_the_last_half_second() {
     }
     assert_eq!((stages, entries), (1, 75));
     history.ready(25).unwrap();
-    let now = packets.lock().unwrap().last().unwrap().0;
+    let now = packets.0.lock().unwrap().last().unwrap().0;
     let mut mirror = Mixer::replay(Config::default(), &history, now, 25).unwrap();
     let next = history.last_slot().unwrap().next();
     let output = mirror.tick(now, next).unwrap();

@@ -5,7 +5,6 @@
 
 mod bans;
 mod claims;
-mod cluster;
 mod commands;
 mod failures;
 mod following;

@@ -1,53 +1,19 @@
 //! Real speech through a room.
 
-use std::{fs::File, path::Path, time::Duration};
-
-use bytes::Bytes;
-use stentor_link::uplink::{SpeakerEvent, SpeakerSession};
-use stentor_mix::{Packet, SILENCE};
+use stentor_clock::wall;
+use stentor_kit::{Cluster, SOON, speak, talk, talk_from, until, voice, who};
+use stentor_link::uplink::SpeakerEvent;
+use stentor_mix::SILENCE;
 use stentor_proto::v1::{MuteRequest, command_request};
 use stentor_telemetry::Tier;
-use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::task::AbortOnDropHandle;
-
-use crate::cluster::{Cluster, speak, until, wall, who};
-
-/// The packets of one of the demo's voices.
-pub fn voice(name: &str) -> Vec<Bytes> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services/node/demo").join(name);
-    let mut reader = ogg::PacketReader::new(File::open(path).unwrap());
-    let mut packets = Vec::new();
-    while let Some(packet) = reader.read_packet().unwrap() {
-        packets.push(Bytes::from(packet.data));
-    }
-    // The first two are the headers (RFC 7845).
-    packets.split_off(2)
-}
-
-/// Speaks a voice in real time, for as long as the handle lives.
-pub fn talk(session: SpeakerSession, packets: Vec<Bytes>) -> AbortOnDropHandle<()> {
-    talk_from(0, session, packets)
-}
-
-fn talk_from(first: u64, session: SpeakerSession, packets: Vec<Bytes>) -> AbortOnDropHandle<()> {
-    let packet = Packet::parse(packets[0].clone()).unwrap();
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut beat = interval(packet.duration());
-        beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        for (seq, packet) in (first..).zip(packets.into_iter().cycle()) {
-            beat.tick().await;
-            session.send(seq, packet, wall());
-        }
-    }))
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_conversation_fills_every_slot_once_and_is_heard() {
     let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
-    cluster.owner(&room, 1).await;
-    let edge = cluster.edge("edge-1");
+    cluster.owner_from(&room, 1).await;
+    let edge = cluster.uplinks("edge-1");
     let heard = cluster.listen("relay-1", &room).await;
     let talking = ["voice-a.ogg", "voice-b.ogg"].map(|name| (name, voice(name)));
     let mut speakers = Vec::new();
@@ -76,13 +42,13 @@ async fn a_speaker_hears_the_others_and_not_itself() {
     let cluster = Cluster::in_memory();
     let _origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
-    cluster.owner(&room, 1).await;
-    let edge = cluster.edge("edge-1");
+    cluster.owner_from(&room, 1).await;
+    let edge = cluster.uplinks("edge-1");
     let mut ann = speak(&edge, &room, "ann", true).await;
     let bob = talk(speak(&edge, &room, "bob", false).await, voice("voice-a.ogg"));
     let mut sizes = Vec::new();
     while sizes.len() < 100 {
-        match tokio::time::timeout(Duration::from_secs(10), ann.events().recv()).await.unwrap() {
+        match tokio::time::timeout(SOON, ann.events().recv()).await.unwrap() {
             Some(SpeakerEvent::Monitor { opus, .. }) => sizes.push(opus.len()),
             other => drop(other),
         }
@@ -96,8 +62,8 @@ async fn a_mute_silences_within_two_slots_and_a_flood_disturbs_nobody() {
     let cluster = Cluster::in_memory();
     let origin = cluster.origin("origin-1").await;
     let room = cluster.create("demo", true).await;
-    cluster.owner(&room, 1).await;
-    let edge = cluster.edge("edge-1");
+    cluster.owner_from(&room, 1).await;
+    let edge = cluster.uplinks("edge-1");
     let heard = cluster.listen("relay-1", &room).await;
     let ann = speak(&edge, &room, "ann", false).await;
     // As fast as it goes: what does not fit is dropped, and the room keeps its beat.
@@ -109,7 +75,7 @@ async fn a_mute_silences_within_two_slots_and_a_flood_disturbs_nobody() {
     heard.heard_of(1, 100).await;
 
     let mute = MuteRequest { participant: "ann".into(), muted: true, ..Default::default() };
-    let asked = origin.feed_highest(&room).unwrap();
+    let asked = origin.newest(&room).unwrap();
     origin.command(&room, command_request::Command::Mute(mute)).await.unwrap();
     until("the room has gone on", || heard.highest() > asked.plus(60)).await;
     let silent = |slot: u64| heard.frames().iter().any(|f| f.slot.0 == slot && f.captured.as_micros() == 0);
