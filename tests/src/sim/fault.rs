@@ -16,6 +16,8 @@ pub(super) enum Fault {
     OneWay { from: Who, to: Who, ms: u64 },
     /// Nothing comes from one node to another, nor back.
     Cut { from: Who, to: Who, ms: u64 },
+    /// Nothing comes from one of a room's two origins to the other, nor back; everyone else hears both.
+    CutOrigins { room: RoomIx, ms: u64 },
     /// What comes from one node to another is late by up to so much.
     Slow { from: Who, to: Who, ms: u64, by_ms: u64 },
     /// A node hears nothing of the directory.
@@ -90,6 +92,7 @@ impl Fault {
             | Self::Isolate { ms, .. }
             | Self::OneWay { ms, .. }
             | Self::Cut { ms, .. }
+            | Self::CutOrigins { ms, .. }
             | Self::Slow { ms, .. }
             | Self::NoDirectory { ms, .. }
             | Self::Barred { ms, .. }
@@ -116,6 +119,7 @@ impl Fault {
             Self::Isolate { .. } => "isolate",
             Self::OneWay { .. } => "one-way cut",
             Self::Cut { .. } => "cut",
+            Self::CutOrigins { .. } => "cut origins",
             Self::Slow { .. } => "slow link",
             Self::NoDirectory { .. } => "no directory for one",
             Self::Outage { back: Back::Same, .. } => "directory gone",

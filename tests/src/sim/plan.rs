@@ -79,6 +79,7 @@ impl Plan {
         };
         plan.draw_faults(&mut random);
         plan.draw_acts(origins);
+        plan.draw_cuts();
         plan.end_ms = plan.healed_ms + QUIET_MS;
         plan
     }
@@ -117,6 +118,21 @@ impl Plan {
             self.faults.push((after, fault));
         }
         self.healed_ms = healed;
+    }
+
+    /// The two origins of a watched room are cut from each other, long enough for moderators to say something. Drawn apart
+    /// as well.
+    fn draw_cuts(&mut self) {
+        let mut random = SmallRng::seed_from_u64(self.seed ^ 0xC070_0125_1A0D_0003);
+        if random.random_bool(0.7) {
+            return;
+        }
+        let (room, ms) = (random.random_range(0..self.watched), random.random_range(500..10_000));
+        let (first, last) = (WARM_UP_MS, self.healed_ms);
+        let at = if self.single { last + CALM_MS } else { random.random_range(first..=last) };
+        let cut = Fault::CutOrigins { room, ms };
+        self.healed_ms = self.healed_ms.max(at + cut.lasts_ms());
+        self.faults.push((at, cut));
     }
 
     /// One act, or a few in a row, each so long after the one before.

@@ -37,14 +37,12 @@ impl World {
                     self.net.cut(None, Some(n), until);
                 }
             }
-            Fault::OneWay { from, to, .. } | Fault::Cut { from, to, .. } | Fault::Slow { from, to, .. } => {
-                let (Some(from), Some(to)) = (self.find(from), self.find(to)) else { return };
-                match fault {
-                    Fault::Slow { by_ms, .. } => self.net.slow(from, to, until, by_ms),
-                    _ => self.net.cut(Some(from), Some(to), until),
-                }
-                if matches!(fault, Fault::Cut { .. }) {
-                    self.net.cut(Some(to), Some(from), until);
+            Fault::OneWay { from, to, .. } => self.part(from, to, until, false),
+            Fault::Cut { from, to, .. } => self.part(from, to, until, true),
+            Fault::CutOrigins { room, .. } => self.part(Who::Owner(room), Who::Mirror(room), until, true),
+            Fault::Slow { from, to, by_ms, .. } => {
+                if let (Some(from), Some(to)) = (self.find(from), self.find(to)) {
+                    self.net.slow(from, to, until, by_ms);
                 }
             }
             Fault::NoDirectory { who, .. } => {
@@ -69,6 +67,15 @@ impl World {
                     self.resume_in(DRAIN_MS, n);
                 }
             }
+        }
+    }
+
+    /// Nothing comes from one to the other until then, nor back if it is cut both ways.
+    fn part(&mut self, from: Who, to: Who, until: u64, both: bool) {
+        let (Some(from), Some(to)) = (self.find(from), self.find(to)) else { return };
+        self.net.cut(Some(from), Some(to), until);
+        if both {
+            self.net.cut(Some(to), Some(from), until);
         }
     }
 
