@@ -18,7 +18,7 @@ use stentor_room::Actor;
 use crate::{
     driver::Standing,
     edges::{Edge, Edges},
-    mirror::log::MixLog,
+    mix_log::MixLog,
     peer::Peer,
     permits::Permits,
     published::{Published, Reader},

@@ -15,11 +15,13 @@
 //! | `rooms`, `registry` | the rooms that run here and those that are claimed; how a link or a call finds one |
 //! | `media` | the audio of a room at one of its two origins |
 //! | `message` | what an actor can be told |
-//! | `mirror`, `status` | what the two origins tell each other; a room as nodes tell it |
-//! | `hosted`, `published`, `edges`, `speakers`, `peer`, `permits` | what links and calls reach of a room without its actor |
+//! | `mirror` | what the two origins tell each other, as it travels |
+//! | `hosted`, `published`, `edges`, `speakers`, `peer`, `permits`, `mix_log` | what links and calls reach of a room without its actor |
 //! | `calls` | what is asked of the directory and of other nodes |
 //! | `origin`, `replays`, `pulse` | what all rooms of a node share |
 //! | `topology`, `driver`, `command` | the directory's view as links and as tenures see it; wire to domain and back |
+//! | `status`, `news`, `engine` | a room as its record tells it; who is woken for which room; what mixes one |
+//! | `config`, `error` | the settings, and why they cannot be |
 //!
 //! Invariants: `OneWriter` (a room is committed only under its owner's fence), `RoleGate` (a change of the stage holds from
 //! the next slot), slots and lineages only rise, and nothing that a peer can send fast passes a mailbox.
@@ -41,6 +43,7 @@ mod ingest;
 mod media;
 mod message;
 mod mirror;
+mod mix_log;
 mod news;
 mod origin;
 mod peer;

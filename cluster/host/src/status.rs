@@ -1,11 +1,9 @@
-//! A room as nodes tell it to each other, from its record alone or from its owner.
+//! A room as its record tells it, for nodes and for the mixer.
 
 use stentor_ids::{Epoch, NodeId, ParticipantId};
 use stentor_mix::{self as mix, Stage};
 use stentor_proto::{moment, role_to_wire, v1};
-use stentor_room::{Lifecycle, Notice, Participant, Record, Room, Spec, Visibility};
-
-use crate::hosted::Hosted;
+use stentor_room::{Lifecycle, Notice, Participant, Record, Spec, Visibility};
 
 /// Level of who is not heard.
 const SILENT_DBOV: i32 = -127;
@@ -32,57 +30,9 @@ pub(crate) fn recorded(room: &str, record: &Record, owner: Option<(&NodeId, Epoc
     }
 }
 
-/// What the owner knows of the room's two origins.
-pub(crate) struct Origins<'a> {
-    pub(crate) me: &'a NodeId,
-    pub(crate) mirror: Option<&'a NodeId>,
-    /// Whether the mirror could go on at once.
-    pub(crate) ready: bool,
-}
-
 /// Who may not hear the room.
 pub(crate) fn banned(record: &Record) -> impl Iterator<Item = ParticipantId> {
     record.bans().iter().cloned()
-}
-
-/// The room as its owner tells it, without what changes all the time: that is [`levels`].
-pub(crate) fn owned(hosted: &Hosted, room: &Room, origins: &Origins<'_>) -> v1::RoomStatus {
-    let (record, published) = (room.record(), hosted.published());
-    let owner = published.standing.owner();
-    let told = |one: &Participant| participant(one, Some(hosted.speakers.is_connected(&one.id)));
-    let leader = if hosted.leads() {
-        Some(origins.me)
-    } else {
-        origins.mirror.filter(|_| hosted.peer.leads(origins.mirror))
-    };
-    v1::RoomStatus {
-        mirror: origins.mirror.map(ToString::to_string).unwrap_or_default(),
-        mirror_ready: origins.ready && origins.mirror.is_some(),
-        leader: leader.map(ToString::to_string).unwrap_or_default(),
-        lineage: hosted.feed.lineage().0,
-        slot: hosted.newest().unwrap_or_default().0,
-        stage: record.stage().iter().map(told).collect(),
-        hands: Some(u32::try_from(room.hands().len()).unwrap_or(u32::MAX)),
-        last_takeover_ms: published.taken_over.map_or(0, |at| signed(at.as_millis())),
-        ..recorded(hosted.id.as_str(), record, Some((&owner.node, owner.epoch)))
-    }
-}
-
-/// How many listen, how loud who speaks is, and where the audio is.
-pub(crate) fn levels(hosted: &Hosted) -> v1::Levels {
-    let levels = hosted.levels.lock();
-    let level = |(id, level): (&ParticipantId, &i8)| v1::TalkerLevel {
-        participant: id.to_string(),
-        level_dbov: i32::from(*level),
-    };
-    v1::Levels {
-        epoch: hosted.epoch().0,
-        serial: 0,
-        slot: hosted.newest().unwrap_or_default().0,
-        lineage: hosted.feed.lineage().0,
-        count: Some(hosted.feed.counts()),
-        talkers: levels.iter().map(level).collect(),
-    }
 }
 
 /// The stage as the mixer sees it.
@@ -110,7 +60,7 @@ pub(crate) fn event(participant: &ParticipantId, notice: Notice) -> v1::Particip
 }
 
 /// A participant, and whether it is connected, as only the owner knows. Who is heard is told with the levels.
-fn participant(one: &Participant, connected: Option<bool>) -> v1::Participant {
+pub(crate) fn participant(one: &Participant, connected: Option<bool>) -> v1::Participant {
     v1::Participant {
         id: one.id.to_string(),
         name: one.name.clone(),
@@ -145,6 +95,7 @@ const fn lifecycle_to_wire(lifecycle: Lifecycle) -> v1::Lifecycle {
     }
 }
 
-fn signed(number: u64) -> i64 {
+/// A number as it travels; one that is too large as the largest.
+pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -3,26 +3,26 @@
 //! Candidacy}`, `placement`, `relay`, `room::Ledger`, `mix::History`. What is here does what they ask for, over a net and a
 //! directory of its own. Every invariant of the design is checked as it goes.
 //!
-//! Files import each other in one direction: below stands what is, above it what is done. Lowest first:
+//! What is done stands above what it is done to. Each line may use those below it, and none above.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `net`, `directory` | what lies between nodes |
-//! | `fault`, `plan` | what may go wrong, and what a seed stands for |
-//! | `message` | what nodes say to each other |
-//! | `running`, `candidate`, `node` | a room that runs at a node, what the node claims, and the node |
-//! | `tap`, `audio` | a watched room at relays and edges, and at its origins |
-//! | `stats` | a world in figures |
-//! | `world` | all of it, and what is to happen when |
-//! | `control` | a node's session and its view |
-//! | `tenure`, `errands` | rooms that run at a node, and what they send it on |
-//! | `claims`, `drain` | rooms that nobody runs, and a node that leaves |
-//! | `books` | what owners decide |
-//! | `stream` | how one origin of a room hears the other |
-//! | `studio`, `tree` | watched rooms, slot by slot |
-//! | `strike`, `acts` | what goes wrong, and what rooms are told |
-//! | `judge` | what must hold in the whole |
 //! | `course` | what happens next, and to whom |
+//! | `judge` | what must hold in the whole |
+//! | `strike`, `acts` | what goes wrong, and what rooms are told |
+//! | `studio`, `tree` | watched rooms, slot by slot |
+//! | `stream` | how one origin of a room hears the other |
+//! | `books` | what owners decide |
+//! | `claims`, `drain` | rooms that nobody runs, and a node that leaves |
+//! | `tenure`, `errands` | rooms that run at a node, and what they send it on |
+//! | `control` | a node's session and its view |
+//! | `world` | all of it, and what is to happen when |
+//! | `stats` | a world in figures |
+//! | `tap`, `audio` | a watched room at relays and edges, and at its origins |
+//! | `running`, `candidate`, `node` | a room that runs at a node, what the node claims, and the node |
+//! | `message` | what nodes say to each other |
+//! | `plan`, `fault` | what a seed stands for, and what may go wrong |
+//! | `directory`, `net` | what lies between nodes |
 
 mod acts;
 mod audio;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::MetadataCommand;
+use cargo_metadata::{Metadata, MetadataCommand};
 
 use super::{
     circle::{Knot, knots},
@@ -18,13 +18,20 @@ fn no_files_of_a_crate_import_each_other_in_a_circle() {
 
 /// The knots of all crates, with names as the workspace has them.
 fn found() -> Vec<Knot> {
-    let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata reads this workspace");
-    let top = metadata.workspace_root.as_std_path();
-    let packages = metadata.workspace_packages();
+    graphs(&workspace()).iter().flat_map(knots).collect()
+}
+
+/// The files of each crate, with names as the workspace has them.
+pub fn graphs(workspace: &Metadata) -> Vec<Graph> {
+    let packages = workspace.workspace_packages();
     let programs = packages.iter().flat_map(|package| &package.targets);
     let read = |file: &Path| std::fs::read_to_string(file).ok();
     let graphs = programs.map(|target| graph(target.src_path.as_std_path(), &read));
-    graphs.flat_map(|graph| knots(&below(top, &graph))).collect()
+    graphs.map(|graph| below(workspace.workspace_root.as_std_path(), &graph)).collect()
+}
+
+pub fn workspace() -> Metadata {
+    MetadataCommand::new().no_deps().exec().expect("cargo metadata reads this workspace")
 }
 
 /// The graph with names as the workspace has them.

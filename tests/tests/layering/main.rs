@@ -9,6 +9,7 @@
 mod circle;
 mod crates;
 mod files;
+mod order;
 mod program;
 mod source;
 mod tokens;

@@ -9,10 +9,11 @@
 //! | `perform` | what the tenure says, done |
 //! | `desk` | commands in, and what the ledger says, done |
 //! | `air` | the room's audio: begun and told who may speak |
-//! | `telling` | when everyone is told how the room is |
+//! | `telling`, `owned` | when everyone is told how the room is, and how it is |
 
 mod air;
 mod desk;
+mod owned;
 mod perform;
 mod state;
 mod telling;

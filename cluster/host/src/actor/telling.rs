@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use stentor_proto::v1;
 
-use super::state::State;
-use crate::{
-    message::Message,
-    status::{self, Origins},
+use super::{
+    owned::{self, Origins},
+    state::State,
 };
+use crate::{message::Message, status};
 
 impl State {
     /// Tells everyone how the room is now.
@@ -43,7 +43,7 @@ impl State {
             self.status_changed();
         }
         let serial = self.hosted.next_serial();
-        self.hosted.feed.set_levels(v1::Levels { serial, ..status::levels(&self.hosted) });
+        self.hosted.feed.set_levels(v1::Levels { serial, ..owned::levels(&self.hosted) });
     }
 
     /// Tells everyone who is banned, as an owner that begins.
@@ -55,14 +55,14 @@ impl State {
     /// The room as whoever asks is told it.
     pub(super) fn current(&self) -> v1::RoomStatus {
         let mut status = self.status();
-        stentor_link::fill(&mut status, &status::levels(&self.hosted));
+        stentor_link::fill(&mut status, &owned::levels(&self.hosted));
         status
     }
 
     fn status(&self) -> v1::RoomStatus {
         let mirror = self.tenure.other();
         let ready = self.hosted.peer.is_ready(mirror, stentor_clock::now());
-        status::owned(&self.hosted, self.ledger.room(), &Origins { me: &self.origin.me, mirror, ready })
+        owned::owned(&self.hosted, self.ledger.room(), &Origins { me: &self.origin.me, mirror, ready })
     }
 
     fn tell_if_due(&mut self) {

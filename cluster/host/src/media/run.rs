@@ -18,7 +18,7 @@ use super::{
     start::{Failure, Start, Steer},
     studio::Studio,
 };
-use crate::{hosted::Hosted, message::Message, mirror::log::Mixed, origin::Origin};
+use crate::{hosted::Hosted, message::Message, mix_log::Mixed, origin::Origin};
 
 /// How long after it was due a slot is to be mixed at latest: the shortest seam buffer that is of use (60 ms), less the slot's
 /// mixing and its way over two hops.

@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use stentor_link::{Cursor, Item, bans_to_wire};
 use stentor_proto::v1::{self, follow_response::Message};
 
-use super::{log::Mixed, wire::response};
-use crate::{hosted::Hosted, status};
+use super::wire::response;
+use crate::{hosted::Hosted, mix_log::Mixed, status};
 
 /// What this origin says of a room from now on; an owner begins with the stage as it is.
 pub(crate) fn follow(hosted: &Hosted) -> stentor_link::FollowStream {

@@ -1,11 +1,9 @@
-//! What each of a room's two origins tells the other.
+//! What each of a room's two origins tells the other: its `mix_log`, as it travels.
 //!
 //! | module | is |
 //! |---|---|
-//! | `log` | what is said |
-//! | `wire` | the same as it travels, and back |
+//! | `wire` | what is said as it travels, and back |
 //! | `follow` | all of it for the other origin |
 
 pub(crate) mod follow;
-pub(crate) mod log;
 pub(crate) mod wire;

@@ -6,7 +6,7 @@ use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message};
 use stentor_relay::{Frame, origin::State};
 
-use super::log::Mixed;
+use crate::mix_log::Mixed;
 
 /// Voices of one slot, steps of one voice and participants of one stage that are taken: more than any room has. The
 /// rest is cut off.

@@ -52,12 +52,12 @@ impl MixLog {
     }
 
     /// What is said from now on.
-    pub(super) fn follow(&self) -> impl Stream<Item = Mixed> + Send + use<> {
+    pub(crate) fn follow(&self) -> impl Stream<Item = Mixed> + Send + use<> {
         BroadcastStream::new(self.said.subscribe()).filter_map(async |said: Result<_, _>| said.ok())
     }
 
     /// Ends when the room is not here any more.
-    pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
         self.closed.clone().cancelled_owned()
     }
 
