@@ -11,73 +11,47 @@ use std::{
     time::Duration,
 };
 
-use stentor_admin::{Admin, Config, Protection};
-use stentor_admission::AdminTokens;
-use stentor_directory::{Directory, NodeRecord, NodeRole, Session};
-use stentor_host::Topology;
-use stentor_ids::{Code, Fault, NodeId, RoomId};
-use stentor_link::{Journal, LinkServer, Pool, Security, Services, control};
+use stentor_directory::NodeRole;
+use stentor_kit::{Node, Plan, Puppet, SOON, Script, room, says};
+use stentor_link::Services;
 use stentor_proto::{
     span,
-    v1::{self, DrainChange, TakeOver, happening::What},
+    v1::{DrainChange, DrainResponse, TakeOver, happening::What},
 };
-use stentor_telemetry::Metrics;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
     time::timeout,
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-const SOON: Duration = Duration::from_secs(15);
 
 /// An admin node, and a node `o-1` that tells what a test says and drains when a test says so.
 struct Cluster {
     url: String,
-    journal: Journal,
     drained: Arc<AtomicBool>,
-    origin: Session,
-    _admin: Session,
-    _stop: DropGuard,
+    origin: Puppet,
+    _admin: Node,
 }
 
 impl Cluster {
     async fn start() -> Self {
-        let (directory, metrics, stop) = (Directory::embedded(), Metrics::new(), CancellationToken::new());
-        let (admin, origin) = (NodeId::new("admin-1").unwrap(), NodeId::new("o-1").unwrap());
-        let (journal, drained) = (Journal::new(origin.clone()), Arc::new(AtomicBool::new(false)));
-
-        let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap();
-        let link_addr = server.local_addr().to_string();
-        let services = Services {
-            control: Some(Arc::new(Leaving(drained.clone()))),
-            journal: Some(journal.clone()),
-            ..Services::default()
+        let (nodes, drained) = (stentor_kit::Cluster::new(), Arc::new(AtomicBool::new(false)));
+        let done = drained.clone();
+        let leaving = Script {
+            drain: says(move |_, draining| {
+                let rooms = if done.load(Relaxed) { 0 } else { 2 };
+                let waits_for =
+                    if rooms > 0 { vec![format!("{rooms} rooms that it owns")] } else { Vec::new() };
+                Ok(DrainResponse { draining: *draining, rooms, connections: 0, waits_for })
+            }),
+            ..Script::default()
         };
-        tokio::spawn(server.run(origin.clone(), services, metrics.for_node(&origin), stop.clone()));
-
-        let register = async |record| directory.register(record, Duration::from_secs(1)).await.unwrap();
-        let record = NodeRecord { link_addr, ..NodeRecord::new(origin.clone(), NodeRole::Origin) };
-        let sessions =
-            (register(NodeRecord::new(admin.clone(), NodeRole::Admin)).await, register(record).await);
-        let seen = |view: &stentor_directory::View| view.current && view.nodes.contains_key(&origin);
-        timeout(SOON, directory.view().wait_for(seen)).await.unwrap();
-
-        let pool = Pool::new(Security::Insecure, None, &metrics.for_node(&admin)).unwrap();
-        let cluster = stentor_admin::Cluster {
-            topology: Arc::new(Topology::new(directory.view(), NodeRole::Admin.into())),
-            control: control::Client::new(pool),
-            directory,
-            journal: Journal::new(admin.clone()),
-        };
-        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
-        let tokens = AdminTokens::parse(&format!("ann:{TOKEN}")).unwrap();
-        let protection = Protection { tokens, tls: None, insecure: false };
-        let served = Admin::new(&config, protection, cluster, metrics.for_node(&admin)).unwrap();
-        let url = format!("http://{}", served.local_addr());
-        tokio::spawn(served.run(stop.clone()));
-        Self { url, journal, drained, origin: sessions.1, _admin: sessions.0, _stop: stop.drop_guard() }
+        let services = Services { control: Some(Arc::new(leaving)), ..Services::default() };
+        let origin = nodes.puppet("o-1", NodeRole::Origin, services).await;
+        let plan = Plan::of(&["admin"]).set("auth", "admin_tokens", format!("ann:{TOKEN}"));
+        let admin = nodes.start("admin-1", plan).await;
+        Self { url: format!("http://{}", admin.admin_addr()), drained, origin, _admin: admin }
     }
 
     fn run(&self, args: &[&str]) -> Child {
@@ -89,43 +63,7 @@ impl Cluster {
 
     fn tell_drain(&self, waits_for: &[&str]) {
         let waits_for = waits_for.iter().map(ToString::to_string).collect();
-        self.journal.tell(None, What::Drain(DrainChange { draining: true, waits_for }));
-    }
-}
-
-/// Drains when it is told that it is done.
-struct Leaving(Arc<AtomicBool>);
-
-fn not_asked<T>() -> Result<T, Fault> {
-    Err(Fault::new(Code::Internal, "no operator asks this of a node"))
-}
-
-#[tonic::async_trait]
-impl control::Handler for Leaving {
-    async fn locate(&self, _: RoomId) -> Result<v1::LocateResponse, Fault> {
-        not_asked()
-    }
-
-    async fn command(&self, _: RoomId, _: v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
-        not_asked()
-    }
-
-    async fn take_over(&self, _: RoomId, _: v1::TakeOverRequest) -> Result<v1::TakeOverResponse, Fault> {
-        not_asked()
-    }
-
-    async fn probe(&self, _: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
-        not_asked()
-    }
-
-    async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault> {
-        let rooms = if self.0.load(Relaxed) { 0 } else { 2 };
-        let waits_for = if rooms > 0 { vec![format!("{rooms} rooms that it owns")] } else { Vec::new() };
-        Ok(v1::DrainResponse { draining, rooms, connections: 0, waits_for })
-    }
-
-    async fn hand_off(&self, _: RoomId, _: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {
-        not_asked()
+        self.origin.journal.tell(None, What::Drain(DrainChange { draining: true, waits_for }));
     }
 }
 
@@ -156,10 +94,10 @@ async fn taken_over(cluster: &Cluster, args: &[&str]) -> String {
     let took = Some(span(Duration::from_millis(420)));
     let told = TakeOver { from, to, epoch: 3, from_slot: 8123, planned: false, took };
     let told = What::TakeOver(told);
-    let room = RoomId::new("town-hall").unwrap();
+    let room = room("town-hall");
     let telling = async {
         loop {
-            cluster.journal.tell(Some(&room), told.clone());
+            cluster.origin.journal.tell(Some(&room), told.clone());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -231,15 +169,14 @@ async fn a_node_that_leaves_while_it_is_drained_counts_as_drained_and_one_given_
     let mut child = cluster.run(&["node", "drain", "o-1", "--wait", "30"]);
     let mut err = BufReader::new(child.stderr.take().unwrap());
     line(&mut err, "waits for 2 rooms").await;
-    cluster.journal.tell(None, What::Drain(DrainChange { draining: false, waits_for: Vec::new() }));
+    cluster.origin.journal.tell(None, What::Drain(DrainChange { draining: false, waits_for: Vec::new() }));
     line(&mut err, "work again").await;
     assert_eq!(ended(child).await.0, Some(1));
 
     let mut child = cluster.run(&["node", "drain", "o-1", "--wait", "30"]);
     let mut err = BufReader::new(child.stderr.take().unwrap());
     line(&mut err, "waits for 2 rooms").await;
-    let Cluster { origin, _admin, _stop, .. } = cluster;
-    origin.close().await.unwrap();
+    cluster.origin.session.close().await.unwrap();
     line(&mut err, "o-1 has left the cluster").await;
     assert_eq!(ended(child).await.0, Some(0));
 }

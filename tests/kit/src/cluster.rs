@@ -6,7 +6,7 @@ use stentor_clock::wall;
 use stentor_directory::{Directory, EtcdConfig, NodeRole, Owner, View};
 use stentor_ids::{Epoch, NodeId, ParticipantId, RoomId};
 use stentor_link::Pool;
-use stentor_node::{Given, Shared};
+use stentor_node::Shared;
 use stentor_programs::Etcd;
 use stentor_room::{Actor, Bans, Command, Record, Room, Spec};
 use stentor_telemetry::Metrics;
@@ -129,10 +129,8 @@ impl Cluster {
     pub async fn start(&self, name: &str, plan: Plan) -> Node {
         let (directory, metrics) = (self.directory.clone(), self.metrics.clone());
         let links = self.links.given(&metrics.for_node(&NodeId::new(name).unwrap()));
-        let apart = links.is_none();
-        let (config, given) = (plan.config(name), Given { links, engines: plan.engines });
         let shared = Shared { directory, metrics, failed: self.failed.clone() };
-        Node::start(config, shared, given, apart).await
+        Node::start(name, plan, shared, links).await
     }
 
     /// Makes a room, open or on the air as soon as it has an owner.

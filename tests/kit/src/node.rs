@@ -6,7 +6,7 @@ use stentor_directory::{Labels, NodeRecord, NodeRole, Session};
 use stentor_edge::EdgeHandle;
 use stentor_host::HostHandle;
 use stentor_ids::{Fault, NodeId, RoomId, Slot};
-use stentor_node::{Config, Given, Shared};
+use stentor_node::{Given, Links, Shared};
 use stentor_proto::v1::{self, command_request::Command};
 use tokio::{
     runtime::Runtime,
@@ -14,13 +14,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::waiting::SOON;
+use crate::{plan::Plan, waiting::SOON};
 
 /// A running node. Dropped, it is gone as a killed process is: nothing is said to anybody.
 pub struct Node {
     /// Its name.
     pub id: NodeId,
     record: NodeRecord,
+    admin: SocketAddr,
     /// Taken when it stops.
     node: Option<stentor_node::Node>,
     failed: CancellationToken,
@@ -30,7 +31,9 @@ pub struct Node {
 
 impl Node {
     /// Starts a node and waits until it is seen, by edges as well.
-    pub(crate) async fn start(config: Config, shared: Shared, given: Given, apart: bool) -> Self {
+    pub(crate) async fn start(name: &str, plan: Plan, shared: Shared, links: Option<Links>) -> Self {
+        let (config, admin, apart) = (plan.config(name), plan.admin, links.is_none());
+        let given = Given { links, engines: plan.engines };
         let (directory, failed) = (shared.directory.clone(), shared.failed.clone());
         let runtime = apart.then(|| {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -49,7 +52,7 @@ impl Node {
         };
         seen(NodeRole::Edge).await;
         let record = seen(NodeRole::Origin).await;
-        Self { id, record, node: Some(node), failed, runtime }
+        Self { id, record, admin, node: Some(node), failed, runtime }
     }
 
     fn node(&self) -> &stentor_node::Node {
@@ -93,6 +96,12 @@ impl Node {
     #[must_use]
     pub fn public_addr(&self) -> SocketAddr {
         self.record.public_addr.as_ref().unwrap().rsplit('/').next().unwrap().parse().unwrap()
+    }
+
+    /// Where operators reach it, if it serves them.
+    #[must_use]
+    pub const fn admin_addr(&self) -> SocketAddr {
+        self.admin
     }
 
     /// The process is gone, and so is what ran in it.

@@ -10,21 +10,28 @@ use toml::{Table, Value};
 /// What a node is to be: its configuration, of which a test says what matters to it.
 pub struct Plan {
     settings: Table,
+    /// Where operators connect.
+    pub(crate) admin: SocketAddr,
     pub(crate) engines: Option<EngineFactory>,
 }
 
 impl Plan {
     /// A node of these roles, on free ports of loopback, with the shortest lease there is, so that it is soon known to be gone
     /// when it is.
+    ///
+    /// # Panics
+    /// No port is free.
     #[must_use]
     pub fn of(roles: &[&str]) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).to_string();
-        Self { settings: Table::new(), engines: None }
+        // The directory tells where people connect and not where operators do.
+        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, stentor_programs::free_port().unwrap()));
+        Self { settings: Table::new(), admin, engines: None }
             .set("node", "roles", roles.to_vec())
             .set("directory", "lease_ttl_s", 1)
             .set("link", "listen", any.clone())
-            .set("edge", "listen", any.clone())
-            .set("admin", "listen", any)
+            .set("edge", "listen", any)
+            .set("admin", "listen", admin.to_string())
     }
 
     /// With this setting.
@@ -41,7 +48,7 @@ impl Plan {
     /// With a section as its crate has it, but for where it listens.
     ///
     /// # Panics
-    /// It is none.
+    /// It is no section.
     #[must_use]
     pub fn section(mut self, section: &str, settings: &impl Serialize) -> Self {
         for (name, value) in Table::try_from(settings).unwrap() {
@@ -60,8 +67,8 @@ impl Plan {
     }
 
     pub(crate) fn config(&self, id: &str) -> Config {
-        let Self { settings, .. } = self;
-        let named = Self { settings: settings.clone(), engines: None }.set("node", "id", id);
-        named.settings.try_into().unwrap()
+        let mut settings = self.settings.clone();
+        settings["node"].as_table_mut().unwrap().insert("id".into(), id.into());
+        settings.try_into().unwrap()
     }
 }

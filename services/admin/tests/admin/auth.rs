@@ -110,7 +110,7 @@ async fn a_port_that_cannot_be_is_refused_with_its_address() {
 async fn operators_are_served_over_tls_and_plain_text_is_not() {
     let made = rcgen::generate_simple_self_signed(["admin.test".to_owned()]).unwrap();
     let (cert_pem, key_pem) = (made.cert.pem(), made.signing_key.serialize_pem());
-    let cluster = Cluster::start_over(Tls { cert_pem: cert_pem.clone(), key_pem }).await;
+    let cluster = Cluster::start_over(&Tls { cert_pem: cert_pem.clone(), key_pem }).await;
     let tls =
         ClientTlsConfig::new().ca_certificate(Certificate::from_pem(cert_pem)).domain_name("admin.test");
     let secured = Channel::from_shared(format!("https://{}", cluster.addr)).unwrap().tls_config(tls).unwrap();

@@ -1,13 +1,14 @@
 //! Rooms that are changed and deleted, and people whose role and gain are set.
 
 use stentor_ids::Code;
+use stentor_kit::SOON;
 use stentor_proto::{
     FieldMask, moment,
     v1::{self, Lifecycle, RoomSpec},
 };
 use tokio::time::timeout;
 
-use crate::support::{Cluster, Operator, SOON, asked, joins, new, refused};
+use crate::support::{Cluster, Operator, asked, joins, new, refused};
 
 fn update(spec: RoomSpec, fields: &[&str]) -> v1::UpdateRoomRequest {
     let paths = fields.iter().map(ToString::to_string).collect();

@@ -1,18 +1,29 @@
 //! What happens in the cluster, as one stream.
 
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use stentor_directory::NodeRole;
 use stentor_ids::{Code, RoomId};
+use stentor_kit::{SOON, until};
 use stentor_link::Journal;
 use stentor_proto::{
     fault_of,
     v1::{self, Happening, Lifecycle, MirrorChange, NodeChange, ReachChange, happening::What},
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 use tonic::Streaming;
 
-use crate::support::{Cluster, Operator, Puppet, SOON, refused, room, told};
+use crate::support::{Cluster, Operator, Puppet, refused, room, told};
 
 async fn watch(operator: &mut Operator, room: &str) -> Streaming<Happening> {
     operator.watch_happenings(v1::WatchRequest { room: room.into() }).await.unwrap().into_inner()
@@ -36,12 +47,29 @@ fn there(there: bool) -> What {
 
 /// Tells until it is heard, as a node is watched a moment after it came.
 async fn tell_until_heard(journal: &Journal, of: &RoomId, stream: &mut Streaming<Happening>) -> Happening {
-    loop {
-        journal.tell(Some(of), mirrored_by("o-9"));
-        if let Ok(told) = timeout(Duration::from_millis(50), stream.message()).await {
-            return told.unwrap().unwrap();
+    let telling = async {
+        loop {
+            journal.tell(Some(of), mirrored_by("o-9"));
+            sleep(Duration::from_millis(20)).await;
         }
+    };
+    tokio::select! {
+        told = next(stream) => told,
+        () = telling => unreachable!("it never ends"),
     }
+}
+
+/// An address at which every connection is closed as it comes, and how many came.
+async fn hangs_up() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (addr, came) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = came.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counted.fetch_add(1, Relaxed);
+        }
+    });
+    (addr, came)
 }
 
 #[tokio::test]
@@ -95,7 +123,7 @@ async fn a_node_that_comes_later_is_watched_and_its_coming_and_going_are_told() 
 #[tokio::test]
 async fn a_node_that_cannot_be_watched_is_told_once() {
     let cluster = Cluster::start().await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (nobody, tried) = hangs_up().await;
     let _dead = cluster.register("o-1", NodeRole::Origin, nobody.to_string()).await;
     let alive = puppet(&cluster, "o-2").await;
     let mut stream = watch(&mut cluster.operator(), "").await;
@@ -103,8 +131,8 @@ async fn a_node_that_cannot_be_watched_is_told_once() {
     assert_eq!(told.node, "o-1");
     let Some(What::Reach(ReachChange { reached: false, why })) = told.what else { panic!("{told:?}") };
     assert!(!why.is_empty());
-    // It is tried some times meanwhile.
-    sleep(Duration::from_secs(2)).await;
+    let before = tried.load(Relaxed);
+    until("it is tried again, and again", || tried.load(Relaxed) >= before + 3).await;
     alive.journal.tell(None, there(true));
     assert_eq!(next(&mut stream).await.node, "o-2");
 }
@@ -155,10 +183,10 @@ async fn an_operator_that_does_not_read_is_told_how_much_it_missed() {
 
 #[tokio::test]
 async fn it_is_told_that_the_node_leaves_and_nothing_goes_on() {
-    let cluster = Cluster::start().await;
+    let mut cluster = Cluster::start().await;
     let puppet = puppet(&cluster, "o-1").await;
     let mut stream = watch(&mut cluster.operator(), "").await;
-    cluster.shutdown.cancel();
+    let _left = cluster.leave();
     let left = timeout(SOON, stream.message()).await.expect("news in time").unwrap_err();
     assert_eq!(fault_of(&left).code, Code::Draining);
     drop(puppet);

@@ -5,13 +5,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use stentor_admin::Config;
 use stentor_ids::Code;
+use stentor_kit::SOON;
 use stentor_proto::v1::{
     self, Happening, Lifecycle, OperatorCall, admin_service_client::AdminServiceClient, happening::What,
 };
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tonic::{Request, Streaming, transport::Channel};
 
-use crate::support::{BEN, Cluster, SOON, TOKEN, asked, new, refused, target, told};
+use crate::support::{BEN, Cluster, TOKEN, asked, new, refused, target, told};
 
 fn by<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -95,7 +96,7 @@ async fn who_guesses_is_slowed_and_who_has_a_token_is_not() {
 
 #[tokio::test]
 async fn one_connection_more_than_there_may_be_is_closed_and_counted() {
-    let cluster = Cluster::start_as(Config { max_connections: 2, ..Config::default() }).await;
+    let cluster = Cluster::start_as(&Config { max_connections: 2, ..Config::default() }).await;
     cluster.operator().create_room(new("talk", false)).await.unwrap();
     let silent = TcpStream::connect(cluster.addr).await.unwrap();
     let mut more = TcpStream::connect(cluster.addr).await.unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use stentor_directory::NodeRole;
 use stentor_ids::{Code, Fault};
+use stentor_kit::until;
 use stentor_proto::v1::{self, Lifecycle, command_request::Command};
 use tokio::time::Instant;
 
@@ -44,9 +45,7 @@ async fn a_call_follows_a_room_that_has_just_moved() {
     operator.create_room(new("talk", false)).await.unwrap();
     cluster.claim(&old.session, "talk", false).await;
     let moves = async {
-        while old.said.heard().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("it is asked", || !old.said.heard().is_empty()).await;
         cluster.claim(&new_owner.session, "talk", true).await;
     };
     let (answer, ()) = tokio::join!(operator.take_room_live(asked("talk")), moves);
@@ -129,9 +128,7 @@ async fn a_move_whose_answer_was_lost_is_not_made_twice() {
     operator.create_room(new("talk", false)).await.unwrap();
     cluster.claim(&old.session, "talk", false).await;
     let moves = async {
-        while old.said.heard().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("it is asked", || !old.said.heard().is_empty()).await;
         cluster.claim(&heir.session, "talk", true).await;
     };
     let anywhere = v1::MoveRoomRequest { room: "talk".into(), to: String::new() };

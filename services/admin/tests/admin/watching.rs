@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use stentor_ids::Code;
+use stentor_kit::{SOON, until, until_async};
 use stentor_proto::{
     fault_of,
     v1::{Lifecycle, Room, WatchRoomsRequest},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 
-use crate::support::{Cluster, Operator, SOON, asked, new, refused, told};
+use crate::support::{Cluster, Operator, asked, new, refused, told};
+
+/// What five questions to an owner take at least: two as a watch begins, and then one a second.
+const FIVE_TAKE: Duration = Duration::from_secs(2);
 
 async fn watch(operator: &mut Operator, room: &str) -> Streaming<Room> {
     operator.watch_rooms(WatchRoomsRequest { room: room.into() }).await.unwrap().into_inner()
@@ -78,20 +82,16 @@ async fn what_has_not_changed_is_not_told_again() {
     let puppet = cluster.puppet("o-1", |_, _| Ok(told("talk", Lifecycle::Open, 4))).await;
     operator.create_room(new("talk", false)).await.unwrap();
     cluster.claim(&puppet.session, "talk", false).await;
+    let began = Instant::now();
     let mut stream = watch(&mut operator, "talk").await;
     assert_eq!(next(&mut stream).await.unwrap().slot(), 4);
-    let asked = timeout(SOON, async {
-        while puppet.said.heard().len() < 4 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    });
+    let asked = until("the owner is asked five times", || puppet.said.heard().len() >= 5);
     tokio::select! {
         news = stream.message() => panic!("told again: {news:?}"),
-        waited = asked => waited.expect("the owner is asked every second"),
+        () = asked => {}
     }
-    // Asked at the start twice, and then once a second: not at every look.
-    sleep(Duration::from_millis(1500)).await;
-    assert!(puppet.said.heard().len() <= 7, "{}", puppet.said.heard().len());
+    let took = began.elapsed();
+    assert!(took >= FIVE_TAKE, "the owner is asked at every look: five times within {took:?}");
 }
 
 #[tokio::test]
@@ -138,25 +138,20 @@ async fn watches_are_bounded_and_one_that_is_left_makes_place() {
     assert_eq!((streams.len(), fault.code), (32, Code::Overloaded));
     assert!(fault.retry_after.is_some());
     drop(streams);
-    timeout(SOON, async {
-        while operator.watch_rooms(WatchRoomsRequest::default()).await.is_err() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("a place is free in time");
+    let free = async || operator.watch_rooms(WatchRoomsRequest::default()).await.is_ok();
+    until_async("a place is free", free).await;
 }
 
 #[tokio::test]
 async fn a_watch_is_told_that_its_node_leaves() {
-    let cluster = Cluster::start().await;
+    let mut cluster = Cluster::start().await;
     let mut operator = cluster.operator();
     operator.create_room(new("talk", false)).await.unwrap();
     let mut stream = watch(&mut operator, "talk").await;
     next(&mut stream).await.unwrap();
-    cluster.shutdown.cancel();
+    let _left = cluster.leave();
     let left = timeout(SOON, stream.message()).await.expect("news in time").unwrap_err();
     assert_eq!(fault_of(&left).code, Code::Draining);
-    timeout(SOON, async { while operator.get_room(asked("talk")).await.is_ok() {} }).await.expect("it stops");
+    until_async("it stops", async || operator.get_room(asked("talk")).await.is_err()).await;
     assert_eq!(refused(operator.get_room(asked("talk")).await).code, Code::NodeUnavailable);
 }
