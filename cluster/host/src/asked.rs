@@ -9,7 +9,11 @@ use stentor_proto::v1;
 use stentor_relay::can_be_epoch;
 use tokio::time::timeout;
 
-use crate::{claim, message::Message, rooms::Rooms};
+use crate::{
+    claim::{Office, Target, stand},
+    message::Message,
+    rooms::Rooms,
+};
 
 /// How long the view may take to show the claim of an owner that asks for a mirror.
 const VIEW: Duration = Duration::from_secs(1);
@@ -70,7 +74,10 @@ pub(crate) async fn mirror_for(
     let owned = |view: &View| view.owner(room).is_some_and(|owner| owner.epoch >= epoch);
     let shown = timeout(VIEW, view.wait_for(owned)).await.map_err(|_| restarting())?;
     let known = shown.rooms.get(room).cloned().ok_or_else(restarting)?;
-    claim::mirror_now(rooms, &known, revision("mirror_revision", request.mirror_revision)?).await?;
+    let preempt = revision("mirror_revision", request.mirror_revision)?;
+    let target = Target { room: known, preempt, office: Office::Mirror };
+    // At once: the owner has chosen, so that no turn is waited for.
+    stand(rooms, target).await.map_err(|not_won| not_won.fault)?;
     Ok(answer)
 }
 

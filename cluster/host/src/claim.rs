@@ -36,57 +36,80 @@ pub(crate) enum Office {
     Mirror,
 }
 
-/// Claims an office that nobody holds.
-pub(crate) async fn stand(rooms: &Rooms, target: Target) -> Outcome {
+/// Why an office is not this node's.
+pub(crate) struct NotWon {
+    /// When to look at it again.
+    pub(crate) outcome: Outcome,
+    /// What whoever asked for it is told.
+    pub(crate) fault: Fault,
+}
+
+/// Claims an office, and runs the room in it.
+///
+/// # Errors
+/// What kept this node from it: an owner that it does not reach, or one that still runs the room; what the directory answers; why
+/// the room does not run here.
+pub(crate) async fn stand(rooms: &Rooms, target: Target) -> Result<(), NotWon> {
+    let room = &target.room.id;
     let mut candidacy = match &target.office {
         Office::Owner { empty, former } => Candidacy::of_owner(*empty, former.is_some()),
         Office::Mirror => Candidacy::of_mirror(),
     };
-    let mut won = None;
+    let (mut won, mut why) = (None, None);
     loop {
         let came = match candidacy.step() {
             Step::AskFormer => ask_former(rooms, &target).await,
-            Step::AskOwner => ask_owner(rooms, &target.room).await,
+            Step::AskOwner => {
+                let came = ask_owner(rooms, &target.room).await;
+                if came != (Came::Answered { runs: true }) {
+                    let detail = format!("{} does not reach the owner of room {room}", rooms.origin.me);
+                    why = Some(Fault::new(Code::NodeUnavailable, detail).retry_after(SOON));
+                }
+                came
+            }
             Step::Claim { ahead } => {
                 let claimed = match target.office {
                     Office::Owner { .. } => own(rooms, &target, ahead).await,
                     Office::Mirror => mirror(rooms, &target.room, target.preempt).await,
                 };
-                came(&target, claimed, &mut won)
+                match claimed {
+                    Ok(claimed) => {
+                        won = Some(claimed);
+                        Came::Claimed
+                    }
+                    Err(failed) => {
+                        let came = came_of(&target, &failed);
+                        why = Some(failed.into());
+                        came
+                    }
+                }
             }
             Step::Run => match won.clone() {
-                Some((standing, record)) => run(rooms, &target, standing, record).await,
+                Some((standing, record)) => match rooms.start(room, record, standing).await {
+                    Ok(()) => Came::Runs,
+                    Err(fault) => {
+                        tracing::warn!(%room, %fault, "the room could not be run");
+                        why = Some(fault);
+                        Came::Failed
+                    }
+                },
                 None => Came::Failed,
             },
             Step::Withdraw(_) => {
                 if let Some((standing, _)) = won.take() {
                     // If this fails too, the key names this node until the watch claims it over.
-                    calls::release(&rooms.origin, &target.room.id, standing).await;
+                    calls::release(&rooms.origin, room, standing).await;
                 }
                 Came::Failed
             }
-            Step::Over(outcome) => return outcome,
+            Step::Over(Outcome::Won) => return Ok(()),
+            Step::Over(outcome) => {
+                let fault = why.unwrap_or_else(|| restarting(room));
+                return Err(NotWon { outcome, fault });
+            }
         };
         candidacy.next(came);
     }
-}
-
-/// Claims the mirror's office at once, as its owner asks, and runs the room as its mirror.
-///
-/// # Errors
-/// What the directory answers, or why the room does not run.
-pub(crate) async fn mirror_now(rooms: &Rooms, room: &Room, preempt: Option<Revision>) -> Result<(), Fault> {
-    if ask_owner(rooms, room).await != (Came::Answered { runs: true }) {
-        let detail = format!("{} does not reach the owner of room {}", rooms.origin.me, room.id);
-        return Err(Fault::new(Code::NodeUnavailable, detail).retry_after(SOON));
-    }
-    let (standing, record) = mirror(rooms, room, preempt).await?;
-    let started = rooms.start(&room.id, record, standing.clone()).await;
-    if started.is_err() {
-        // If this fails too, the key names this node until the watch claims it over.
-        calls::release(&rooms.origin, &room.id, standing).await;
-    }
-    started
 }
 
 async fn ask_former(rooms: &Rooms, target: &Target) -> Came {
@@ -107,24 +130,20 @@ async fn ask_owner(rooms: &Rooms, room: &Room) -> Came {
     Came::Answered { runs: says == Says::Runs }
 }
 
-/// What came of a claim.
-fn came(
-    target: &Target,
-    claimed: Result<(Standing, Record), Failed>,
-    won: &mut Option<(Standing, Record)>,
-) -> Came {
+/// What a claim that failed came to.
+fn came_of(target: &Target, failed: &Failed) -> Came {
     let room = &target.room.id;
-    match claimed {
-        Ok(claimed) => {
-            *won = Some(claimed);
-            Came::Claimed
-        }
-        Err(Failed::Claim(Error::Lost { owner, .. })) => {
+    match failed {
+        Failed::Claim(Error::Lost { owner, .. }) => {
             tracing::info!(%room, node = %owner.node, epoch = %owner.epoch, "another node was faster");
             Came::Faster
         }
-        Err(failed) => {
-            tracing::warn!(%room, error = %Fault::from(failed), "the room could not be claimed");
+        Failed::Claim(error) => {
+            tracing::warn!(%room, %error, "the room could not be claimed");
+            Came::Failed
+        }
+        Failed::Room(fault) => {
+            tracing::warn!(%room, %fault, "the room could not be claimed");
             Came::Failed
         }
     }
@@ -149,16 +168,6 @@ async fn mirror(rooms: &Rooms, room: &Room, preempt: Option<Revision>) -> Result
     let place = rooms.origin.directory.mirror(&session, &room.id, preempt).await?;
     let standing = Standing::Mirror { held: driver::mirrored(place), owner: driver::owner_key(owner) };
     Ok((standing, record))
-}
-
-async fn run(rooms: &Rooms, target: &Target, standing: Standing, record: Record) -> Came {
-    match rooms.start(&target.room.id, record, standing).await {
-        Ok(()) => Came::Runs,
-        Err(fault) => {
-            tracing::warn!(room = %target.room.id, %fault, "the room could not be run");
-            Came::Failed
-        }
-    }
 }
 
 /// Why a claim came to nothing.

@@ -237,7 +237,8 @@ impl Watch {
         };
         let (kind, target) = (due.office, Target { room, preempt: due.preempt, office });
         self.jobs.spawn(async move {
-            let outcome = stand(&rooms, target).await;
+            let outcome =
+                stand(&rooms, target).await.map_or_else(|not_won| not_won.outcome, |()| Outcome::Won);
             (claiming, kind, outcome)
         });
     }

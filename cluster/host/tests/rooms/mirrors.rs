@@ -64,6 +64,20 @@ async fn when_the_mirror_is_killed_nothing_is_heard_and_another_takes_its_place(
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_owner_that_asks_for_a_mirror_is_told_what_the_directory_answers() {
+    let cluster = Cluster::in_memory();
+    let (room, owner, mirror) = mirrored(&cluster).await;
+    let third = cluster.origin("origin-3").await;
+    // As an owner asks that does not know that its room has a mirror.
+    let request = v1::MirrorRequest { room: room.to_string(), epoch: 1, mirror_revision: 0 };
+    let fault = third.host().mirror(&room, &request).await.unwrap_err();
+    assert_eq!(fault.code, Code::WrongState);
+    assert!(fault.detail.contains(mirror.id.as_str()), "{fault}");
+    assert!(mirror.host().mirrors(&room) && !third.host().mirrors(&room));
+    assert_eq!(cluster.owner(&room).unwrap().node, owner.id);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mute_by_the_owner_holds_at_the_mirror_that_goes_on() {
     let cluster = Cluster::in_memory();
     let (room, owner, mirror) = mirrored(&cluster).await;
