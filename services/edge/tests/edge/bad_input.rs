@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use stentor_edge::Config;
+use stentor_kit::{SOON, until};
 use stentor_proto::v1::Visibility;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,12 +13,12 @@ use tokio::{
 
 use super::{
     client::{answer, get, listen, say},
-    stage::{SOON, Stage, until},
+    stage::Stage,
 };
 
 #[tokio::test]
 async fn garbage_is_answered_with_a_problem_or_a_hang_up() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let _air = stage.on_air(Visibility::Public);
     let mut steady = listen(stage.addr, "/v1/rooms/demo/live.ogg").await;
     for garbage in [
@@ -46,7 +47,7 @@ async fn garbage_is_answered_with_a_problem_or_a_hang_up() {
 
 #[tokio::test]
 async fn a_head_that_drips_is_given_five_seconds_and_silence_as_well() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let mut dripping = TcpStream::connect(stage.addr).await.unwrap();
     let mut silent = TcpStream::connect(stage.addr).await.unwrap();
     let start = Instant::now();
@@ -64,7 +65,7 @@ async fn a_head_that_drips_is_given_five_seconds_and_silence_as_well() {
 
 #[tokio::test]
 async fn connections_beyond_the_bound_are_told_to_come_back() {
-    let stage = Stage::with(Config { max_connections: 2, ..Config::default() });
+    let stage = Stage::with(&Config { max_connections: 2, ..Config::default() }).await;
     let _air = stage.on_air(Visibility::Public);
     let mut first = listen(stage.addr, "/v1/rooms/demo/live.ogg").await;
     let second = listen(stage.addr, "/v1/rooms/demo/live.ogg").await;
@@ -79,7 +80,7 @@ async fn connections_beyond_the_bound_are_told_to_come_back() {
 
 #[tokio::test]
 async fn a_crowd_asking_for_rooms_that_are_not_there_disturbs_nobody() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let _air = stage.on_air(Visibility::Public);
     let mut steady = listen(stage.addr, "/v1/rooms/demo/live.ogg").await;
     let asked = (0..200).map(|n| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use stentor_ids::{Code, Epoch, ParticipantId, Role};
+use stentor_kit::{SOON, until_async as until};
 use stentor_proto::{
     fault_of,
     v1::{
@@ -16,7 +17,7 @@ use tonic::{Request, Status, Streaming};
 
 use super::{
     client::{get, listen},
-    stage::{SOON, Stage, status, until_async as until},
+    stage::{Stage, status},
 };
 
 fn with<T>(message: T, ticket: &str) -> Request<T> {
@@ -41,7 +42,7 @@ fn id(name: &str) -> ParticipantId {
 
 #[tokio::test]
 async fn who_is_banned_does_not_come_into_a_room_that_the_edge_has_yet_to_begin() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(live()).set_all_banned(Epoch(1), [id("eve")]);
     let (ann, eve) = (stage.listener("ann"), stage.listener("eve"));
     for path in ["live.ogg", "events"] {
@@ -54,7 +55,7 @@ async fn who_is_banned_does_not_come_into_a_room_that_the_edge_has_yet_to_begin(
 
 #[tokio::test]
 async fn who_is_named_by_a_word_alone_is_cut_off_and_comes_back_when_it_is_not() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Private);
     let (ann, eve) = (stage.listener("ann"), stage.listener("eve"));
     let mut steady = hear(&stage, &ann).await.unwrap();
@@ -85,7 +86,7 @@ async fn who_is_named_by_a_word_alone_is_cut_off_and_comes_back_when_it_is_not()
 
 #[tokio::test]
 async fn who_is_banned_is_told_why_and_the_next_owner_s_word_holds() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Private);
     let (ann, eve) = (stage.listener("ann"), stage.listener("eve"));
     let _steady = hear(&stage, &ann).await.unwrap();
@@ -105,7 +106,7 @@ async fn who_is_banned_is_told_why_and_the_next_owner_s_word_holds() {
 
 #[tokio::test]
 async fn nobody_is_told_who_is_banned() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let feed = stage.origin.keep(live());
     feed.set_all_banned(Epoch(1), [id("eve-the-banned")]);
     let ann = stage.ticket("ann", Role::Host, SOON);

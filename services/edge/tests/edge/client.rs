@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 
+use stentor_kit::SOON;
 use stentor_programs::Program;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
-
-use super::stage::SOON;
 
 /// An answer, read until the connection ended.
 #[derive(Debug)]

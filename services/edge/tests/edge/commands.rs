@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use stentor_ids::{Code, Role};
+use stentor_kit::SOON;
 use stentor_proto::{
     fault_of,
     v1::{
@@ -17,7 +18,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use super::stage::{SOON, Stage, status};
+use super::stage::{Stage, status};
 
 async fn client(stage: &Stage) -> ParticipantServiceClient<Channel> {
     ParticipantServiceClient::connect(format!("http://{}", stage.addr)).await.unwrap()
@@ -35,7 +36,7 @@ fn demo() -> v1::RoomRequest {
 
 #[tokio::test]
 async fn a_command_reaches_the_owner_in_its_givers_name() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let mut client = client(&stage).await;
     let host = stage.ticket("ann", Role::Host, SOON);
@@ -55,7 +56,7 @@ async fn a_command_reaches_the_owner_in_its_givers_name() {
 
 #[tokio::test]
 async fn a_listener_joins_without_a_message_to_the_owner() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Open, Visibility::Private));
     let join = v1::JoinRequest { room: "demo".into() };
     let answer = client(&stage).await.join(with(&stage.listener("bob"), join)).await.unwrap().into_inner();
@@ -69,7 +70,7 @@ async fn a_listener_joins_without_a_message_to_the_owner() {
 
 #[tokio::test]
 async fn what_an_edge_serves_can_be_looked_up_and_nothing_else() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let channel = Channel::from_shared(format!("http://{}", stage.addr)).unwrap().connect().await.unwrap();
     let request = ServerReflectionRequest {
         host: String::new(),
@@ -94,7 +95,7 @@ async fn what_an_edge_serves_can_be_looked_up_and_nothing_else() {
 
 #[tokio::test]
 async fn a_refusal_of_the_owner_and_a_missing_ticket_are_told() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let mut client = client(&stage).await;
     let mute = v1::MuteRequest { room: "demo".into(), participant: "nobody".into(), muted: true };
@@ -113,7 +114,7 @@ async fn a_refusal_of_the_owner_and_a_missing_ticket_are_told() {
 
 #[tokio::test]
 async fn hands_go_to_the_owner_in_batches_and_everyone_is_told_what_became_of_the_own() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let client = client(&stage).await;
     let raise = |name: String| {
@@ -143,7 +144,7 @@ async fn hands_go_to_the_owner_in_batches_and_everyone_is_told_what_became_of_th
 
 #[tokio::test]
 async fn commands_beyond_a_persons_pace_stop_at_the_edge() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let (mut client, bob) = (client(&stage).await, stage.listener("bob"));
     let mut refused = 0;
@@ -160,7 +161,7 @@ async fn commands_beyond_a_persons_pace_stop_at_the_edge() {
 
 #[tokio::test]
 async fn a_listener_is_told_what_happens_to_it_and_not_to_others() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let mut listen = ListenServiceClient::connect(format!("http://{}", stage.addr)).await.unwrap();
     let request = v1::ListenRequest { room: "demo".into(), ..Default::default() };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use stentor_ids::{Code, RoomId, Slot};
+use stentor_kit::{SOON, until};
 use stentor_probe::{ListenConfig, ListenEnd, Listener, Patience, Target};
 use stentor_proto::{
     fault_of, length_of,
@@ -17,7 +18,7 @@ use tonic::Streaming;
 
 use super::{
     client::{get, listen},
-    stage::{SOON, Stage, until},
+    stage::Stage,
 };
 
 async fn told_to_move(native: &mut Streaming<ListenResponse>) -> v1::Move {
@@ -31,7 +32,7 @@ async fn told_to_move(native: &mut Streaming<ListenResponse>) -> v1::Move {
 
 #[tokio::test]
 async fn newcomers_are_sent_away_natives_are_told_to_move_and_those_who_stay_are_fed() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let _air = stage.on_air(Visibility::Public);
     let mut stream = listen(stage.addr, "/v1/rooms/demo/live.ogg").await;
     let mut client = ListenServiceClient::connect(format!("http://{}", stage.addr)).await.unwrap();
@@ -72,7 +73,7 @@ async fn newcomers_are_sent_away_natives_are_told_to_move_and_those_who_stay_are
 
 #[tokio::test]
 async fn a_drain_is_over_as_soon_as_everyone_has_gone() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let _air = stage.on_air(Visibility::Public);
     let stream = listen(stage.addr, "/v1/rooms/demo/live.ogg").await;
     let edge = stage.edge.clone();
@@ -85,9 +86,9 @@ async fn a_drain_is_over_as_soon_as_everyone_has_gone() {
 #[tokio::test]
 async fn each_is_told_the_address_of_an_edge_that_stays_and_a_deadline_of_its_own() {
     const CROWD: usize = 24;
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let _air = stage.on_air(Visibility::Public);
-    let others = [stage.other("edge-2"), stage.other("edge-3")];
+    let others = [stage.other("edge-2").await, stage.other("edge-3").await];
     let mut client = ListenServiceClient::connect(format!("http://{}", stage.addr)).await.unwrap();
     let mut crowd = Vec::new();
     for _ in 0..CROWD {
@@ -112,9 +113,9 @@ async fn each_is_told_the_address_of_an_edge_that_stays_and_a_deadline_of_its_ow
 
 #[tokio::test]
 async fn a_listener_who_follows_the_hint_misses_no_slot_and_hears_none_twice() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
-    let other = stage.other("edge-2");
+    let other = stage.other("edge-2").await;
     let listeners: Vec<_> = (0..8)
         .map(|n| {
             let target = Target { edges: vec![format!("http://{}", stage.addr)], ..Target::default() };
@@ -139,7 +140,7 @@ async fn a_listener_who_follows_the_hint_misses_no_slot_and_hears_none_twice() {
         let beyond = |slot: Slot| slot > at.plus(10);
         assert!(handle.clone().wait_for(|record| record.next_slot().is_some_and(beyond)).await);
     }
-    air.end();
+    air.end().await;
     for (handle, run) in listeners {
         let (end, ()) = timeout(SOON, run).await.unwrap().unwrap().unwrap();
         let report = handle.report();

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use stentor_edge::Config;
+use stentor_kit::{SOON, until};
 use stentor_proto::v1::{Lifecycle, Visibility, participant_event::What};
 use stentor_telemetry::Protocol;
 use tokio::{
@@ -13,7 +14,7 @@ use tokio::{
 
 use super::{
     client::{get, request},
-    stage::{SOON, Stage, status, until},
+    stage::{Stage, status},
 };
 
 /// Someone who follows events.
@@ -60,7 +61,7 @@ impl Follower {
 
 #[tokio::test]
 async fn the_room_is_told_at_once_at_each_change_and_at_its_end() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let mut follower = follow(stage.addr, "/v1/rooms/demo/events").await;
     let (name, room) = follower.next().await.unwrap();
@@ -81,7 +82,7 @@ async fn the_room_is_told_at_once_at_each_change_and_at_its_end() {
 
     assert_eq!(stage.edge.connections(), 1);
     assert_eq!(stage.metrics.listeners(Protocol::Ogg).get(), 0, "it is no listener");
-    air.end();
+    air.end().await;
     let (name, room) = follower.next().await.unwrap();
     assert_eq!((name.as_str(), &room["lifecycle"]), ("status", &"ended".into()));
     assert_eq!(follower.next().await.unwrap(), ("ended".into(), serde_json::json!({})));
@@ -91,9 +92,9 @@ async fn the_room_is_told_at_once_at_each_change_and_at_its_end() {
 
 #[tokio::test]
 async fn who_follows_a_leaving_edge_is_told_where_to_go_and_by_when() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let _air = stage.on_air(Visibility::Public);
-    let other = stage.other("edge-2");
+    let other = stage.other("edge-2").await;
     let mut follower = follow(stage.addr, "/v1/rooms/demo/events").await;
     follower.next().await.unwrap();
     let edge = stage.edge.clone();
@@ -109,7 +110,7 @@ async fn who_follows_a_leaving_edge_is_told_where_to_go_and_by_when() {
 
 #[tokio::test]
 async fn events_are_for_those_who_may_hear_the_room() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Private);
     let path = "/v1/rooms/demo/events";
     assert_eq!(get(stage.addr, path).await.code(), "unauthenticated");
@@ -134,7 +135,7 @@ async fn events_are_for_those_who_may_hear_the_room() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_dropped_and_holds_up_nobody() {
-    let stage = Stage::with(Config { patience_ms: 1000, ..Config::default() });
+    let stage = Stage::with(&Config { patience_ms: 1000, ..Config::default() }).await;
     let air = stage.on_air(Visibility::Public);
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(2048).unwrap();
@@ -156,7 +157,7 @@ async fn a_client_that_does_not_read_is_dropped_and_holds_up_nobody() {
 
 #[tokio::test]
 async fn a_room_that_is_only_followed_stays_on_the_edge_and_counts_no_listener() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let mut follower = follow(stage.addr, "/v1/rooms/demo/events").await;
     follower.next().await.unwrap();

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use stentor_ids::{Code, Fault};
+use stentor_kit::SOON;
 use stentor_proto::{
     fault_of,
     v1::{self, Lifecycle, Visibility, listen_service_client::ListenServiceClient},
@@ -12,7 +13,7 @@ use tonic::{Request, transport::Channel};
 
 use super::{
     client::{get, listen},
-    stage::{SOON, Stage, status},
+    stage::{Stage, status},
 };
 
 /// As many as somebody tries at once.
@@ -29,7 +30,7 @@ async fn refused(mut client: ListenServiceClient<Channel>, room: String) -> Faul
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn made_up_names_on_one_connection_keep_nobody_from_a_room() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("soon", Lifecycle::Scheduled, Visibility::Public));
     let _air = stage.on_air(Visibility::Public);
     let guesser = client(&stage).await;
@@ -60,7 +61,7 @@ async fn made_up_names_on_one_connection_keep_nobody_from_a_room() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_holds_a_ticket_is_let_in_on_a_connection_that_guesses() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let _air = stage.on_air(Visibility::Private);
     let mut guesser = client(&stage).await;
     let mut number = 0;

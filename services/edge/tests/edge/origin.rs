@@ -9,9 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use stentor_ids::{Code, Epoch, Fault, NodeId, ParticipantId, Role, RoomId};
+use stentor_ids::{Code, Epoch, Fault, ParticipantId, Role, RoomId};
+use stentor_kit::{Script, room, says};
 use stentor_link::{
-    Carry, Feed, FeedWriter, control,
+    Carry, Feed, FeedWriter,
     uplink::{Attached, Ingest, IngestSession, Opened, Opening, Packet, Speaker, ToEdge},
 };
 use stentor_proto::v1;
@@ -54,6 +55,52 @@ impl Origin {
     }
 }
 
+/// Its answers to calls.
+impl Origin {
+    pub fn answers(self: &Arc<Self>) -> Script {
+        let [locates, commands, hands] = [self.clone(), self.clone(), self.clone()];
+        Script {
+            locate: says(move |_, room| locates.locate(room)),
+            command: says(move |_, asked| commands.command(asked)),
+            hands: says(move |_, asked| hands.hands(asked)),
+            ..Script::default()
+        }
+    }
+
+    fn locate(&self, room: &RoomId) -> Result<v1::LocateResponse, Fault> {
+        self.located.fetch_add(1, Relaxed);
+        let (status, feed) = self.room(room)?;
+        let owner_addr = feed.map_or_else(String::new, |_| self.addr.lock().unwrap().clone());
+        Ok(v1::LocateResponse { room: Some(status), owner_addr, ..Default::default() })
+    }
+
+    fn command(&self, asked: &v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
+        let (status, _) = self.room(&room(&asked.room))?;
+        if matches!(asked.command, Some(v1::command_request::Command::Mute(_))) {
+            return Err(Fault::new(Code::UnknownParticipant, "nobody of that name is in the room"));
+        }
+        let role = asked.by.as_ref().map_or(0, |by| by.role);
+        self.commands.lock().unwrap().push(asked.clone());
+        Ok(v1::CommandReply { room: Some(status), hands: Vec::new(), role })
+    }
+
+    fn hands(&self, asked: &v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
+        let (status, _) = self.room(&room(&asked.room))?;
+        // A list that has no place for anyone of this name.
+        let outcome = |change: &v1::HandChange| match &change.by {
+            Some(by) if by.participant.starts_with("late") => v1::HandOutcome {
+                code: Code::Overloaded.to_string(),
+                detail: "1000 hands are up".into(),
+                retry_after_ms: 700,
+            },
+            _ => v1::HandOutcome::default(),
+        };
+        let outcomes = asked.changes.iter().map(outcome).collect();
+        self.hands.lock().unwrap().push(asked.clone());
+        Ok(v1::HandsReply { room: Some(status), outcomes })
+    }
+}
+
 /// The origin's faces to its links.
 #[derive(Clone)]
 pub struct Face(pub Arc<Origin>);
@@ -89,54 +136,4 @@ impl IngestSession for Face {
         self.0.heard.lock().unwrap().push(packet);
     }
     fn detach(&self, _: &ParticipantId, _: u64) {}
-}
-
-#[async_trait]
-impl control::Handler for Face {
-    async fn locate(&self, room: RoomId) -> Result<v1::LocateResponse, Fault> {
-        self.0.located.fetch_add(1, Relaxed);
-        let (status, feed) = self.0.room(&room)?;
-        let owner_addr = feed.map_or_else(String::new, |_| self.0.addr.lock().unwrap().clone());
-        Ok(v1::LocateResponse { room: Some(status), owner_addr, ..Default::default() })
-    }
-    async fn command(&self, room: RoomId, command: v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
-        let (status, _) = self.0.room(&room)?;
-        if matches!(command.command, Some(v1::command_request::Command::Mute(_))) {
-            return Err(Fault::new(Code::UnknownParticipant, "nobody of that name is in the room"));
-        }
-        let role = command.by.as_ref().map_or(0, |by| by.role);
-        self.0.commands.lock().unwrap().push(command);
-        Ok(v1::CommandReply { room: Some(status), hands: Vec::new(), role })
-    }
-    async fn hands(&self, room: RoomId, request: v1::HandsRequest) -> Result<v1::HandsReply, Fault> {
-        let (status, _) = self.0.room(&room)?;
-        // A list that has no place for anyone of this name.
-        let outcome = |change: &v1::HandChange| match &change.by {
-            Some(by) if by.participant.starts_with("late") => v1::HandOutcome {
-                code: Code::Overloaded.to_string(),
-                detail: "1000 hands are up".into(),
-                retry_after_ms: 700,
-            },
-            _ => v1::HandOutcome::default(),
-        };
-        let outcomes = request.changes.iter().map(outcome).collect();
-        self.0.hands.lock().unwrap().push(request);
-        Ok(v1::HandsReply { room: Some(status), outcomes })
-    }
-    async fn take_over(&self, _: RoomId, _: v1::TakeOverRequest) -> Result<v1::TakeOverResponse, Fault> {
-        Err(unused())
-    }
-    async fn probe(&self, _: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
-        Err(unused())
-    }
-    async fn drain(&self, _: bool) -> Result<v1::DrainResponse, Fault> {
-        Err(unused())
-    }
-    async fn hand_off(&self, _: RoomId, _: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {
-        Err(unused())
-    }
-}
-
-fn unused() -> Fault {
-    Fault::new(Code::Internal, "an edge has no use for this")
 }

@@ -4,7 +4,9 @@ use std::{io::Cursor, time::Duration};
 
 use bytes::Bytes;
 use stentor_admission::{SigningKeys, key_line};
+use stentor_clock::wall;
 use stentor_ids::{Code, Role, RoomId, Slot};
+use stentor_kit::{SOON, until};
 use stentor_probe::{OggSink, Patience, Sink as _, Source, SpeakConfig, SpeakEnd, Speaker, Target};
 use stentor_proto::{
     fault_of,
@@ -15,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 
-use super::stage::{SOON, Stage, claims, cluster_keys, status, until, wall};
+use super::stage::{Stage, claims, cluster_keys, status};
 
 /// Says hello, and gives the resume token of the welcome.
 async fn welcomed(stage: &Stage, ticket: &str, resume_token: &str) -> Result<String, Status> {
@@ -36,7 +38,7 @@ async fn welcomed(stage: &Stage, ticket: &str, resume_token: &str) -> Result<Str
 
 #[tokio::test]
 async fn who_comes_back_with_its_token_goes_on_under_a_higher_stream() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let ann = stage.ticket("ann", Role::Speaker, SOON);
     let token = welcomed(&stage, &ann, "").await.unwrap();
@@ -49,7 +51,7 @@ async fn who_comes_back_with_its_token_goes_on_under_a_higher_stream() {
 
 #[tokio::test]
 async fn a_token_that_is_garbage_or_someone_else_s_is_refused_with_a_reason() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let [ann, eve] = ["ann", "eve"].map(|who| stage.ticket(who, Role::Speaker, SOON));
     let token = welcomed(&stage, &ann, "").await.unwrap();
@@ -71,7 +73,7 @@ async fn a_token_that_is_garbage_or_someone_else_s_is_refused_with_a_reason() {
 
 #[tokio::test]
 async fn what_an_edge_can_seal_itself_makes_nobody_a_speaker() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let ann = stage.ticket("ann", Role::Speaker, SOON);
     let sealed = |ticket: &str| cluster_keys().seal_resume(ticket, 7);
@@ -97,9 +99,9 @@ async fn what_an_edge_can_seal_itself_makes_nobody_a_speaker() {
 #[tokio::test]
 async fn a_speaker_at_a_leaving_edge_speaks_on_at_another_and_not_a_packet_is_lost() {
     const PACKETS: u64 = 150;
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
-    let other = stage.other("edge-2");
+    let other = stage.other("edge-2").await;
     let mut sink = OggSink::new(Vec::new()).unwrap();
     (0..PACKETS).for_each(|slot| sink.frame(Slot(slot), &Bytes::from_static(stentor_mix::SILENCE)).unwrap());
     sink.finish().unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stentor_ids::{Code, ParticipantId, Role, Slot};
+use stentor_kit::{SOON, until};
 use stentor_proto::{
     fault_of,
     v1::{
@@ -15,7 +16,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
-use super::stage::{SOON, Stage, TONE, status, until};
+use super::stage::{Stage, TONE, status};
 
 struct Voice {
     to: mpsc::Sender<v1::SpeakRequest>,
@@ -61,7 +62,7 @@ impl Voice {
 }
 
 async fn on_stage() -> (Stage, Voice) {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let ticket = stage.ticket("ann", Role::Speaker, SOON);
     let mut ann = speak(&stage, Some(ticket), hello()).await.unwrap();
@@ -117,7 +118,7 @@ async fn a_flood_is_let_go_and_then_sent_away() {
 
 #[tokio::test]
 async fn who_may_not_speak_is_told_why() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
     let refused = async |ticket: Option<String>, first| match speak(&stage, ticket, first).await {
         Err(status) => fault_of(&status).code,

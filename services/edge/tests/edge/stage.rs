@@ -2,30 +2,28 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, LazyLock, Mutex},
+    path::PathBuf,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use bytes::Bytes;
-use stentor_admission::{Claims, ClusterKeys, KeyKind, NewKey, SigningKeys, TicketKeys, key_line};
-use stentor_edge::{Config, Edge, EdgeHandle, Keys, Tls, Ways};
-use stentor_ids::{Epoch, Lineage, NodeId, ParticipantId, Role, RoomId, Slot};
-use stentor_link::{
-    Carrier, Closed, FeedWriter, Journal, Labels, LinkServer, Locator, Owner, Peer, Pool, Security, Services,
-    Topology, control, uplink::Uplinks,
-};
+use stentor_admission::{Claims, ClusterKeys, KeyKind, NewKey, SigningKeys, key_line};
+use stentor_clock::wall;
+use stentor_directory::NodeRole;
+use stentor_edge::{Config, EdgeHandle, Tls};
+use stentor_ids::{Epoch, Lineage, ParticipantId, Role, RoomId, Slot};
+use stentor_kit::{Cluster, Node, Plan, Puppet, until};
+use stentor_link::{Closed, FeedWriter, Services};
 use stentor_mix::{Encoder, EncoderConfig};
 use stentor_pace::WallTime;
 use stentor_proto::v1;
 use stentor_relay::Frame;
-use stentor_telemetry::{Metrics, NodeMetrics, Tier};
-use tokio::{sync::watch, task::JoinHandle, time::MissedTickBehavior};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use stentor_telemetry::NodeMetrics;
+use tempfile::TempDir;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 use super::origin::{Face, Origin};
-
-/// How long anything may take that a test waits for.
-pub const SOON: Duration = Duration::from_secs(10);
 
 /// An edge and the origin behind it, both gone with it.
 pub struct Stage {
@@ -33,12 +31,10 @@ pub struct Stage {
     pub edge: EdgeHandle,
     pub origin: Arc<Origin>,
     pub metrics: NodeMetrics,
-    view: Arc<View>,
-    all: Metrics,
-    signing: SigningKeys,
+    nodes: Cluster,
     keys: Keys,
-    stop: CancellationToken,
-    _stop: DropGuard,
+    _edge: Node,
+    _origin: Puppet,
 }
 
 /// Another edge of the same cluster.
@@ -46,93 +42,52 @@ pub struct Other {
     pub addr: SocketAddr,
     pub edge: EdgeHandle,
     pub metrics: NodeMetrics,
+    node: Node,
 }
 
-/// The edges' view: one origin, all edges, and no rooms.
-struct View(Mutex<Arc<Vec<Peer>>>, watch::Sender<u64>);
-
-impl Topology for View {
-    fn peers(&self) -> Arc<Vec<Peer>> {
-        self.0.lock().unwrap().clone()
-    }
-    fn owner(&self, _: &RoomId) -> Option<Owner> {
-        None
-    }
-    fn status(&self, _: &RoomId) -> Option<v1::RoomStatus> {
-        None
-    }
-    fn changed(&self, _: &RoomId) -> watch::Receiver<u64> {
-        self.1.subscribe()
-    }
-}
-
-impl View {
-    fn add(&self, peer: Peer) {
-        let mut peers = self.0.lock().unwrap();
-        *peers = Arc::new(peers.iter().cloned().chain([peer]).collect());
-        self.1.send_modify(|version| *version += 1);
-    }
-}
-
-fn peer(id: &NodeId) -> Peer {
-    Peer {
-        id: id.clone(),
-        origin: false,
-        relay: false,
-        edge: false,
-        admin: false,
-        link_addr: String::new(),
-        public_addr: String::new(),
-        labels: Labels::default(),
-        rooms: 0,
-    }
+/// What tickets are signed with, and what an edge is given to check them: public keys of tickets, and a key of the cluster.
+struct Keys {
+    signing: SigningKeys,
+    jwks: String,
 }
 
 impl Stage {
-    pub fn new() -> Self {
-        Self::with(Config::default())
-    }
-
-    pub fn with(config: Config) -> Self {
-        Self::started(config, None)
+    pub async fn new() -> Self {
+        Self::with(&Config::default()).await
     }
 
     /// With HTTPS at its first edge.
-    pub fn over(tls: &Tls) -> Self {
-        Self::started(Config::default(), Some(tls))
+    pub async fn over(tls: &Tls) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = |name: &str, pem: &str| -> Option<PathBuf> {
+            let path = folder.path().join(name);
+            std::fs::write(&path, pem).unwrap();
+            Some(path)
+        };
+        let (cert, key) = (file("cert", &tls.cert_pem), file("key", &tls.key_pem));
+        Self::with(&Config { cert, key, ..Config::default() }).await
     }
 
-    fn started(config: Config, tls: Option<&Tls>) -> Self {
-        let (all, stop) = (Metrics::new(), CancellationToken::new());
-        let id = NodeId::new("origin-1").unwrap();
-        let origin = Arc::new(Origin::default());
-        let server = LinkServer::bind(free(), &Security::Insecure).unwrap();
-        let link_addr = server.local_addr().to_string();
-        origin.addr.lock().unwrap().clone_from(&link_addr);
+    pub async fn with(config: &Config) -> Self {
+        let (nodes, origin) = (Cluster::new(), Arc::new(Origin::default()));
         let face = Arc::new(Face(origin.clone()));
         let services = Services {
             own: Some(face.clone()),
-            carrier: None,
-            ingest: Some(face.clone()),
-            control: Some(face),
-            journal: None,
+            ingest: Some(face),
+            control: Some(Arc::new(origin.answers())),
+            ..Services::default()
         };
-        let view = Arc::new(View(Mutex::default(), watch::Sender::new(0)));
-        view.add(Peer { origin: true, link_addr, ..peer(&id) });
-        tokio::spawn(server.run(id.clone(), services, all.for_node(&id), stop.clone()));
-
+        let puppet = nodes.puppet("origin-1", NodeRole::Origin, services).await;
+        *origin.addr.lock().unwrap() = puppet.addr.to_string();
         let NewKey { private, jwks } = NewKey::new("main", KeyKind::Es256, &[7; 32]).unwrap();
-        let signing = SigningKeys::parse(&private).unwrap();
-        // What an edge of a cluster is given: public keys of tickets, and a key of the cluster.
-        let keys = Keys { tickets: TicketKeys::jwks(&jwks.unwrap()).unwrap(), cluster: cluster_keys() };
-        let Other { addr, edge, metrics } = edge("edge-1", (config, tls), &keys, &view, &all, &stop);
-        let _stop = stop.clone().drop_guard();
-        Self { addr, edge, origin, metrics, view, all, signing, keys, stop, _stop }
+        let keys = Keys { signing: SigningKeys::parse(&private).unwrap(), jwks: jwks.unwrap() };
+        let Other { addr, edge, metrics, node } = edge("edge-1", config, &keys, &nodes).await;
+        Self { addr, edge, origin, metrics, nodes, keys, _edge: node, _origin: puppet }
     }
 
     /// Another edge.
-    pub fn other(&self, id: &str) -> Other {
-        edge(id, (Config::default(), None), &self.keys, &self.view, &self.all, &self.stop)
+    pub async fn other(&self, id: &str) -> Other {
+        edge(id, &Config::default(), &self.keys, &self.nodes).await
     }
 
     /// A ticket for the room `demo`.
@@ -143,7 +98,7 @@ impl Stage {
 
     /// A ticket that says just this.
     pub fn sign(&self, claims: &Claims) -> String {
-        self.signing.sign(claims, None).unwrap()
+        self.keys.signing.sign(claims, None).unwrap()
     }
 
     pub fn listener(&self, participant: &str) -> String {
@@ -171,36 +126,21 @@ pub fn claims(participant: &str, role: Role, expires_at: WallTime) -> Claims {
     }
 }
 
-/// The keys of the cluster that every edge of a stage holds.
-pub fn cluster_keys() -> ClusterKeys {
-    ClusterKeys::parse(&key_line("cluster", &[8; 32]).unwrap()).unwrap()
+fn cluster_key() -> String {
+    key_line("cluster", &[8; 32]).unwrap()
 }
 
-fn edge(
-    id: &str,
-    (config, tls): (Config, Option<&Tls>),
-    keys: &Keys,
-    view: &Arc<View>,
-    all: &Metrics,
-    stop: &CancellationToken,
-) -> Other {
-    let me = NodeId::new(id).unwrap();
-    let (metrics, topology) = (all.for_node(&me), view.clone());
-    let pool = Pool::new(Security::Insecure, None, &metrics).unwrap();
-    let locator = Locator::new(me.clone(), pool.clone(), view.clone());
-    let carrying = stentor_link::Config { me: me.clone(), tier: Tier::Edge };
-    let journal = Journal::new(me.clone());
-    let carrier = Carrier::new(carrying, pool.clone(), view.clone(), metrics.clone(), journal);
-    let uplinks = Uplinks::new(me.clone(), pool.clone(), locator.clone(), view.clone(), metrics.clone());
-    let owners = control::Client::new(pool);
-    let ways = Ways { me: me.clone(), topology, carrier, locator, uplinks, owners };
-    let config = Config { listen: free(), ..config };
-    let made = Edge::new(&config, tls, keys.clone(), ways, metrics.clone()).unwrap();
-    let (addr, edge) = (made.local_addr(), made.handle());
-    view.add(Peer { edge: true, public_addr: format!("http://{addr}"), ..peer(&me) });
-    let running = stop.clone();
-    tokio::spawn(async move { made.run(running).await.unwrap() });
-    Other { addr, edge, metrics }
+/// The keys of the cluster that every edge of a stage holds.
+pub fn cluster_keys() -> ClusterKeys {
+    ClusterKeys::parse(&cluster_key()).unwrap()
+}
+
+async fn edge(id: &str, config: &Config, keys: &Keys, nodes: &Cluster) -> Other {
+    let plan = Plan::of(&["edge"]).section("edge", config);
+    let plan = plan.set("auth", "ticket_jwks", keys.jwks.clone()).set("auth", "cluster_keys", cluster_key());
+    let node = nodes.start(id, plan).await;
+    let (addr, edge, metrics) = (node.public_addr(), node.edge().clone(), nodes.metrics.for_node(&node.id));
+    Other { addr, edge, metrics, node }
 }
 
 /// A room on the air.
@@ -212,13 +152,14 @@ pub struct Air {
 
 impl Air {
     /// No more slots come.
-    pub fn stop(&self) {
+    pub async fn stop(&self) {
         self.emitting.abort();
+        until("no more slots come", || self.emitting.is_finished()).await;
     }
 
     /// The room ends, behind the slots that came.
-    pub fn end(&self) {
-        self.stop();
+    pub async fn end(&self) {
+        self.stop().await;
         let ended = status("demo", v1::Lifecycle::Ended, v1::Visibility::Public);
         self.origin.keep(ended.clone());
         self.feed.set_status(Arc::new(ended));
@@ -237,7 +178,7 @@ impl Air {
 
 impl Drop for Air {
     fn drop(&mut self) {
-        self.stop();
+        self.emitting.abort();
     }
 }
 
@@ -257,8 +198,6 @@ pub fn status(room: &str, lifecycle: v1::Lifecycle, visibility: v1::Visibility) 
         ..Default::default()
     }
 }
-
-pub use stentor_clock::wall;
 
 /// A second of a tone, in slots. Any joined to any is sound Opus.
 pub static TONE: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
@@ -287,28 +226,4 @@ async fn emit(feed: Arc<FeedWriter>) {
         tick.tick().await;
         feed.push(frame(slot));
     }
-}
-
-fn free() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
-}
-
-/// Waits for a condition.
-pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(SOON, async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "not within {SOON:?}: {what}");
-}
-
-/// Waits for a condition that has to be asked for.
-pub async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(SOON, async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "not within {SOON:?}: {what}");
 }

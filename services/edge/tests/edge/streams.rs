@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use stentor_ids::Role;
+use stentor_kit::until;
 use stentor_proto::v1::{Visibility, participant_event::What};
 use tokio::time::Instant;
 
 use super::{
     client::{get, judged, listen, pages, say},
-    stage::{Stage, frame, until},
+    stage::{Stage, frame},
 };
 
 const LIVE: &str = "/v1/rooms/demo/live.ogg";
 
 #[tokio::test]
 async fn a_listener_hears_the_room_at_once_and_to_its_end_without_a_fault() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let _first = listen(stage.addr, LIVE).await.pages(3).await;
     let start = Instant::now();
@@ -25,7 +26,7 @@ async fn a_listener_hears_the_room_at_once_and_to_its_end_without_a_fault() {
     assert!(took < Duration::from_millis(300), "the first sound took {took:?}");
     assert!(newest - begun[2].slot <= 25, "{} slots behind live", newest - begun[2].slot);
     stream.pages(15).await;
-    air.end();
+    air.end().await;
     let body = stream.rest().await;
     let pages = pages(&body);
     let (audio, last) = (&pages[2..pages.len() - 1], &pages[pages.len() - 1]);
@@ -44,7 +45,7 @@ async fn a_listener_hears_the_room_at_once_and_to_its_end_without_a_fault() {
 
 #[tokio::test]
 async fn each_page_time_is_what_was_asked_for_and_all_hear_the_same() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let mut streams = Vec::new();
     for page_ms in [20, 100, 1000] {
@@ -54,7 +55,7 @@ async fn each_page_time_is_what_was_asked_for_and_all_hear_the_same() {
         let pages = stream.pages(6).await;
         assert!(pages[3..].iter().all(|page| page.packets == *page_ms / 20), "{page_ms} ms: {pages:?}");
     }
-    air.end();
+    air.end().await;
     for (page_ms, stream) in streams {
         let body = stream.rest().await;
         let pages = pages(&body);
@@ -65,18 +66,18 @@ async fn each_page_time_is_what_was_asked_for_and_all_hear_the_same() {
 
 #[tokio::test]
 async fn missing_slots_are_silence_and_time_stays_true() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let mut stream = listen(stage.addr, LIVE).await;
     stream.pages(5).await;
-    air.stop();
+    air.stop().await;
     let next = air.feed.highest().unwrap().0 + 8;
     tokio::time::sleep(Duration::from_millis(160)).await;
     for slot in next..next + 20 {
         air.feed.push(frame(slot));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    air.end();
+    air.end().await;
     let body = stream.rest().await;
     let pages = pages(&body);
     let (audio, end) = (&pages[2..pages.len() - 1], next + 20);
@@ -88,12 +89,13 @@ async fn missing_slots_are_silence_and_time_stays_true() {
 
 #[tokio::test]
 async fn http_1_0_is_given_the_bare_stream() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let ended = tokio::spawn(say_and_read(stage.addr));
     until("it listens", || stage.metrics.listeners(stentor_telemetry::Protocol::Ogg).get() == 1).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    air.end();
+    let at = air.feed.highest().unwrap();
+    until("it has listened for a while", || air.feed.highest() > Some(at.plus(15))).await;
+    air.end().await;
     let answer = ended.await.unwrap();
     assert_eq!((answer.status, answer.header("transfer-encoding")), (200, None));
     judged(&answer.body);
@@ -105,7 +107,7 @@ async fn say_and_read(addr: std::net::SocketAddr) -> super::client::Answer {
 
 #[tokio::test]
 async fn a_stream_ends_with_its_ticket() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let _air = stage.on_air(Visibility::Private);
     let ticket = stage.ticket("ann", Role::Listener, Duration::from_millis(500));
     let stream = listen(stage.addr, &format!("{LIVE}?ticket={ticket}")).await;
@@ -119,7 +121,7 @@ async fn a_stream_ends_with_its_ticket() {
 
 #[tokio::test]
 async fn a_banned_listener_is_cut_off_and_kept_out_and_no_other() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let ann = listen(stage.addr, &format!("{LIVE}?ticket={}", stage.listener("ann"))).await;
     let mut bob = listen(stage.addr, &format!("{LIVE}?ticket={}", stage.listener("bob"))).await;
@@ -133,7 +135,7 @@ async fn a_banned_listener_is_cut_off_and_kept_out_and_no_other() {
 
 #[tokio::test]
 async fn listeners_are_counted_up_the_tree_and_a_hang_up_counts_down() {
-    let stage = Stage::new();
+    let stage = Stage::new().await;
     let air = stage.on_air(Visibility::Public);
     let mut streams = Vec::new();
     for _ in 0..5 {

@@ -18,15 +18,15 @@ use super::{
     stage::Stage,
 };
 
-fn secured() -> (Stage, CertificateDer<'static>, String) {
+async fn secured() -> (Stage, CertificateDer<'static>, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let tls = Tls { cert_pem: cert.pem(), key_pem: signing_key.serialize_pem() };
-    (Stage::over(&tls), cert.der().clone(), cert.pem())
+    (Stage::over(&tls).await, cert.der().clone(), cert.pem())
 }
 
 #[tokio::test]
 async fn https_listeners_are_served_by_the_shards_to_a_clean_end() {
-    let (stage, cert, _) = secured();
+    let (stage, cert, _) = secured().await;
     let air = stage.on_air(Visibility::Public);
     let mut roots = RootCertStore::empty();
     roots.add(cert).unwrap();
@@ -45,13 +45,13 @@ async fn https_listeners_are_served_by_the_shards_to_a_clean_end() {
     socket.write_all(b"GET /v1/rooms/demo/live.ogg HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut stream = Stream { socket, read: Vec::new() };
     stream.pages(12).await;
-    air.end();
+    air.end().await;
     judged(&stream.rest().await);
 }
 
 #[tokio::test]
 async fn grpc_is_chosen_by_those_who_offer_nothing_else() {
-    let (stage, _, pem) = secured();
+    let (stage, _, pem) = secured().await;
     let _air = stage.on_air(Visibility::Public);
     let tls = ClientTlsConfig::new().domain_name("localhost").ca_certificate(Certificate::from_pem(pem));
     let channel = Channel::from_shared(format!("https://{}", stage.addr)).unwrap().tls_config(tls).unwrap();
@@ -65,7 +65,7 @@ async fn grpc_is_chosen_by_those_who_offer_nothing_else() {
 
 #[tokio::test]
 async fn plain_http_is_hung_up_on() {
-    let (stage, ..) = secured();
+    let (stage, ..) = secured().await;
     let mut socket = TcpStream::connect(stage.addr).await.unwrap();
     socket.write_all(b"GET /healthz HTTP/1.1\r\n\r\n").await.unwrap();
     let mut said = Vec::new();
