@@ -89,6 +89,14 @@ fn seed_474_a_claim_that_never_ends_is_claimed_over() {
     worlds(474, 1);
 }
 
+/// A mirror that led was cut off for a second, and its owner led on under the next lineage. The mirror's claim, a second ahead,
+/// came just after the cut: it let the former owner go at once instead of at the claim's first slot, went on under its own
+/// lineage below that, to which listeners of the owner's were deaf, and the relays left the owner.
+#[test]
+fn seed_1724_a_claimant_that_leads_hears_the_former_owner_up_to_its_first_slot() {
+    worlds(1_724, 1);
+}
+
 /// A mirror was cut off, claimed, and its claim was held up by the cut. When the link was back it pre-empted an owner that
 /// all relays heard, from a slot that was long past; the owner left at once, and no relay had the mirror's stream yet.
 #[test]

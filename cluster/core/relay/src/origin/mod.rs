@@ -354,10 +354,10 @@ impl<P: Clone + PartialEq> Origin<P> {
         self.leadership.as_ref().is_none_or(|leadership| leadership.leads().is_none() && comes(leadership))
     }
 
-    /// Hears the other origin. One that is to lead later hears the former owner up to then.
+    /// Hears the other origin. One that is to lead later hears the former owner up to then, also if it leads meanwhile: where
+    /// a cut had parted the two, listeners may be on the former owner's lineage, which is the higher one.
     fn follow(&mut self) -> Option<Act<P>> {
-        let keeps = self.leadership.as_ref().filter(|leadership| leadership.leads().is_none());
-        let next = keeps.and_then(Leadership::next);
+        let next = self.next();
         let waits = self.begin.is_some_and(|begin| next.is_some_and(|next| next < begin.slot));
         let followed = self.followed.as_ref().map(|(peer, _)| peer);
         let another = followed != self.peer.as_ref();

@@ -110,6 +110,23 @@ fn who_is_to_lead_later_hears_the_former_owner_until_then() {
 }
 
 #[test]
+fn who_leads_and_is_to_lead_anew_later_hears_the_former_owner_until_then() {
+    let mut origin = mirror();
+    assert_eq!(acts(&mut origin, 240), "T10 E10@1! E11@1 E12@1");
+    // It claims the room while a cut parts it from the owner, which leads a higher lineage.
+    origin.enter(term(2, 15, Side::Owner));
+    origin.meet(None);
+    origin.begin(at(250), WallTime::default(), begin(15, 2, None));
+    assert_eq!(acts(&mut origin, 250), "");
+    let steps_down = Effect::StepDown { slot: Slot(13), lineage: line(1, 2) };
+    assert_eq!(hears(&mut origin, 261, frame(1, line(1, 2), 13)), [steps_down]);
+    assert_eq!(acts(&mut origin, 261), "");
+    hears(&mut origin, 281, frame(1, line(1, 2), 14));
+    assert_eq!(acts(&mut origin, 281), "follow:none@2");
+    assert_eq!(acts(&mut origin, 301), "T15 E15@2!");
+}
+
+#[test]
 fn another_origin_is_followed_and_none_as_well() {
     let mut origin = mirror();
     origin.meet(Some("third"));
@@ -147,9 +164,9 @@ fn who_leads_says_so_once_also_while_a_term_of_its_own_is_to_begin() {
     assert_eq!(acts(&mut origin, 230), "T10 E10@1! E11@1");
     origin.enter(term(2, 14, Side::Owner));
     origin.begin(at(235), WallTime::default(), begin(14, 2, None));
-    assert_eq!(acts(&mut origin, 240), "E12@1 follow:other@2 again");
+    assert_eq!(acts(&mut origin, 240), "E12@1");
     origin.say(at(241), true);
-    assert_eq!(acts(&mut origin, 280), "E13@1 E14@2!");
+    assert_eq!(acts(&mut origin, 280), "E13@1 E14@2! follow:other@2 again");
     assert_eq!(origin.leads(), Some(line(2, 0)));
 }
 
