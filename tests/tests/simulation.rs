@@ -97,6 +97,13 @@ fn seed_1724_a_claimant_that_leads_hears_the_former_owner_up_to_its_first_slot()
     worlds(1_724, 1);
 }
 
+/// A mirror was cut off and claimed, and an owner of a newer build wrote the room's record. When the link was back the mirror
+/// stepped aside, as it could not read the record, and then its claim was won: the directory named an owner that nobody was.
+#[test]
+fn seed_5567_a_claim_that_is_won_after_its_mirror_left_is_given_up() {
+    worlds(5_567, 1);
+}
+
 /// A mirror was cut off, claimed, and its claim was held up by the cut. When the link was back it pre-empted an owner that
 /// all relays heard, from a slot that was long past; the owner left at once, and no relay had the mirror's stream yet.
 #[test]

@@ -90,8 +90,8 @@ pub(crate) async fn claim(
     match recorded(origin, room).await {
         Ok(record) => Ok((ownership, record)),
         Err(error) => {
-            // If this fails too, the key names this node until the watch claims it over.
-            drop(origin.directory.release(ownership).await);
+            // Nobody claims it over: this node cannot read the record, and others see an owner.
+            release(origin, room, Standing::Owner(driver::owned(ownership))).await;
             Err(error)
         }
     }

@@ -96,8 +96,16 @@ impl World {
             Ask::Candidacy(room, serial) => self.candidacy_answered(n, room, serial, answer),
             Ask::Commit(run, commit) => self.commit_ended(n, run, commit, answer),
             Ask::Errand(run, errand) => {
-                if let Answer::Directory(Reply::Reasserted(Ok(owner))) = &answer {
-                    self.note(Note::Reasserted { room: run.room, node: n, epoch: owner.epoch });
+                match &answer {
+                    Answer::Directory(Reply::Reasserted(Ok(owner))) => {
+                        self.note(Note::Reasserted { room: run.room, node: n, epoch: owner.epoch });
+                    }
+                    // What a claim read cannot be read here: another build wrote it since, and the claim is given up.
+                    Answer::Directory(Reply::Claimed(Ok((owner, _)))) if !self.reads(n, run.room) => {
+                        let op = Op::Release { room: run.room, revision: owner.revision };
+                        return self.ask(n, to, op);
+                    }
+                    _ => {}
                 }
                 if let Some(end) = self.end_of(answer) {
                     self.tell_run(n, run, Event::Done(errand, end));

@@ -82,15 +82,14 @@ impl<D: Driver> Tenure<D> {
         if let Some(transfer) = self.take_transfer() {
             transfer.abandoned(&mut self.desk);
         }
-        if let State::Mirror(mirror) = &mut self.state {
-            mirror.abandon_claim(&mut self.desk);
-        }
+        let claim = match &mut self.state {
+            State::Mirror(mirror) => mirror.abandon_claim(&mut self.desk),
+            State::Owner(_) | State::Retiring(_) | State::Over(_) => None,
+        };
         self.desk.ask([Effect::Leave(left)]);
-        let release = release(&mut self.desk);
-        if release.is_none() {
-            self.desk.ask([Effect::Aside, Effect::Stop]);
-        }
-        self.state = State::Over(Over { release });
+        let over = Over { release: release(&mut self.desk), claim };
+        over.stop(&mut self.desk);
+        self.state = State::Over(over);
     }
 
     pub(super) fn take_transfer(&mut self) -> Option<Transfer<D>> {

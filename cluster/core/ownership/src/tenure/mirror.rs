@@ -185,12 +185,14 @@ impl<D: Driver> Mirror<D> {
         }
     }
 
-    /// The room leaves this node: whoever asked for the claim under way is answered.
-    pub(super) fn abandon_claim(&mut self, desk: &mut Desk<D>) {
-        if let Some(Claiming { asker: Some(asker), .. }) = self.claiming.take() {
+    /// The room leaves this node: whoever asked for the claim under way is answered. Gives that claim, which may be won yet.
+    pub(super) fn abandon_claim(&mut self, desk: &mut Desk<D>) -> Option<Pending> {
+        let Claiming { pending, asker, .. } = self.claiming.take()?;
+        if let Some(asker) = asker {
             let fault = refusal::restarting(&desk.room);
             desk.ask([Effect::TookOver(asker, Err(fault))]);
         }
+        Some(pending)
     }
 
     /// The claim of a room from an owner that nobody hears.

@@ -150,8 +150,8 @@ impl<D: Driver> Tenure<D> {
         match (&mut self.state, end) {
             (State::Owner(_), end) => self.owner_done(here, errand, end),
             (State::Mirror(_), end) => self.mirror_done(here, errand, end),
-            (State::Over(over), End::Released | End::Failed) => over.released(errand, &mut self.desk),
-            (State::Retiring(_) | State::Over(_), _) => {}
+            (State::Over(over), end) => over.done(here, &mut self.desk, errand, end),
+            (State::Retiring(_), _) => {}
         }
     }
 }

@@ -272,8 +272,40 @@ fn a_mirror_has_no_successor_and_whoever_waits_for_its_claim_is_answered_when_it
     assert_eq!(story.tell(Event::Claimed(successor("they", 9, 251))), "");
     story.tell(take_over());
     assert_eq!(story.tell(Event::OwnerEnded), "ann=no_owner leave:Ended release");
-    let late = Claimed { held: owned("me", 4, 30), record: "record", ended: false };
-    assert_eq!(story.end("claim", End::Claimed(Ok(late))), "", "its key is left to whoever claims it over");
+    assert_eq!(story.end("release", End::Released), "", "the claim is waited for");
+    assert_eq!(story.claimed(4, 30), "release", "its key must not name this node");
+    assert_eq!(story.end("release", End::Released), "aside stop");
+}
+
+#[test]
+fn a_mirror_that_goes_while_it_claims_ends_when_the_claim_has() {
+    let claims = || {
+        let mut story = deaf();
+        story.asks_nobody_hears();
+        assert_eq!(story.tell(Event::StepAside), "leave:Moved release");
+        story
+    };
+    let mut story = claims();
+    let refused = End::Claimed(Err(Fault::new(Code::NotOwner, "another was faster")));
+    assert_eq!(story.end("claim", refused), "");
+    assert_eq!(story.end("release", End::Released), "aside stop");
+    let mut story = claims();
+    let first = story.errand("release");
+    assert_eq!(story.claimed(4, 30), "release");
+    assert_eq!(story.tell(Event::Done(first, End::Released)), "", "that was of the mirror key");
+    assert_eq!(story.end("release", End::Failed), "aside stop");
+    let mut story = claims();
+    assert_eq!(story.wait(ms(15_000)), "aside stop", "what does not end has failed");
+}
+
+#[test]
+fn a_mirror_that_is_replaced_while_it_claims_gives_the_claim_up_if_it_wins() {
+    let mut story = deaf();
+    story.asks_nobody_hears();
+    let view = shown(30, Some(owner_key("you", 3, 10)), Some(("they", 30)));
+    assert_eq!(story.tell(Event::Shown(view)), "leave:Moved");
+    assert_eq!(story.claimed(4, 40), "release");
+    assert_eq!(story.end("release", End::Released), "aside stop");
 }
 
 #[test]
