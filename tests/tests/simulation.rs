@@ -104,6 +104,13 @@ fn seed_5567_a_claim_that_is_won_after_its_mirror_left_is_given_up() {
     worlds(5_567, 1);
 }
 
+/// A mirror was cut off for so long that its key was gone, and its claim came after the cut. The owner, which had no mirror any
+/// more, mixed up to the claim's first slot and heard nobody: whom the new owner muted meanwhile was heard.
+#[test]
+fn seed_1619_an_owner_that_gives_way_hears_its_successor() {
+    worlds(1_619, 1);
+}
+
 /// A mirror was cut off, claimed, and its claim was held up by the cut. When the link was back it pre-empted an owner that
 /// all relays heard, from a slot that was long past; the owner left at once, and no relay had the mirror's stream yet.
 #[test]

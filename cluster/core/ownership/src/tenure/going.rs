@@ -1,7 +1,6 @@
 //! A room that leaves this node. A claim takes effect at a slot: the old owner goes on up to it, sends the edges on a little
 //! before, and lets everyone go when the last of its slots is out. It commits nothing from when it knows of the claim.
 
-use stentor_ids::NodeId;
 use stentor_pace::{Deadline, Time, soonest};
 
 use super::desk::{Desk, Pending, Wake};
@@ -10,7 +9,6 @@ use crate::{Claimed, Driver, Effect, End, Errand, Here, OwnerHeld, Standing, Suc
 /// A room that goes at its successor's first slot.
 pub(super) struct Retiring<D: Driver> {
     pub(super) held: OwnerHeld<D>,
-    pub(super) mirror: Option<NodeId>,
     pub(super) successor: Successor,
     /// When edges are sent to the successor; `None` once they are.
     pub(super) redirect: Option<Time>,

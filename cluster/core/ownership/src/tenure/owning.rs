@@ -77,9 +77,9 @@ impl<D: Driver> Tenure<D> {
 
     /// Commits nothing more, and goes on up to the successor's first slot.
     pub(super) fn retire(&mut self, here: &Here, successor: Successor) {
-        let (held, mirror) = match &mut self.state {
-            State::Owner(owner) => (owner.held.clone(), owner.mirror().cloned()),
-            State::Retiring(retiring) => (retiring.held.clone(), retiring.mirror.clone()),
+        let held = match &self.state {
+            State::Owner(owner) => owner.held.clone(),
+            State::Retiring(retiring) => retiring.held.clone(),
             State::Mirror(_) | State::Over(_) => return,
         };
         let fault = refusal::moved(&self.desk.room, &successor.node);
@@ -89,9 +89,10 @@ impl<D: Driver> Tenure<D> {
         if !here.live || !(1..=LONGEST_RETIREMENT).contains(&ahead) {
             return self.give_way(&successor);
         }
-        self.desk.ask([Effect::EndAt(successor.from_slot)]);
+        // Whether or not it mirrored the room: from its claim on it is who says who may speak.
+        self.desk.ask([Effect::Follow(Some(successor.node.clone())), Effect::EndAt(successor.from_slot)]);
         let wait = SLOT_DURATION * u32::try_from(ahead).unwrap_or(u32::MAX);
         let redirect = Some(here.now + wait.saturating_sub(REDIRECT_AHEAD));
-        self.state = State::Retiring(Retiring { held, mirror, successor, redirect });
+        self.state = State::Retiring(Retiring { held, successor, redirect });
     }
 }

@@ -77,13 +77,13 @@ impl<D: Driver> Tenure<D> {
         }
     }
 
-    /// The room's other origin: the mirror that an owner has, or the owner of a mirror.
+    /// The room's other origin: the mirror that an owner has, the owner of a mirror, or the successor of an owner that goes.
     #[must_use]
     pub fn other(&self) -> Option<&NodeId> {
         match &self.state {
             State::Owner(owner) => owner.mirror(),
             State::Mirror(mirror) => Some(&mirror.owner.node),
-            State::Retiring(retiring) => retiring.mirror.as_ref(),
+            State::Retiring(retiring) => Some(&retiring.successor.node),
             State::Over(_) => None,
         }
     }

@@ -89,13 +89,25 @@ fn an_owner_whose_key_must_not_be_put_back_gives_way_to_the_one_that_claimed_or_
 #[test]
 fn an_owner_goes_on_up_to_the_claims_first_slot_and_sends_the_edges_on_a_little_before() {
     let mut story = Story::of_owner();
-    assert_eq!(story.tell(Event::Claimed(successor("you", 4, 251))), "goes:you abandon:not_owner end-at:251");
+    assert_eq!(
+        story.tell(Event::Claimed(successor("you", 4, 251))),
+        "goes:you abandon:not_owner follow:you end-at:251"
+    );
     assert!(matches!(story.tenure.standing(), Some(Standing::Owner(_))), "until its last slot is out");
     assert_eq!(story.wait(ms(939)), "");
     assert_eq!(story.wait(ms(1)), "redirect:you@4");
     let left = "redirect:you@4 fence:4+251 leave:Moved aside stop";
     assert_eq!(story.tell(Event::AudioDone), left);
     assert_eq!(story.tell(Event::AudioDone), "");
+}
+
+#[test]
+fn an_owner_that_gives_way_follows_its_successor_also_where_it_has_no_mirror() {
+    let mut story = Story::of_owner();
+    story.tell(Event::Shown(shown(20, Some(owner_key("me", 3, 10)), None)));
+    let goes = "goes:you abandon:not_owner follow:you end-at:251";
+    assert_eq!(story.tell(Event::Claimed(successor("you", 4, 251))), goes);
+    assert_eq!(story.tenure.other().map(ToString::to_string).as_deref(), Some("you"));
 }
 
 #[test]
@@ -129,7 +141,7 @@ fn a_claim_of_an_epoch_that_is_not_higher_is_none() {
     assert_eq!(story.tell(Event::Claimed(successor("they", 4, 260))), "");
     assert_eq!(
         story.tell(Event::Claimed(successor("they", 6, 260))),
-        "goes:they abandon:not_owner end-at:260"
+        "goes:they abandon:not_owner follow:they end-at:260"
     );
 }
 

@@ -14,7 +14,7 @@ fn transfer(to: Option<&str>) -> Event<Told> {
 fn a_mirror_that_is_ready_is_offered_the_room_a_second_ahead() {
     let mut story = Story::of_owner();
     assert_eq!(story.tell(transfer(None)), "close offer:you+250", "its mirror before a better one");
-    let gone = "ann=you@4+251 goes:you abandon:not_owner end-at:251";
+    let gone = "ann=you@4+251 goes:you abandon:not_owner follow:you end-at:251";
     assert_eq!(story.end("offer", End::Offered(Ok(successor("you", 4, 251)))), gone);
 }
 
