@@ -48,6 +48,11 @@ impl World {
                 }
             }
             Fault::LoseClaim { room, .. } => self.lose_claim = Some((room, until)),
+            Fault::Lag { who, by_ms, .. } => {
+                if let Some(n) = self.find(who) {
+                    self.nodes[n].lags = Some((by_ms, until));
+                }
+            }
             _ => {}
         }
     }
@@ -64,6 +69,7 @@ impl World {
         if self.nodes[owner].control.rooms.contains_key(&room) {
             let (token, ranked) = (self.number(), self.heirs(owner, room));
             self.commands.insert(token);
+            self.promise_move(owner, room, to, token);
             let to = Some(self.nodes[to].id.clone());
             self.tell_room(owner, room, Event::Transfer { to, ranked, asker: Asker::Operator(token) });
         }

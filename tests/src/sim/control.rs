@@ -7,7 +7,7 @@ use stentor_ownership::{Event, Standing};
 use stentor_placement::{Candidate, rank};
 
 use super::{
-    directory::{Changed, Lease, Op, Reply, RoomIx},
+    directory::{Changed, Lease, Op, Reply, Revision, RoomIx},
     message::{Answer, Ask},
     net::{DIRECTORY, NodeIx},
     node::Node,
@@ -77,11 +77,12 @@ impl World {
             node.current = node.current && now < blind;
             return;
         }
+        let told = self.told(n);
         let node = &mut self.nodes[n];
         let anew = !node.current;
         (node.current, node.blind_at) = (true, None);
         let (before, view) = (node.view, node.unread);
-        (node.view, node.unread) = (view, self.dir.revision);
+        (node.view, node.unread) = (view, told.max(view));
         let changes = &self.dir.changes;
         let first = if anew { 0 } else { changes.partition_point(|(revision, _)| *revision <= before) };
         let last = changes.partition_point(|(revision, _)| *revision <= view);
@@ -101,6 +102,17 @@ impl World {
             rooms.extend(self.nodes[n].control.rooms.keys());
         }
         rooms.into_iter().for_each(|room| self.look(n, room));
+    }
+
+    /// Up to where the directory has told a node what changed. Answers to its calls may be of later.
+    fn told(&self, n: NodeIx) -> Revision {
+        match self.nodes[n].lags {
+            Some((by, until)) if until > self.now => {
+                let then = self.revision_at.partition_point(|(at, _)| at + by <= self.now);
+                then.checked_sub(1).map_or(0, |last| self.revision_at[last].1)
+            }
+            _ => self.dir.revision,
+        }
     }
 
     /// Tells a room that runs at the node what its view shows of it, and weighs what of it is empty.

@@ -38,6 +38,7 @@ impl World {
             if self.dir.up && self.now.is_multiple_of(100) {
                 self.dir.expire(self.now);
                 self.revision_at.push((self.now, self.dir.revision));
+                self.judge_keys();
             }
             for n in 0..self.nodes.len() {
                 if self.nodes[n].next_turn <= self.now && self.awake(n) {

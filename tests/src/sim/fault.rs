@@ -42,6 +42,8 @@ pub(super) enum Fault {
     Barred { who: Who, ms: u64 },
     /// The next claim of a room is made and not answered, and its node restarts.
     LoseClaim { room: RoomIx, ms: u64 },
+    /// A node's view of the directory is so far behind what calls of it answer.
+    Lag { who: Who, ms: u64, by_ms: u64 },
 }
 
 /// How calls end that do not end as they should.
@@ -96,6 +98,7 @@ impl Fault {
             | Self::Slow { ms, .. }
             | Self::NoDirectory { ms, .. }
             | Self::Barred { ms, .. }
+            | Self::Lag { ms, .. }
             | Self::Outage { ms, .. } => ms,
             // Most of it is the handing over.
             Self::Drain { ms, .. } => ms + DRAIN_MS,
@@ -138,6 +141,7 @@ impl Fault {
             Self::Newer { .. } => "newer record",
             Self::Barred { .. } => "clock bars a node",
             Self::LoseClaim { .. } => "claim's answer lost",
+            Self::Lag { .. } => "late view",
         }
     }
 }

@@ -1,10 +1,18 @@
 //! What must hold in the whole of a world, beyond what each listener, ring and record is checked for where it is.
 
-use stentor_ids::Epoch;
+use stentor_ids::{Epoch, Fault as Refusal};
 use stentor_mix::LogEntry;
+use stentor_ownership::Successor;
 use stentor_pace::{Invariant, Violation, check};
 
-use super::{directory::RoomIx, net::NodeIx, tap::LISTENERS, world::World};
+use super::{
+    directory::RoomIx,
+    fault::Fault,
+    net::{DIRECTORY, NodeIx},
+    promise::Office,
+    tap::LISTENERS,
+    world::World,
+};
 
 /// How late a decision of the owner's may be at the other origin: a link, and a step of it.
 const GATE_MS: u64 = 30;
@@ -12,6 +20,9 @@ const GATE_MS: u64 = 30;
 const READY_MS: u64 = 600;
 /// How long an edge may have played nothing when all is well.
 const PLAYS_MS: u64 = 100;
+/// How long a key may name a living node that does not hold the office, in milliseconds, when nothing is wrong any more: a
+/// claim that is given up unanswered, a pause, the wait for a key of one's own, and the claim over it.
+const HELD_MS: u64 = 5_000;
 
 impl World {
     /// `RoleGate`: who was muted a moment ago is not mixed. While something is wrong the decision may be under way.
@@ -141,5 +152,75 @@ impl World {
         let sum = origin.counts.sum(self.time());
         let reports = audio.edges.iter().map(|_| LISTENERS);
         check::count_sum(sum.listeners, sum.reporting as usize, reports)
+    }
+
+    /// Something goes wrong, until then: nothing is promised of what is under way.
+    pub(super) fn disturb(&mut self, fault: Fault, until: u64) {
+        // A view that is late must not hinder a move.
+        if matches!(fault, Fault::Lag { .. }) {
+            return;
+        }
+        self.promises.moves.clear();
+        self.promises.calm = self.promises.disturbed <= self.now;
+        self.promises.disturbed = self.promises.disturbed.max(until);
+    }
+
+    /// An operator moves a room. It is to succeed if nothing is wrong and the heir may take it.
+    pub(super) fn promise_move(&mut self, owner: NodeIx, room: RoomIx, to: NodeIx, token: u64) {
+        let ended = self.dir.now(room).record.as_ref().is_none_or(|stored| stored.ended);
+        let takes = self.awake(to) && self.nodes[to].current && self.check_place(to).is_ok();
+        let ranked = self.heirs(owner, room).contains(&self.nodes[to].id);
+        if self.promises.calm && takes && ranked && !ended && self.is_held(room).is_ok() {
+            self.promises.moves.insert(token, (room, to));
+        }
+    }
+
+    /// Whoever moved a room is told what came of it.
+    pub(super) fn moved(&mut self, token: u64, outcome: &Result<Successor, Refusal>) {
+        self.answer_command(token);
+        let Some((room, to)) = self.promises.moves.remove(&token) else { return };
+        let detail = match outcome {
+            Ok(successor) if self.number_of(Some(&successor.node)) == Some(to) => return,
+            Ok(successor) => format!("room {room} went to {}, not to node {to}", successor.node),
+            Err(fault) => format!("room {room} did not go to node {to}, and nothing was wrong: {fault}"),
+        };
+        self.broken(Invariant::MoveGoes.broken(detail));
+    }
+
+    /// No key stands for long at a living node that does not hold its office: nobody else would claim it.
+    pub(super) fn judge_keys(&mut self) {
+        for room in 0..self.rooms.len() {
+            let keys = self.dir.now(room);
+            let owner = keys.owner.map(|key| key.node).filter(|n| self.epoch_of(*n, room).is_none());
+            let mirror = keys.mirror.map(|key| key.node).filter(|n| !self.mirrors(*n, room));
+            self.judge_key(room, Office::Owner, owner);
+            self.judge_key(room, Office::Mirror, mirror);
+        }
+    }
+
+    /// A key of a room names a node that does not hold the office, or does not.
+    fn judge_key(&mut self, room: RoomIx, office: Office, idle: Option<NodeIx>) {
+        let (now, place) = (self.now, (room, office));
+        let lives = |n: &NodeIx| {
+            self.nodes[*n].current
+                && !self.nodes[*n].draining
+                && self.awake(*n)
+                && self.answers(DIRECTORY, *n)
+        };
+        let Some(n) = idle.filter(lives) else {
+            self.promises.idle.remove(&place);
+            return;
+        };
+        let known = self.promises.idle.entry(place).or_insert((n, now));
+        if known.0 != n {
+            *known = (n, now);
+        }
+        let since = known.1.max(self.trouble_until);
+        if now.saturating_sub(since) > HELD_MS {
+            let detail = format!(
+                "the {office:?}'s key of room {room} names node {n}, which runs it not, since {since}"
+            );
+            self.broken(Invariant::OneWriter.broken(detail));
+        }
     }
 }

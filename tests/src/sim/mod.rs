@@ -17,7 +17,7 @@
 //! | `tenure`, `errands` | rooms that run at a node, and what they send it on |
 //! | `control` | a node's session and its view |
 //! | `world` | all of it, and what is to happen when |
-//! | `stats` | a world in figures |
+//! | `stats`, `promise` | a world in figures, and what is to come about in its time |
 //! | `tap`, `audio` | a watched room at relays and edges, and at its origins |
 //! | `running`, `candidate`, `node` | a room that runs at a node, what the node claims, and the node |
 //! | `message` | what nodes say to each other |
@@ -40,6 +40,7 @@ mod message;
 mod net;
 mod node;
 mod plan;
+mod promise;
 mod running;
 mod stats;
 mod stream;

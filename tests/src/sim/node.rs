@@ -41,6 +41,8 @@ pub(super) struct Node {
     pub(super) view: Revision,
     pub(super) unread: Revision,
     pub(super) current: bool,
+    /// By how much its view is late, in milliseconds, and until when.
+    pub(super) lags: Option<(u64, u64)>,
     /// When it will notice that the directory is silent.
     pub(super) blind_at: Option<u64>,
     pub(super) next_turn: u64,
@@ -95,6 +97,7 @@ impl Node {
             view: 0,
             unread: 0,
             current: false,
+            lags: None,
             blind_at: None,
             next_turn: START,
             control: Control::default(),

@@ -13,6 +13,10 @@ const CALM_MS: u64 = 9_000;
 /// From when everything is over until everything is to be as it should: a lease, the patience with a living owner, a claim.
 const QUIET_MS: u64 = 17_000;
 
+/// How late a view may be, in milliseconds, so that a room is moved all the same: an heir waits a second for its view to show
+/// the owner that asks it.
+const MOST_LATE_MS: u64 = 700;
+
 const ZONES: [&str; 3] = ["north", "south", "east"];
 
 /// What a node is.
@@ -80,6 +84,7 @@ impl Plan {
         plan.draw_faults(&mut random);
         plan.draw_acts(origins);
         plan.draw_cuts();
+        plan.draw_lag(origins);
         plan.end_ms = plan.healed_ms + QUIET_MS;
         plan
     }
@@ -160,6 +165,29 @@ impl Plan {
             8 => vec![(0, moves), (wait, kill(Who::Node(to)))],
             _ => vec![(0, Fault::LoseClaim { room, ms: 8_000 }), (10, kill(Who::Owner(room)))],
         }
+    }
+
+    /// A node whose view is late, in the midst of faults, or while a room is moved that nothing else disturbs.
+    fn draw_lag(&mut self, origins: usize) {
+        let mut random = SmallRng::seed_from_u64(self.seed ^ 0x1A65_0125_1A0D_0003);
+        if random.random_bool(0.75) {
+            return;
+        }
+        let (room, to) = (random.random_range(0..self.rooms), random.random_range(0..origins));
+        let who = [Who::Owner(room), Who::Mirror(room), Who::Node(to)][random.random_range(0..3)];
+        let (first, last) = (WARM_UP_MS, self.healed_ms);
+        if !self.single && random.random_bool(0.5) {
+            let (at, ms) = (random.random_range(first..=last), random.random_range(200..6_000));
+            let late = Fault::Lag { who, ms, by_ms: random.random_range(50..1_500) };
+            self.faults.push((at, late));
+            self.healed_ms = last.max(at + late.lasts_ms());
+            return;
+        }
+        let at = last + CALM_MS;
+        let late = Fault::Lag { who, ms: 5_000, by_ms: random.random_range(50..MOST_LATE_MS) };
+        let moves = Fault::Move { room, to };
+        self.faults.extend([(at, late), (at + 10, moves)]);
+        self.healed_ms = at + moves.lasts_ms();
     }
 
     fn draw_fault(&self, random: &mut SmallRng) -> Fault {

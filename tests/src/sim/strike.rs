@@ -21,6 +21,7 @@ impl World {
         self.net.heal(self.now);
         let until = self.now + fault.lasts_ms();
         self.trouble_until = self.trouble_until.max(until + RESENT_MS);
+        self.disturb(fault, until + RESENT_MS);
         match fault {
             Fault::Kill { who, told, ms } => self.kill(who, told, ms),
             Fault::Pause { who, ms } => {
@@ -59,6 +60,7 @@ impl World {
             | Fault::Aside { .. }
             | Fault::Restart { .. }
             | Fault::End { .. }
+            | Fault::Lag { .. }
             | Fault::Newer { .. } => self.perform_act(fault, until),
             Fault::Drain { who, .. } => {
                 if let Some(n) = self.find(who) {

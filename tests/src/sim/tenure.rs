@@ -186,7 +186,7 @@ impl World {
                 Effect::TookOver(Asker::Owner { node, ask }, outcome) => {
                     self.took_over(n, node, ask, outcome)
                 }
-                Effect::Transferred(Asker::Operator(token), _) => self.answer_command(token),
+                Effect::Transferred(Asker::Operator(token), outcome) => self.moved(token, &outcome),
                 Effect::Transferred(..) | Effect::TookOver(..) => {}
                 Effect::CloseBooks(fault) => self.books(n, run, |books| books.close(fault)),
                 Effect::ReopenBooks => self.books(n, run, Ledger::reopen),

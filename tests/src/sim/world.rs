@@ -20,6 +20,7 @@ use super::{
     net::{DIRECTORY, Net, NodeIx},
     node::{NEWER, Node},
     plan::{Plan, START},
+    promise::Promises,
     stats::Stats,
 };
 
@@ -60,6 +61,7 @@ pub(super) struct World {
     pub(super) single: bool,
     /// Until when something is wrong.
     pub(super) trouble_until: u64,
+    pub(super) promises: Promises,
     /// Whether nothing but the directory has failed so far.
     pub(super) only_directory: bool,
     /// When the directory comes back, as what, and from when.
@@ -101,6 +103,7 @@ impl World {
             audio,
             single: plan.single,
             trouble_until: START + plan.warm_up_ms,
+            promises: Promises::default(),
             only_directory: true,
             dir_back: None,
             revision_at: Vec::new(),

@@ -20,13 +20,15 @@ pub enum Invariant {
     RoleGate,
     /// A room's count equals the sum over the reporting edges, with coverage stated.
     CountSum,
+    /// A room that is moved while nothing is wrong goes where it is to.
+    MoveGoes,
     /// No queue is longer than its bound.
     Bounded,
 }
 
 impl Invariant {
     /// Every invariant there is.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OneWriter,
         Self::SlotOnce,
         Self::NoGap,
@@ -34,6 +36,7 @@ impl Invariant {
         Self::MirrorReady,
         Self::RoleGate,
         Self::CountSum,
+        Self::MoveGoes,
         Self::Bounded,
     ];
 
@@ -48,6 +51,7 @@ impl Invariant {
             Self::MirrorReady => "mirror_ready",
             Self::RoleGate => "role_gate",
             Self::CountSum => "count_sum",
+            Self::MoveGoes => "move_goes",
             Self::Bounded => "bounded",
         }
     }
