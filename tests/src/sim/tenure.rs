@@ -155,9 +155,10 @@ impl World {
         let (heard, connected) = (Time::from_millis(running.stream.heard), running.stream.connected);
         let (other, owns) = (running.tenure.other().cloned(), running.tenure.is_owner());
         let books = running.ledger.as_ref().map_or(Books::Settled, books);
-        let other = self.number_of(other.as_ref());
+        let peer = self.number_of(other.as_ref());
         let stream = self.running(n, run).map(|running| &running.stream);
-        let ready = stream.zip(other).is_some_and(|(stream, other)| stream.is_ready(now, other, watched));
+        let ready = stream.zip(peer).is_some_and(|(stream, peer)| stream.is_ready(now, peer, watched));
+        let ready = other.filter(|_| ready);
         Here { heard, connected, ready, books, ..self.sounds(n, run.room, owns) }
     }
 

@@ -81,8 +81,8 @@ pub struct Here {
     pub heard: Time,
     /// Whether its stream stands.
     pub connected: bool,
-    /// Whether it is the mirror that the owner has, and could go on with the audio at once.
-    pub ready: bool,
+    /// The other origin, if it could go on with the audio at once. By its name: what the event says may make the mirror another.
+    pub ready: Option<NodeId>,
     /// The highest epoch that a frame or a child has shown.
     pub epoch: Epoch,
     /// The highest slot that was emitted or passed on here.

@@ -159,6 +159,7 @@ impl State {
     /// How the room stands here now.
     fn here(&self) -> Here {
         let (now, hosted) = (stentor_clock::now(), &self.hosted);
+        let other = self.tenure.other();
         let lifecycle = if self.tenure.is_mirror() {
             // What was recorded when this node began to mirror the room may be old; the view is as new as can be had.
             self.lifecycle.unwrap_or_else(|| self.ledger.room().record().lifecycle())
@@ -167,9 +168,9 @@ impl State {
         };
         Here {
             now,
-            heard: hosted.peer.last_heard_of(self.tenure.other()),
+            heard: hosted.peer.last_heard_of(other),
             connected: hosted.peer.is_connected(),
-            ready: hosted.peer.is_ready(self.tenure.other(), now),
+            ready: other.filter(|other| hosted.peer.is_ready(Some(other), now)).cloned(),
             epoch: hosted.feed.epoch().max(hosted.feed.reported().unwrap_or_default().epoch),
             newest: hosted.newest(),
             next: hosted.under_way(now).map(|(next, _)| next),

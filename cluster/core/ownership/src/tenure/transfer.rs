@@ -101,7 +101,7 @@ impl<D: Driver> Transfer<D> {
             (Phase::Settling, Books::Away(fault)) => return self.stay(desk, fault.clone()),
             (Phase::Preparing { until, look, .. }, _) => {
                 let late = here.now >= *until;
-                if mirrors && (late || !here.live || here.ready) {
+                if mirrors && (late || !here.live || here.ready.as_ref() == Some(&self.heir)) {
                     self.phase = Phase::Offered(self.offer(here, desk));
                 } else if late {
                     let fault = refusal::not_ready(&self.heir);

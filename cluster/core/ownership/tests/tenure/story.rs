@@ -73,7 +73,7 @@ pub(crate) struct Story {
 impl Story {
     /// `me` owns the room at epoch 3, by its key of revision 10, and `you` mirrors it.
     pub(crate) fn of_owner() -> Self {
-        let here = Here { live: true, newest: Some(Slot(200)), ready: true, ..here() };
+        let here = Here { live: true, newest: Some(Slot(200)), ready: Some(node("you")), ..here() };
         let view = shown(11, Some(owner_key("me", 3, 10)), Some(("you", 11)));
         Self::begin(here, Standing::Owner(owned("me", 3, 10)), view, false)
     }

@@ -39,22 +39,22 @@ fn a_room_stays_when_the_directory_goes_away_before_it_is_settled() {
 #[test]
 fn a_mirror_that_is_not_ready_is_waited_for_and_then_asked_all_the_same() {
     let mut story = Story::of_owner();
-    story.here.ready = false;
+    story.here.ready = None;
     assert_eq!(story.tell(transfer(None)), "close");
     assert_eq!(story.wait(ms(2_499)), "");
     assert_eq!(story.wait(ms(1)), "offer:you+250");
     let mut story = Story::of_owner();
-    story.here.ready = false;
+    story.here.ready = None;
     story.tell(transfer(None));
     story.wait(ms(100));
-    story.here.ready = true;
+    story.here.ready = Some(node("you"));
     assert_eq!(story.wait(ms(50)), "offer:you+250", "as soon as it is");
 }
 
 #[test]
 fn a_room_that_is_not_live_needs_no_mirror_that_is_ready() {
     let mut story = Story::of_owner();
-    (story.here.ready, story.here.live) = (false, false);
+    (story.here.ready, story.here.live) = (None, false);
     assert_eq!(story.tell(transfer(None)), "close offer:you+0");
 }
 
@@ -63,10 +63,13 @@ fn a_named_node_is_made_the_mirror_first() {
     let mut story = Story::of_owner();
     assert_eq!(story.tell(transfer(Some("they"))), "close prepare:they");
     assert_eq!(story.end("prepare", End::Prepared(Ok(()))), "");
-    story.here.ready = false;
     let view = shown(12, Some(owner_key("me", 3, 10)), Some(("they", 12)));
-    assert_eq!(story.tell(Event::Shown(view)), "follow:they mirror:they peer");
-    story.here.ready = true;
+    let told = story.tell(Event::Shown(view));
+    assert_eq!(
+        told, "follow:they mirror:they peer",
+        "that the mirror before it was ready says nothing of the heir"
+    );
+    story.here.ready = Some(node("they"));
     assert_eq!(story.wait(ms(50)), "offer:they+250");
 }
 
@@ -91,7 +94,7 @@ fn an_heir_that_refuses_or_vanishes_leaves_the_room_where_it_is() {
 #[test]
 fn an_heir_that_is_lost_when_it_is_the_mirror_is_no_heir_any_more() {
     let mut story = Story::of_owner();
-    story.here.ready = false;
+    story.here.ready = None;
     story.tell(transfer(None));
     story.tell(Event::Shown(shown(12, Some(owner_key("me", 3, 10)), None)));
     assert_eq!(story.wait(ms(2_500)), "reopen ann=node_unavailable");
@@ -162,7 +165,7 @@ fn one_transfer_at_a_time_and_none_without_a_key_or_an_heir() {
 #[test]
 fn a_key_that_goes_while_a_room_is_handed_over_is_put_back_if_it_stays() {
     let mut story = Story::of_owner();
-    story.here.ready = false;
+    story.here.ready = None;
     story.tell(transfer(None));
     assert_eq!(story.tell(Event::NewLease), "", "it is the heir's to hold");
     story.tell(Event::Shown(shown(12, None, None)));
