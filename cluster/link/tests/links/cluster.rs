@@ -1,4 +1,5 @@
-//! A little cluster: a view that the test writes, origins that own what it says, relays and edges.
+//! A little cluster: a view that the test writes, origins that own what it says, relays and edges. Clusters of nodes are
+//! `tests/kit`'s; here the view is what a test is about, and what it says a directory would not.
 
 use std::{
     collections::HashMap,
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::proxy::Proxy;
 
 /// How long anything may take that a test waits for.
-pub const SOON: Duration = Duration::from_secs(5);
+pub const SOON: Duration = Duration::from_secs(15);
 
 pub fn room() -> RoomId {
     RoomId::new("demo").unwrap()

@@ -14,13 +14,17 @@ use tokio::time::Instant;
 
 use super::cluster::{Cluster, Extra, Node, id, live, room};
 
-/// A node that knows itself and nothing else, and never finishes a command.
-pub struct Answers;
+/// A node that knows itself, where rooms are if it has a view of them, and nothing else; it never finishes a command.
+#[derive(Default)]
+pub struct Answers(Option<Locator>);
 
 #[async_trait]
 impl Handler for Answers {
     async fn locate(&self, room: RoomId) -> Result<v1::LocateResponse, Fault> {
-        Err(Fault::new(Code::UnknownRoom, format!("there is no room {room}")))
+        match &self.0 {
+            Some(locator) => locator.status(&room).await,
+            None => Err(Fault::new(Code::UnknownRoom, format!("there is no room {room}"))),
+        }
     }
     async fn command(&self, _: RoomId, _: v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
         std::future::pending().await
@@ -41,44 +45,16 @@ impl Handler for Answers {
 }
 
 /// A relay that locates rooms from its view, as the composed node does.
-struct Locates(Locator);
-
-#[async_trait]
-impl Handler for Locates {
-    async fn locate(&self, room: RoomId) -> Result<v1::LocateResponse, Fault> {
-        self.0.status(&room).await
-    }
-    async fn command(&self, room: RoomId, asked: v1::CommandRequest) -> Result<v1::CommandReply, Fault> {
-        Answers.command(room, asked).await
-    }
-    async fn take_over(
-        &self,
-        room: RoomId,
-        asked: v1::TakeOverRequest,
-    ) -> Result<v1::TakeOverResponse, Fault> {
-        Answers.take_over(room, asked).await
-    }
-    async fn probe(&self, room: Option<RoomId>) -> Result<v1::ProbeResponse, Fault> {
-        Answers.probe(room).await
-    }
-    async fn drain(&self, draining: bool) -> Result<v1::DrainResponse, Fault> {
-        Answers.drain(draining).await
-    }
-    async fn hand_off(&self, room: RoomId, to: Option<NodeId>) -> Result<v1::TakeOverResponse, Fault> {
-        Answers.hand_off(room, to).await
-    }
-}
-
 pub async fn locating(cluster: &Cluster, name: &str) -> Node {
     let locator = Locator::new(id(name), cluster.pool.clone(), cluster.view.clone());
-    let control: Option<Arc<dyn Handler>> = Some(Arc::new(Locates(locator)));
+    let control: Option<Arc<dyn Handler>> = Some(Arc::new(Answers(Some(locator))));
     cluster.node(name, Tier::Relay, Extra { control, ..Default::default() }).await
 }
 
 #[tokio::test]
 async fn calls_are_answered_refused_by_code_or_given_up_in_time() {
     let cluster = Cluster::new();
-    let control: Option<Arc<dyn Handler>> = Some(Arc::new(Answers));
+    let control: Option<Arc<dyn Handler>> = Some(Arc::new(Answers::default()));
     let node = cluster.node("origin-1", Tier::Origin, Extra { control, ..Default::default() }).await;
     let (client, addr) = (Client::new(cluster.pool.clone()), node.link_addr());
     assert!(client.probe(&addr, Some(&room())).await.unwrap().owns);

@@ -23,7 +23,7 @@ async fn one_connection_more_is_closed_and_counted_until_there_is_a_place_again(
     let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), &Security::Insecure).unwrap();
     let server = server.with_max_connections(2);
     let addr = server.local_addr();
-    let services = Services { control: Some(Arc::new(Answers)), ..Services::default() };
+    let services = Services { control: Some(Arc::<Answers>::default()), ..Services::default() };
     let stop = CancellationToken::new();
     tokio::spawn(server.run(id("n"), services, metrics.for_node(&id("n")), stop.clone()));
     let silent = [TcpStream::connect(addr).await.unwrap(), TcpStream::connect(addr).await.unwrap()];

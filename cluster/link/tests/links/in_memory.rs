@@ -17,7 +17,7 @@ async fn a_call_takes_no_time_and_who_is_gone_refuses() {
     let (network, metrics) = (Network::default(), Metrics::new().for_node(&id("origin-1")));
     let server = LinkServer::in_memory(&network);
     let (addr, stop) = (server.local_addr().to_string(), CancellationToken::new());
-    let services = Services { control: Some(Arc::new(Answers)), ..Services::default() };
+    let services = Services { control: Some(Arc::<Answers>::default()), ..Services::default() };
     let serving = tokio::spawn(server.run(id("origin-1"), services, metrics.clone(), stop.clone()));
     let client = Client::new(Pool::in_memory(network, &metrics));
 

@@ -42,7 +42,7 @@ fn serve(security: &Security) -> SocketAddr {
     feed.push(super::cluster::frame(1, 3));
     let server = LinkServer::bind("127.0.0.1:0".parse().unwrap(), security).unwrap();
     let addr = server.local_addr();
-    let control: Arc<dyn Handler> = Arc::new(Answers);
+    let control: Arc<dyn Handler> = Arc::new(Answers::default());
     let services =
         Services { own: Some(rooms as Arc<dyn Carry>), control: Some(control), ..Default::default() };
     let metrics = Metrics::new().for_node(&id("origin-1"));
