@@ -191,10 +191,15 @@ impl Cluster {
         if let Some(otlp) = &self.extras.otlp {
             args.extend(["--otlp".to_owned(), otlp.clone()]);
         }
-        let mut stentor = Command::new(self.extras.stentor.clone().map_or_else(|| binary("stentor"), Ok)?);
-        let process = Process::start(&node.name, stentor.args(args).envs(env), self.folder.path())?;
+        let mut command = Command::new(self.stentor()?);
+        let process = Process::start(&node.name, command.args(args).envs(env), self.folder.path())?;
         self.nodes[index].process = Some(process);
         Ok(())
+    }
+
+    /// The node's program: this build's, or that of the other one that is given.
+    fn stentor(&self) -> Result<PathBuf> {
+        self.extras.stentor.clone().map_or_else(|| binary("stentor"), Ok)
     }
 
     /// Nodes that are started from now on are of another build; `None` is this one. Returns what they were of before.

@@ -15,7 +15,8 @@ use std::{
 use stentor_programs::Program;
 
 /// What `Command::new` may be given: programs of this workspace, and whatever the one place starts that starts others.
-const OWN: &[&str] = &["env!(\"CARGO_BIN_EXE_", "binary(", "std::env::current_exe()", "script("];
+const OWN: &[&str] =
+    &["env!(\"CARGO_BIN_EXE_", "binary(", "self.stentor()", "std::env::current_exe()", "script("];
 const THE_ONE_PLACE: &str = "tests/programs/src/program.rs";
 
 /// A script, the uses of `.ci/packages` whose programs it may start, and its functions that run their arguments, with the
