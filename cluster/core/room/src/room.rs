@@ -122,6 +122,16 @@ impl Room {
         }
     }
 
+    /// The stage is another version than up to this one, which another stage has. Says so if it is news.
+    pub(crate) fn raise_stage(&mut self, above: u64) -> Option<Effect> {
+        let version = &mut self.record.stage_version;
+        let rises = *version <= above;
+        if rises {
+            *version = above.saturating_add(1);
+        }
+        rises.then_some(Effect::StageChanged { version: *version })
+    }
+
     fn conclude(&mut self, changes: Changes) -> Vec<Effect> {
         let mut effects = Vec::new();
         if changes.record {

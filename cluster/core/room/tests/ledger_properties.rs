@@ -97,6 +97,8 @@ struct World {
     /// What the directory has.
     record: Vec<u8>,
     bans: BTreeMap<usize, Vec<u8>>,
+    /// The stages that were told or written, by their versions.
+    stages: BTreeMap<u64, String>,
 }
 
 impl World {
@@ -116,6 +118,7 @@ impl World {
             abandoned: false,
             banned: BTreeSet::new(),
             bans: BTreeMap::new(),
+            stages: BTreeMap::new(),
         }
     }
 
@@ -135,7 +138,9 @@ impl World {
             Act::Reopen => self.ledger.reopen(),
             Act::Abandon => self.abandon(),
         }
-        let record = self.ledger.room().record();
+        let told = self.room();
+        self.see_stage(told.record());
+        let record = told.record();
         // Who is banned while the end of the room waits is kept out of nothing.
         let ended = matches!(record.lifecycle(), Lifecycle::Ended { .. });
         let banned: BTreeSet<_> = record.bans().iter().cloned().collect();
@@ -177,11 +182,13 @@ impl World {
         let outcome = if answered { Settled::Committed } else { Settled::Unavailable(gone()) };
         let steps = self.ledger.settle(self.now, id, outcome);
         let next = self.next.take().filter(|_| answered).unwrap_or_else(|| before.clone());
+        // A stage of its own has a version of its own, also where nothing else has changed.
         assert_eq!(
-            *next.record(),
-            *self.ledger.room().record(),
+            but_for_version(next.record()),
+            but_for_version(self.ledger.room().record()),
             "what is committed holds, with what acted at once"
         );
+        assert!(self.ledger.room().record().stage_version() >= before.record().stage_version());
         self.carry_out(steps, &before, answered);
     }
 
@@ -229,6 +236,7 @@ impl World {
             assert!(!self.abandoned || matches!(step, Step::Answer(_, Err(_))), "{step:?} when abandoned");
             match step {
                 Step::Commit(written) => {
+                    self.see_stage(&record(&written.record, &BTreeMap::new()));
                     assert!(self.ended.iter().all(|ended| *ended < written.id), "{written:?}");
                     let told =
                         self.ledger.room().record().bans().parts().iter().map(BanPart::encode).enumerate();
@@ -240,7 +248,10 @@ impl World {
                 Step::Tell(effects) => {
                     assert!(!effects.is_empty() && !effects.contains(&Effect::Commit), "{effects:?}");
                     let told = effects.iter().filter(|effect| !is_of_no_record(effect)).count();
-                    assert!(holds || told == 0, "{effects:?} are told and not committed");
+                    let raised = |effect: &Effect| matches!(effect, Effect::StageChanged { .. });
+                    let same = effects.iter().all(raised)
+                        && self.ledger.room().record().stage() == before.record().stage();
+                    assert!(holds || told == 0 || same, "{effects:?} are told and not committed");
                     self.hear(effects);
                 }
                 Step::Answer(to, outcome) => {
@@ -265,6 +276,13 @@ impl World {
         }
     }
 
+    /// A version is one stage, whoever reads it: from what is told, or from what is written.
+    fn see_stage(&mut self, record: &Record) {
+        let stage = format!("{:?}", record.stage());
+        let known = self.stages.entry(record.stage_version()).or_insert_with(|| stage.clone());
+        assert_eq!(*known, stage, "version {}", record.stage_version());
+    }
+
     fn room(&self) -> Room {
         self.ledger.room().clone()
     }
@@ -283,6 +301,13 @@ impl World {
         let stored = record(&self.record, &self.bans);
         assert_eq!(stored, *self.ledger.room().record(), "the directory has what is told, and no more");
     }
+}
+
+/// What a record says, but for the version of its stage and who is banned.
+fn but_for_version(record: &Record) -> serde_json::Value {
+    let mut value: serde_json::Value = serde_json::from_slice(&record.encode()).unwrap();
+    value.as_object_mut().unwrap().remove("stage_version");
+    value
 }
 
 /// A record with its bans as they are stored.

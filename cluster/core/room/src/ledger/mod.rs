@@ -9,7 +9,8 @@
 //!
 //! Invariants: one commit is under way at a time; what waits for its commit is told to nobody before; a command that was
 //! refused is undone in the directory too, should the write have arrived all the same; each command is answered once; the
-//! end of a commit counts once, and only while that commit is under way. How many commands wait is bounded by who lets
+//! end of a commit counts once, and only while that commit is under way; a version of the stage is one stage, whether it was
+//! told or written, so that who reads both knows which is newer. How many commands wait is bounded by who lets
 //! them in: each brings one of a bounded number of tokens to answer to.
 
 mod stored;
@@ -252,7 +253,13 @@ impl<T> Ledger<T> {
     fn failed(&mut self, of: Of<T>, fault: Fault, steps: &mut Vec<Step<T>>) {
         match of {
             // The write may have arrived. The room as it was before is saved over it, since `become_away` leaves it unsaved.
-            Of::Command { to, .. } => steps.push(Step::Answer(to, Err(fault.clone()))),
+            Of::Command { next, to, .. } => {
+                let refused = next.record().stage_version();
+                if refused > self.room.record().stage_version() {
+                    steps.extend(tell(Vec::from_iter(self.room.raise_stage(refused))));
+                }
+                steps.push(Step::Answer(to, Err(fault.clone())));
+            }
             // It holds already, and is saved when the directory is back.
             Of::Save { to } => steps.extend(to.into_iter().map(|to| Step::Answer(to, Ok(())))),
         }
@@ -261,12 +268,14 @@ impl<T> Ledger<T> {
 
     /// A command that acts before its commit, on what is told and on what waits to be.
     fn act(&mut self, now: WallTime, by: &Actor, command: Command, to: T) -> Vec<Step<T>> {
+        let before = self.room.record().stage_version();
         let mut effects = match self.room.handle(now, by, command.clone()) {
             Ok(effects) => effects,
             Err(refusal) => return vec![Step::Answer(to, Err(refusal.into()))],
         };
         let mut commit = take_commit(&mut effects);
         let mut later = self.act_on_next(now, by, command);
+        self.part_stages(before, &mut effects);
         if take_commit(&mut later) && !commit {
             // It is so already, and would not be after the commit under way, as a ban while an unban waits. That commit
             // carries nothing of it: it is told with it, and saved after it.
@@ -287,6 +296,25 @@ impl<T> Ledger<T> {
         }
         self.advance(now, &mut steps);
         steps
+    }
+
+    /// The stage that is told now and the one that waits for its commit, which may be written already, are two: they get two
+    /// versions, and the one that waits the higher one. `before` is the version that was told until now.
+    fn part_stages(&mut self, before: u64, told: &mut [Effect]) {
+        let Some(Attempt { of: Of::Command { next, effects, .. }, .. }) = &mut self.attempt else { return };
+        let is = |effect: &Effect| matches!(effect, Effect::StageChanged { .. });
+        if self.room.record().stage_version() == before || !effects.iter().any(is) {
+            return;
+        }
+        let now = self.room.raise_stage(next.record().stage_version());
+        let later = next.raise_stage(self.room.record().stage_version());
+        for (raised, stage) in
+            [(now, told.iter_mut().find(|one| is(one))), (later, effects.iter_mut().find(|one| is(one)))]
+        {
+            if let (Some(raised), Some(stage)) = (raised, stage) {
+                *stage = raised;
+            }
+        }
     }
 
     /// Does on the room that waits for its commit what was done on the one that is told: else that commit would undo it. Says
