@@ -7,11 +7,13 @@
 use std::{future::Future, sync::Arc};
 
 use futures::{Stream, StreamExt};
-use stentor_mix::{LogEntry, Stage};
+use stentor_mix::LogEntry;
 use stentor_relay::{Frame, origin::State};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
+
+use crate::status::Staged;
 
 /// Entries that a follower may lag behind: two seconds of slots and their frames. What is older is of no use to who would
 /// go on from it; the oldest goes first.
@@ -27,7 +29,7 @@ pub(crate) struct MixLog {
 #[derive(Debug, Clone)]
 pub(crate) enum Mixed {
     /// The slots that follow are mixed under this stage.
-    Stage(Arc<Stage>),
+    Stage(Staged),
     /// A slot was mixed from this.
     Slot(Arc<LogEntry>),
     /// And came out as this.

@@ -1,8 +1,11 @@
 //! A room as its record tells it, for nodes and for the mixer.
 
+use std::sync::Arc;
+
 use stentor_ids::{Epoch, NodeId, ParticipantId};
 use stentor_mix::{self as mix, Stage};
 use stentor_proto::{moment, role_to_wire, v1};
+use stentor_relay::StageId;
 use stentor_room::{Lifecycle, Notice, Participant, Record, Spec, Visibility};
 
 /// Level of who is not heard.
@@ -35,14 +38,28 @@ pub(crate) fn banned(record: &Record) -> impl Iterator<Item = ParticipantId> {
     record.bans().iter().cloned()
 }
 
-/// The stage as the mixer sees it.
-pub(crate) fn stage(record: &Record) -> Stage {
+/// The stage as the mixer sees it, of which epoch it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Staged {
+    pub(crate) epoch: Epoch,
+    pub(crate) stage: Arc<Stage>,
+}
+
+impl Staged {
+    pub(crate) fn id(&self) -> StageId {
+        StageId { epoch: self.epoch, version: self.stage.version }
+    }
+}
+
+/// The stage of a record that is decided from under this epoch, or was written under it.
+pub(crate) fn staged(epoch: Epoch, record: &Record) -> Staged {
     let participant = |one: &Participant| mix::Participant {
         id: one.id.clone(),
         muted: !record.may_speak(&one.id),
         gain_db: one.gain_db.into(),
     };
-    Stage { version: record.stage_version(), participants: record.stage().iter().map(participant).collect() }
+    let participants = record.stage().iter().map(participant).collect();
+    Staged { epoch, stage: Arc::new(Stage { version: record.stage_version(), participants }) }
 }
 
 /// What happened to a participant, as it travels. The feed numbers it.

@@ -10,7 +10,9 @@ use stentor_mix::{
 };
 use stentor_ownership::OwnerKey;
 use stentor_pace::{Time, WallTime, check::EpochFence};
-use stentor_relay::{Begin, Counts, Frame, Inserted, Line, Origin as Machine, Ring, Side, Term};
+use stentor_relay::{
+    Begin, Counts, Frame, Heed, Inserted, Line, Origin as Machine, Ring, Side, StageId, Term, Way,
+};
 use stentor_room::{Actor, Command, Record, Room, Spec};
 
 use super::{
@@ -35,10 +37,26 @@ pub(super) struct Audio {
     pub(super) taps: BTreeMap<NodeIx, Tap>,
     /// The edges that people listen at; the first is where the speakers are.
     pub(super) edges: Vec<NodeIx>,
-    /// When owners decided who may speak, and who may.
-    pub(super) decided: VecDeque<(u64, BTreeSet<ParticipantId>)>,
+    /// What owners decided of who may speak.
+    pub(super) decided: VecDeque<Decision>,
     pub(super) next_packet: u64,
     pub(super) next_command: u64,
+}
+
+/// Who may speak from a moment on.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) at: u64,
+    /// Of the owner who decided it.
+    pub(super) epoch: Epoch,
+    pub(super) open: BTreeSet<ParticipantId>,
+}
+
+/// A stage, and of which epoch it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Staged {
+    pub(super) epoch: Epoch,
+    pub(super) stage: Stage,
 }
 
 /// A watched room at one of its origins.
@@ -54,7 +72,9 @@ pub(super) struct Origin {
     pub(super) children: BTreeSet<NodeIx>,
     pub(super) counts: Counts,
     pub(super) history: History,
-    pub(super) stage: Stage,
+    pub(super) staged: Staged,
+    /// The stage that the directory shows.
+    pub(super) recorded: Option<Staged>,
     /// It mixes.
     pub(super) open: bool,
     /// Replaying until then.
@@ -77,13 +97,14 @@ fn packet(seq: u64) -> SpeakerPacket {
 }
 
 /// Those of a record's stage who may speak, as the mixer is told.
-pub(super) fn stage(record: &Record) -> Stage {
+pub(super) fn staged(epoch: Epoch, record: &Record) -> Staged {
     let participant = |one: &stentor_room::Participant| Participant {
         id: one.id.clone(),
         muted: one.muted_itself || one.muted_by_moderator,
         gain_db: f32::from(one.gain_db),
     };
-    Stage { version: record.stage_version(), participants: record.stage().iter().map(participant).collect() }
+    let participants = record.stage().iter().map(participant).collect();
+    Staged { epoch, stage: Stage { version: record.stage_version(), participants } }
 }
 
 impl Audio {
@@ -150,7 +171,8 @@ impl Origin {
             children: BTreeSet::new(),
             counts: Counts::default(),
             history: History::new(),
-            stage: Stage::default(),
+            staged: Staged::default(),
+            recorded: None,
             open: false,
             busy: 0,
             line: Line::default(),
@@ -214,15 +236,29 @@ impl Origin {
         (self.line, self.seen, self.packets) = (line, seen, packets);
     }
 
-    /// Who may speak from the next slot on.
-    pub(super) fn set_stage(&mut self, stage: Stage) {
+    /// Who may speak from the next slot on, as it comes this way, if that counts.
+    pub(super) fn heed(&mut self, way: Way, told: Staged) {
+        let stage = StageId { epoch: told.epoch, version: told.stage.version };
+        if self.machine.stage(way, stage) == Heed::Take {
+            self.set_stage(told.stage.clone());
+            self.staged = told;
+        }
+    }
+
+    /// What the directory shows, if that is to be heeded. It may be said again.
+    pub(super) fn heed_record(&mut self) {
+        if let Some(recorded) = self.recorded.clone().filter(|_| self.machine.heeds(Way::Record)) {
+            self.heed(Way::Record, recorded);
+        }
+    }
+
+    fn set_stage(&mut self, stage: Stage) {
         let goes_back = |newest: &Stage| stage.version <= newest.version && stage != *newest;
         if self.history.newest_stage().is_some_and(goes_back) {
             // A new owner's record lacks what the old one had decided and could not commit.
             self.history.clear();
         }
-        self.history.push_stage(stage.clone());
-        self.stage = stage;
+        self.history.push_stage(stage);
     }
 
     /// Whether it could go on at once.
@@ -232,8 +268,9 @@ impl Origin {
 
     /// The packets of all speakers of this number. Of who may not speak none is taken.
     pub(super) fn take_packets(&mut self, now: Time, seq: u64) {
-        let open =
-            |who: &ParticipantId| self.stage.participants.iter().any(|one| one.id == *who && !one.muted);
+        let open = |who: &ParticipantId| {
+            self.staged.stage.participants.iter().any(|one| one.id == *who && !one.muted)
+        };
         for who in (0..SPEAKERS).map(speaker).filter(open) {
             self.history.push_packet(now, &who, packet(seq));
             self.packets.insert((seq, who));
@@ -252,8 +289,9 @@ impl Origin {
             let step = if here { Step::Packet(PacketRef { stream: 1, seq }) } else { Step::Conceal(960) };
             VoiceLog { participant: came.1, carried: 0, steps: vec![step] }
         };
-        let open = self.stage.participants.iter().filter(|one| !one.muted);
+        let Stage { version, participants } = &self.staged.stage;
+        let open = participants.iter().filter(|one| !one.muted);
         let voices = open.map(|one| voice(one.id.clone())).collect();
-        LogEntry { slot, stage_version: self.stage.version, voices }
+        LogEntry { slot, stage_version: *version, voices }
     }
 }

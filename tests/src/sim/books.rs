@@ -7,10 +7,11 @@ use rand::RngExt;
 use stentor_ids::{Code, Fault};
 use stentor_ownership::{Event, Standing, Successor};
 use stentor_pace::Invariant;
+use stentor_relay::Way;
 use stentor_room::{Actor, Command, CommitId, Ledger, Lifecycle, Record, Room, Settled, Step};
 
 use super::{
-    audio::{speaker, stage},
+    audio::{Decision, Staged, speaker, staged},
     directory::{Book, Op, Refused, Reply, RoomIx},
     message::{Answer, Ask, Message, Note, Run},
     net::NodeIx,
@@ -104,19 +105,22 @@ impl World {
 
     /// The room is another than before, and everyone is told.
     fn decided(&mut self, n: NodeIx, run: Run) {
-        let Some(ledger) = self.running(n, run).and_then(|running| running.ledger.as_ref()) else { return };
-        let stage = stage(ledger.room().record());
+        let Some(running) = self.running(n, run) else { return };
+        let Some(ledger) = &running.ledger else { return };
+        let epoch = running.published.owner().epoch;
+        let told = staged(epoch, ledger.room().record());
         let Some(origin) = self.origin(n, run.room) else { return };
-        origin.set_stage(stage.clone());
+        origin.heed(Way::Own, told.clone());
+        let Staged { stage, .. } = &told;
         let open = stage.participants.iter().filter(|one| !one.muted).map(|one| one.id.clone());
         let open: BTreeSet<_> = open.collect();
         self.note(Note::Mutes { room: run.room, version: stage.version });
         let decided = &mut self.audio[run.room].decided;
-        decided.push_back((self.now, open));
+        decided.push_back(Decision { at: self.now, epoch, open });
         if decided.len() > DECISIONS {
             decided.pop_front();
         }
-        self.tell_followers(n, run.room, &Message::Stage { room: run.room, from: n, stage });
+        self.tell_followers(n, run.room, &Message::Stage { room: run.room, from: n, told });
     }
 
     /// Whoever gave a command is answered: once.

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use stentor_ids::{Epoch, NodeId};
 use stentor_ownership::{Event, Standing};
 use stentor_placement::{Candidate, rank};
+use stentor_room::Record;
 
 use super::{
+    audio::staged,
     directory::{Changed, Lease, Op, Reply, Revision, RoomIx},
     message::{Answer, Ask},
     net::{DIRECTORY, NodeIx},
@@ -120,8 +122,20 @@ impl World {
         if self.nodes[n].control.rooms.contains_key(&room) {
             let shown = self.shown(n, room);
             self.tell_room(n, room, Event::Shown(shown));
+            self.read_record(n, room);
         }
         self.weigh(n, room);
+    }
+
+    /// Tells the audio of a room that another node decides what the view shows of its stage.
+    fn read_record(&mut self, n: NodeIx, room: RoomIx) {
+        let Some(stored) = self.dir.room(room, self.nodes[n].view).record.clone() else { return };
+        let record = stored.record.and_then(|book| Record::decode(&book).ok());
+        let decides = self.epoch_of(n, room).is_some();
+        if let (Some(record), false, Some(origin)) = (record, decides, self.origin(n, room)) {
+            origin.recorded = Some(staged(stored.epoch, &record));
+            origin.heed_record();
+        }
     }
 
     /// The nodes of a kind as a node sees them.

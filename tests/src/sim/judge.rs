@@ -1,11 +1,12 @@
 //! What must hold in the whole of a world, beyond what each listener, ring and record is checked for where it is.
 
-use stentor_ids::{Epoch, Fault as Refusal};
+use stentor_ids::{Epoch, Fault as Refusal, ParticipantId};
 use stentor_mix::LogEntry;
 use stentor_ownership::Successor;
 use stentor_pace::{Invariant, Violation, check};
 
 use super::{
+    audio::Decision,
     directory::RoomIx,
     fault::Fault,
     net::{DIRECTORY, NodeIx},
@@ -16,6 +17,8 @@ use super::{
 
 /// How late a decision of the owner's may be at the other origin: a link, and a step of it.
 const GATE_MS: u64 = 30;
+/// The same by the directory: one commit, and another that waits for it, and two turns of who reads it.
+const RECORD_MS: u64 = 250;
 /// How long after a change of the stage a mirror may not be ready: what it keeps, and a link.
 const READY_MS: u64 = 600;
 /// How long an edge may have played nothing when all is well.
@@ -25,21 +28,40 @@ const PLAYS_MS: u64 = 100;
 const HELD_MS: u64 = 5_000;
 
 impl World {
-    /// `RoleGate`: who was muted a moment ago is not mixed. While something is wrong the decision may be under way.
+    /// `RoleGate`: who was muted is not mixed by an origin that could know, and who came to the stage is.
     pub(super) fn judge_gate(&mut self, n: NodeIx, room: RoomIx, entry: &LogEntry) {
-        let now = self.now;
         let decided = &self.audio[room].decided;
-        let Some(known) = decided.iter().rposition(|(at, _)| at + GATE_MS < now) else { return };
-        if decided[known].0 <= self.trouble_until {
-            return;
-        }
+        let Some(known) = decided.iter().rposition(|one| self.could_know(n, room, one)) else { return };
         // What was decided since may be known already, or not.
-        let may = |who| decided.range(known..).any(|(_, open)| open.contains(who));
-        if let Some(voice) = entry.voices.iter().find(|voice| !may(&voice.participant)) {
-            let (who, slot, at) = (&voice.participant, entry.slot, decided[known].0);
-            let detail = format!("{who} is in slot {slot} of room {room} at node {n}, muted at {at}");
-            self.broken(Invariant::RoleGate.broken(detail));
+        let since = || decided.range(known..);
+        let may = |who| since().any(|one| one.open.contains(who));
+        let mixed = |who: &ParticipantId| entry.voices.iter().any(|voice| voice.participant == *who);
+        let (slot, at) = (entry.slot, decided[known].at);
+        let muted = entry.voices.iter().map(|voice| &voice.participant).find(|who| !may(who));
+        let missed =
+            decided[known].open.iter().find(|who| since().all(|one| one.open.contains(who)) && !mixed(who));
+        let detail = match (muted, missed) {
+            (Some(who), _) => format!("{who} is in slot {slot} of room {room} at node {n}, muted at {at}"),
+            (None, Some(who)) => {
+                format!("{who} is not in slot {slot} of room {room} at node {n}, heard from {at} on")
+            }
+            (None, None) => return,
+        };
+        self.broken(Invariant::RoleGate.broken(detail));
+    }
+
+    /// Whether an origin that mixes can be asked to know of a decision of the owner that it works under: by the owner's stream
+    /// if nothing is wrong, and by its record as long as the directory and the ways to it are well.
+    fn could_know(&self, n: NodeIx, room: RoomIx, decision: &Decision) -> bool {
+        let Decision { at, epoch, .. } = *decision;
+        let Some(running) = self.nodes[n].control.rooms.get(&room) else { return false };
+        if running.published.owner().epoch != epoch {
+            return false;
         }
+        let told = self.epoch_of(n, room).is_some() || running.stream.connected && running.stream.heard > at;
+        let by_stream = told && at > self.trouble_until && at + GATE_MS < self.now;
+        let by_record = at > self.apart_until && at + RECORD_MS < self.now;
+        by_stream || by_record
     }
 
     /// `NoGap`, where at most one thing is wrong at a time.
@@ -133,7 +155,7 @@ impl World {
             return Err(Invariant::SlotOnce.broken(format!("nodes {leaders:?} mix room {room}")));
         }
         // Whoever is heard again is so at the owner first: what came until the mirror knew is not in its history.
-        let settled = audio.decided.back().is_none_or(|(at, _)| at + READY_MS < self.now);
+        let settled = audio.decided.back().is_none_or(|one| one.at + READY_MS < self.now);
         for (n, origin) in &audio.origins {
             if settled && !origin.is_ready() {
                 let why = origin.history.ready(stentor_mix::HISTORY_SLOTS);

@@ -3,12 +3,13 @@
 use std::hash::{Hash, Hasher};
 
 use stentor_ids::{Epoch, Fault as Refusal, Lineage, Slot};
-use stentor_mix::{LogEntry, Stage};
+use stentor_mix::LogEntry;
 use stentor_ownership::{Errand, Successor};
 use stentor_relay::{Count, Frame, origin::State};
 use stentor_room::CommitId;
 
 use super::{
+    audio::Staged,
     directory::{Reply, Revision, RoomIx},
     fault::Fault,
     net::NodeIx,
@@ -141,7 +142,7 @@ pub(super) enum Message {
     Stage {
         room: RoomIx,
         from: NodeIx,
-        stage: Stage,
+        told: Staged,
     },
     /// To the other origin: the room has ended, by the owner's word.
     Ended {

@@ -70,9 +70,9 @@ impl World {
         running.stream.followers.insert(from);
         let mut told = Vec::new();
         if let Some(origin) = self.origin(n, room) {
-            let (term, stage) = (origin.machine.term(), origin.stage.clone());
+            let (term, stage) = (origin.machine.term(), origin.staged.clone());
             told.push(Message::PeerFence { room, from: n, epoch: term.epoch, slot: term.from });
-            told.extend((!origin.machine.mirrors()).then_some(Message::Stage { room, from: n, stage }));
+            told.extend((!origin.machine.mirrors()).then_some(Message::Stage { room, from: n, told: stage }));
         }
         self.tell_follower(n, room, from, Message::Opened { room, from: n, told });
     }
@@ -106,6 +106,9 @@ impl World {
         let Some(running) = self.nodes[n].control.rooms.get_mut(&room) else { return };
         if running.stream.peer == Some(from) {
             (running.stream.connected, running.stream.heard) = (true, now);
+            if let Some(origin) = self.origin(n, room) {
+                origin.machine.opened();
+            }
             told.into_iter().for_each(|message| self.told_studio(n, message));
             self.tell_room(n, room, Event::PeerStream);
         }
@@ -119,6 +122,7 @@ impl World {
         running.stream.retry_at = again;
         if let Some(origin) = self.origin(n, room) {
             origin.machine.lost();
+            origin.heed_record();
         }
         if broke {
             self.tell_room(n, room, Event::PeerStream);

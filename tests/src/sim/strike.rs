@@ -9,6 +9,10 @@ use super::{
     world::World,
 };
 
+/// From when nodes and the directory are well until commits and views are under way again: a lease, a second's tick, what is
+/// given up only after a while.
+const SETTLE_MS: u64 = 9_000;
+
 impl World {
     /// Lets something go wrong.
     pub(super) fn strike(&mut self, fault: Fault) {
@@ -22,6 +26,9 @@ impl World {
         let until = self.now + fault.lasts_ms();
         self.trouble_until = self.trouble_until.max(until + RESENT_MS);
         self.disturb(fault, until + RESENT_MS);
+        if !fault.is_of_a_link() {
+            self.apart_until = self.apart_until.max(until + SETTLE_MS);
+        }
         match fault {
             Fault::Kill { who, told, ms } => self.kill(who, told, ms),
             Fault::Pause { who, ms } => {

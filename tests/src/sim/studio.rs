@@ -7,12 +7,12 @@ use stentor_mix::{Config, LogEntry, Mixer, REPLAY_MIN_SLOTS};
 use stentor_ownership::{Event, OwnerKey, Successor};
 use stentor_pace::{Invariant, Time};
 use stentor_relay::{
-    Due, Frame, Inserted, Side, Term,
+    Due, Frame, Inserted, Side, Term, Way,
     origin::{Act, Effect, State, Verdict, Word},
 };
 
 use super::{
-    audio::{Origin, stage},
+    audio::{Origin, staged},
     directory::RoomIx,
     message::{Message, Note, Run},
     net::{NodeIx, millis},
@@ -46,7 +46,7 @@ impl World {
         self.open_books(n, run, record);
         let Some(running) = self.running(n, run) else { return };
         let (key, peer) = (running.published.owner().clone(), running.tenure.other().cloned());
-        let told = running.ledger.as_ref().map(|ledger| stage(ledger.room().record()));
+        let told = running.ledger.as_ref().map(|ledger| staged(key.epoch, ledger.room().record()));
         let peer = self.number_of(peer.as_ref());
         let (time, wall, clock) = (self.time(), self.wall(), self.slot());
         let Some(audio) = self.audio.get_mut(run.room) else { return self.follow(n, run.room, peer) };
@@ -59,7 +59,7 @@ impl World {
         let begin = origin.beginning(time, clock, &key);
         origin.refuse_older(key.epoch, begin.slot);
         if let Some(told) = told {
-            origin.set_stage(told);
+            origin.heed(Way::Own, told);
         }
         origin.machine.begin(time, wall, begin);
     }
@@ -187,6 +187,7 @@ impl World {
         let (now, time) = (self.now, self.time());
         let Some(origin) = self.origin(n, room) else { return };
         (origin.busy, origin.open) = (now + REPLAY_MS, true);
+        origin.heed_record();
         let ready = origin.history.ready(REPLAY_MIN_SLOTS).is_ok();
         let replayed =
             ready.then(|| Mixer::replay(Config::default(), &origin.history, time, REPLAY_MIN_SLOTS));
@@ -234,12 +235,13 @@ impl World {
             Message::Ended { room, from } if self.beaten(n, room, from) && self.mirrors(n, room) => {
                 self.tell_room(n, room, Event::OwnerEnded);
             }
-            Message::Stage { room, from, stage } if self.beaten(n, room, from) => {
+            Message::Stage { room, from, told } if self.beaten(n, room, from) => {
                 // Slots are due since the world began.
                 let (time, live) = (self.time(), self.time().since(Time::from_millis(START)));
-                if let Some(origin) = self.origin(n, room).filter(|origin| origin.machine.heeds_stage()) {
+                if let Some(origin) = self.origin(n, room).filter(|origin| origin.machine.heeds(Way::Stream))
+                {
                     origin.machine.become_live(time, live);
-                    origin.set_stage(stage);
+                    origin.heed(Way::Stream, told);
                 }
             }
             _ => {}

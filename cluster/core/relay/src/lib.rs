@@ -1,5 +1,5 @@
 //! The way of a room's frames through one node, without the node: what each of two origins does and which of them
-//! mixes, which slots and reports can be true, the slot ring with its deduplication and epoch fence, the playout behind
+//! mixes, which slots and reports can be true, which stage is the newest, the slot ring with its deduplication and epoch fence, the playout behind
 //! a seam buffer, which parents to take, the sum of listeners below, who is banned, and what is gathered to be sent up.
 //!
 //! The crate is named after the way of a frame and not after the relay tier, whose code is `downlink` of `stentor-link`:
@@ -23,6 +23,7 @@ mod parents;
 mod playout;
 mod ring;
 mod seam;
+mod stage;
 
 pub use bans::{Bans, MAX_LIFTED, MAX_WORDS, Word};
 pub use ceiling::{CLOCKS, Ceiling, MOST};
@@ -38,3 +39,4 @@ pub use origin::{Begin, Origin, Term};
 pub use parents::{Action, MAX_CANDIDATES, PARENTS, Parents, SILENT, STALL, Wake, Why};
 pub use playout::{Output, PENDING_FRAMES, Playout, Pushed};
 pub use ring::{Inserted, RING_SLOTS, Ring};
+pub use stage::{Heed, StageId, Way};

@@ -10,7 +10,7 @@ use stentor_room::{Lifecycle, Record};
 
 use super::state::State;
 use crate::{
-    media::{Begin, Media, Start, Term},
+    media::{Begin, Media, Recorded, Start, Term},
     status,
 };
 
@@ -68,8 +68,32 @@ impl State {
 
     pub(super) fn set_stage(&self, record: &Record) {
         if let Some(media) = &self.media {
-            media.set_stage(Arc::new(status::stage(record)));
+            media.set_stage(status::staged(self.hosted.epoch(), record));
         }
+    }
+
+    /// Takes in what the view shows of a room that another node decides, if it is another record than it was. Whether that is to be
+    /// heeded the audio knows, which hears the owner or does not.
+    pub(super) fn read_record(&mut self) {
+        let Some(media) = self.media.as_ref().filter(|_| !self.tenure.is_owner()) else { return };
+        let view = self.origin.view.snapshot();
+        let Some(known) = view.rooms.get(&self.hosted.id) else { return };
+        let read = Some((view.history, known.revision));
+        if std::mem::replace(&mut self.read, read) == read {
+            return;
+        }
+        // The watch has said so if it cannot be read.
+        let Ok(record) = Record::decode(&known.record) else { return };
+        if record.incarnation() != self.ledger.room().record().incarnation() {
+            return;
+        }
+        let owner = known.owner.as_ref().map(|owner| (&owner.node, known.epoch));
+        let status = status::recorded(self.hosted.id.as_str(), &record, owner);
+        let mirror = if self.tenure.is_mirror() { self.origin.me.to_string() } else { String::new() };
+        media.recorded(Recorded {
+            stage: status::staged(known.epoch, &record),
+            status: Arc::new(v1::RoomStatus { mirror, ..status }),
+        });
     }
 
     /// Slots from the key's first one on are of its term.
@@ -91,7 +115,7 @@ impl State {
             origin: self.origin.clone(),
             hosted: self.hosted.clone(),
             actor: self.myself.clone(),
-            stage: Arc::new(status::stage(&self.hosted.published().record)),
+            stage: status::staged(epoch, &self.hosted.published().record),
             term: Term { epoch, from: from_slot, side: self.hosted.side() },
             begin,
             peer: self.other_origin(),

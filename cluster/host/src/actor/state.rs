@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
+use stentor_directory::Revision;
 use stentor_ids::{Fault, NodeId, Slot};
 use stentor_ownership::{Books, Event, Here, Shown, Tenure};
 use stentor_pace::{Pacing, Time, WallTime};
@@ -55,6 +56,8 @@ pub(crate) struct State {
     pub(super) tells: bool,
     /// How the room stands by the record that the view shows.
     lifecycle: Option<Lifecycle>,
+    /// The record that was read last: of which history, and written when.
+    pub(super) read: Option<(u64, Revision)>,
     /// [`Message::Wake`] is on its way, for this moment.
     alarm: Option<(Time, AbortOnDropHandle<()>)>,
     /// Why the actor is to end as failed.
@@ -85,6 +88,7 @@ impl State {
             telling: Pacing::new(TELL_EVERY),
             tells: false,
             lifecycle: None,
+            read: None,
             alarm: None,
             failure: None,
         };
@@ -105,6 +109,7 @@ impl State {
     pub(super) fn shown(&mut self, shown: Shown, lifecycle: Option<Lifecycle>) {
         self.lifecycle = lifecycle;
         self.tell(Event::Shown(shown));
+        self.read_record();
     }
 
     /// The room is to go to another node.

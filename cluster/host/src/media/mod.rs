@@ -22,14 +22,13 @@ pub(crate) use stentor_relay::{Begin, Term};
 
 use stentor_ids::Slot;
 use stentor_link::Mirror;
-use stentor_mix::Stage;
 use stentor_ownership::Event;
 use tokio::{sync::watch, task::AbortHandle};
 
 use self::start::Steer;
-use crate::message::Message;
+use crate::{message::Message, status::Staged};
 
-pub(crate) use self::start::Start;
+pub(crate) use self::start::{Recorded, Start};
 
 /// A running media loop. Dropping it stops the audio.
 pub(crate) struct Media {
@@ -41,7 +40,8 @@ impl Media {
     /// Starts the loop; the actor is told when it ends by itself.
     pub(crate) fn start(start: Start) -> Self {
         let Start { stage, term, begin, peer, .. } = &start;
-        let steer = Steer { stage: stage.clone(), term: *term, begin: *begin, end: None, peer: peer.clone() };
+        let (stage, peer) = (stage.clone(), peer.clone());
+        let steer = Steer { stage, recorded: None, term: *term, begin: *begin, end: None, peer };
         let (steer, steered) = watch::channel(steer);
         let actor = start.actor.clone();
         let task = tokio::spawn(run::Loop::new(start, steered).run());
@@ -61,8 +61,13 @@ impl Media {
     }
 
     /// Whoever may speak from the next slot on.
-    pub(crate) fn set_stage(&self, stage: Arc<Stage>) {
+    pub(crate) fn set_stage(&self, stage: Staged) {
         self.steer.send_modify(|steer| steer.stage = stage);
+    }
+
+    /// The directory shows this of a room that another node decides.
+    pub(crate) fn recorded(&self, recorded: Recorded) {
+        self.steer.send_modify(|steer| steer.recorded = Some(Arc::new(recorded)));
     }
 
     /// This origin leads from a slot on, whether it does already or keeps.

@@ -10,7 +10,7 @@ use stentor_link::{Follower, Mirror};
 use stentor_mix::Config;
 use stentor_pace::{Time, WallTime, check::SlotOnce};
 use stentor_proto::v1::{self, happening::What};
-use stentor_relay::{Due, Frame, Inserted, origin::Act};
+use stentor_relay::{Due, Frame, Inserted, Way, origin::Act};
 use stentor_telemetry::{Frames, Tier};
 use tokio::{sync::watch, time::sleep_until};
 
@@ -32,7 +32,7 @@ pub(super) struct Loop {
     pub(super) actor: ActorRef<Message>,
     steered: watch::Receiver<Steer>,
     /// What the actor said last; the machine may know more by now.
-    steer: Steer,
+    pub(super) steer: Steer,
     pub(super) machine: stentor_relay::Origin<Mirror>,
     pub(super) studio: Studio,
     follower: Follower,
@@ -47,9 +47,10 @@ impl Loop {
         let config = Config { bitrate_bps, complexity: origin.config.complexity, ..Config::default() };
         let mut studio =
             Studio::new(hosted.id.clone(), config, origin.engines.clone(), origin.metrics.clone());
-        studio.set_stage(steer.stage.clone());
+        studio.set_stage(steer.stage.stage.clone());
         let follower = Follower::new(origin.me.clone(), origin.pool.clone(), hosted.id.clone());
         let mut machine = stentor_relay::Origin::new(steer.term, steer.peer.clone());
+        machine.stage(Way::Own, steer.stage.id());
         if let Some(begin) = steer.begin {
             machine.begin(stentor_clock::now(), stentor_clock::wall(), begin);
         }
@@ -140,9 +141,9 @@ impl Loop {
     fn obey(&mut self) {
         let steer = self.steered.borrow_and_update().clone();
         let old = std::mem::replace(&mut self.steer, steer);
-        if !Arc::ptr_eq(&old.stage, &self.steer.stage) {
-            self.studio.set_stage(self.steer.stage.clone());
-            self.write(|| Mixed::Stage(self.steer.stage.clone()));
+        let stage = self.steer.stage.clone();
+        if !Arc::ptr_eq(&old.stage.stage, &stage.stage) && self.heed(Way::Own, &stage) {
+            self.write(|| Mixed::Stage(stage));
         }
         if old.term != self.steer.term {
             self.machine.enter(self.steer.term);
@@ -156,6 +157,7 @@ impl Loop {
         if let Some(end) = self.steer.end {
             self.machine.end_at(end);
         }
+        self.heed_record();
     }
 
     fn follow(&mut self, peer: Option<Mirror>, epoch: Epoch, another: bool) {
@@ -176,6 +178,8 @@ impl Loop {
     /// The other origin has fallen silent, or this one's time has come.
     async fn take_over(&mut self, slot: Slot, due: Time, promised: bool) -> Result<(), Failure> {
         let started = self.now();
+        // The owner's stream may bring nothing for a while before it is found lost.
+        self.heed_record();
         let replayed = self.studio.open(slot, promised, &self.origin.replays, due + SEAM).await?;
         let took = self.now().since(started);
         tracing::info!(room = %self.hosted.id, %slot, replayed, ?took, "this origin goes on with the audio");

@@ -1,7 +1,7 @@
 //! What the other origin of the room says, taken in.
 //!
 //! Each origin believes the other's frames by their epoch and lineage. The stage, the room's state and its events are the
-//! owner's alone to tell.
+//! owner's alone to tell: by its stream, and while that stands not, the stage and the state by its record.
 
 use std::sync::Arc;
 
@@ -10,13 +10,17 @@ use stentor_link::{Followed, Mirror, slot_by_clock};
 use stentor_ownership::{Event, Successor};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message as Told};
-use stentor_relay::origin::{Effect, Verdict, Word};
+use stentor_relay::{
+    Heed, Way,
+    origin::{Effect, Verdict, Word},
+};
 
 use super::run::Loop;
 use crate::{
     driver::RoomDriver,
     message::Message,
     mirror::wire::{entry_of, frame_of, stage_of, state_of},
+    status::Staged,
 };
 
 impl Loop {
@@ -27,6 +31,7 @@ impl Loop {
             Followed::Opened => {
                 self.hosted.peer.heard(now);
                 self.hosted.peer.learn(|known| known.connected = true);
+                self.machine.opened();
                 self.tell(Event::PeerStream);
             }
             Followed::Lost(fault) => {
@@ -39,6 +44,7 @@ impl Loop {
                     tracing::debug!(room = %self.hosted.id, %fault, "the other origin is not heard");
                 }
                 self.machine.lost();
+                self.heed_record();
             }
             Followed::Told(message) => {
                 self.hosted.peer.heard(now);
@@ -57,8 +63,8 @@ impl Loop {
                     tracing::warn!(room = %self.hosted.id, %error, "an entry of the mix log is refused")
                 }
             },
-            Told::Stage(stage) if self.machine.heeds_stage() => match stage_of(&stage) {
-                Ok(stage) => self.studio.set_stage(Arc::new(stage)),
+            Told::Stage(stage) => match stage_of(&stage) {
+                Ok(stage) => drop(self.heed(Way::Stream, &stage)),
                 Err(error) => tracing::warn!(room = %self.hosted.id, %error, "a stage is refused"),
             },
             Told::Origin(state) => self.state(state),
@@ -71,7 +77,7 @@ impl Loop {
                 self.perform(effects);
             }
             // Of an origin that takes itself for the owner, as this one does; their epochs decide.
-            Told::Stage(_) | Told::Room(_) | Told::Event(_) | Told::Levels(_) | Told::Bans(_) => {}
+            Told::Room(_) | Told::Event(_) | Told::Levels(_) | Told::Bans(_) => {}
         }
     }
 
@@ -111,10 +117,38 @@ impl Loop {
             let since = u64::try_from(status.live_since_us).unwrap_or_default();
             self.become_live(WallTime::from_micros(since));
         }
-        self.hosted.feed.set_status(Arc::new(status));
+        self.hosted.feed.take_status(Arc::new(status));
         if ended {
             self.tell(Event::OwnerEnded);
         }
+    }
+
+    /// Who may speak from the next slot on, as it comes this way. Says whether that counts.
+    pub(super) fn heed(&mut self, way: Way, staged: &Staged) -> bool {
+        match self.machine.stage(way, staged.id()) {
+            Heed::Take => {
+                self.studio.set_stage(staged.stage.clone());
+                true
+            }
+            Heed::Leave => false,
+            Heed::Refuse => {
+                self.refuse();
+                false
+            }
+        }
+    }
+
+    /// What the owner has committed, where that is to be heeded. It may be said again.
+    pub(super) fn heed_record(&mut self) {
+        let Some(recorded) = self.steer.recorded.clone() else { return };
+        if !self.machine.heeds(Way::Record) {
+            return;
+        }
+        if self.heed(Way::Record, &recorded.stage) {
+            let (room, version) = (&self.hosted.id, recorded.stage.stage.version);
+            tracing::info!(%room, version, "the stage is taken from the record; the owner is not heard");
+        }
+        self.hosted.feed.take_status(recorded.status.clone());
     }
 
     fn tell(&self, event: Event<RoomDriver>) {

@@ -1,8 +1,6 @@
 //! What this origin tells the other one of a room: its mix log, and as the owner the room's state and what happens to its
 //! participants.
 
-use std::sync::Arc;
-
 use futures::{StreamExt, stream};
 use stentor_link::{Cursor, Item, bans_to_wire};
 use stentor_proto::v1::{self, follow_response::Message};
@@ -16,7 +14,8 @@ pub(crate) fn follow(hosted: &Hosted) -> stentor_link::FollowStream {
     if !hosted.is_owned() {
         return Box::pin(said.map(|said| response(&said)).take_until(closed));
     }
-    let stage = Mixed::Stage(Arc::new(status::stage(&hosted.published().record)));
+    let published = hosted.published();
+    let stage = Mixed::Stage(status::staged(published.standing.owner().epoch, &published.record));
     let said = stream::once(async { stage }).chain(said).map(|said| response(&said));
     let told = stream::unfold(hosted.feed.subscribe(None), told);
     Box::pin(stream::select(said, told).take_until(closed))

@@ -1,12 +1,14 @@
 //! The mix log as it travels, and back. What the other origin says is checked here, once.
 
+use std::sync::Arc;
+
 use stentor_ids::{Epoch, InvalidName, Lineage, ParticipantId, Slot};
 use stentor_mix::{LogEntry, MAX_PACKET_BYTES, PacketRef, Participant, Stage, Step, VoiceLog};
 use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message};
 use stentor_relay::{Frame, origin::State};
 
-use crate::mix_log::Mixed;
+use crate::{mix_log::Mixed, status::Staged};
 
 /// Voices of one slot, steps of one voice and participants of one stage that are taken: more than any room has. The
 /// rest is cut off.
@@ -46,13 +48,14 @@ pub(crate) fn frame_of(frame: v1::Frame) -> Option<Frame> {
 ///
 /// # Errors
 /// A participant's name is none.
-pub(crate) fn stage_of(state: &v1::StageState) -> Result<Stage, InvalidName> {
+pub(crate) fn stage_of(state: &v1::StageState) -> Result<Staged, InvalidName> {
     let participant = |told: &v1::Participant| {
         let id = ParticipantId::new(&told.id)?;
         Ok(Participant { id, muted: told.muted, gain_db: told.gain_db as f32 })
     };
     let participants = state.seats.iter().take(MAX_VOICES).map(participant).collect::<Result<_, _>>()?;
-    Ok(Stage { version: state.version, participants })
+    let stage = Arc::new(Stage { version: state.version, participants });
+    Ok(Staged { epoch: Epoch(state.epoch), stage })
 }
 
 /// What a slot was made of, as the other origin sent it.
@@ -79,7 +82,7 @@ const fn state_to_wire(state: State) -> v1::OriginState {
     v1::OriginState { leads: state.leads, lineage: state.lineage.0, ready: state.ready }
 }
 
-fn stage_to_wire(stage: &Stage) -> v1::StageState {
+fn stage_to_wire(Staged { epoch, stage }: &Staged) -> v1::StageState {
     let participant = |one: &Participant| v1::Participant {
         id: one.id.to_string(),
         muted: one.muted,
@@ -87,7 +90,8 @@ fn stage_to_wire(stage: &Stage) -> v1::StageState {
         gain_db: one.gain_db as i32,
         ..v1::Participant::default()
     };
-    v1::StageState { version: stage.version, seats: stage.participants.iter().map(participant).collect() }
+    let seats = stage.participants.iter().map(participant).collect();
+    v1::StageState { version: stage.version, seats, epoch: epoch.0 }
 }
 
 fn entry_to_wire(entry: &LogEntry) -> v1::MixLogEntry {
@@ -138,8 +142,9 @@ mod tests {
         let entry = LogEntry { slot: Slot(5), stage_version: 3, voices: vec![voice] };
         assert_eq!(entry_of(entry_to_wire(&entry)), Ok(entry));
         let ann = Participant { id: ParticipantId::new("ann").unwrap(), muted: true, gain_db: -3.0 };
-        let stage = Stage { version: 3, participants: vec![ann] };
-        assert_eq!(stage_of(&stage_to_wire(&stage)), Ok(stage));
+        let stage = Arc::new(Stage { version: 3, participants: vec![ann] });
+        let read = stage_of(&stage_to_wire(&Staged { epoch: Epoch(2), stage: stage.clone() })).unwrap();
+        assert_eq!((read.epoch, read.stage), (Epoch(2), stage));
     }
 
     #[test]

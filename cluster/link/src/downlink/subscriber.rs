@@ -258,17 +258,14 @@ impl Subscriber {
 
     /// Takes a parent's word on the room, unless another one said something newer.
     fn on_status(&mut self, status: v1::RoomStatus) {
-        let age =
-            |status: &v1::RoomStatus| (status.lifecycle, status.epoch, status.stage_version, status.serial);
-        if self.feed.status().is_some_and(|known| age(&status) < age(&known)) {
-            return;
+        let live = is_live(&status);
+        if self.feed.take_status(Arc::new(status)) {
+            self.parents.become_live(stentor_clock::now(), live);
         }
-        self.adopt(status);
     }
 
     fn adopt(&mut self, status: v1::RoomStatus) {
-        let live = status.lifecycle() == v1::Lifecycle::Live && !status.owner.is_empty();
-        self.parents.become_live(stentor_clock::now(), live);
+        self.parents.become_live(stentor_clock::now(), is_live(&status));
         if self.feed.status().as_deref() != Some(&status) {
             self.feed.set_status(Arc::new(status));
         }
@@ -335,4 +332,8 @@ impl Subscriber {
     fn count(&self, outcome: Frames, slots: u64) {
         self.carrier.metrics().frames(self.carrier.config().tier, outcome).inc_by(slots);
     }
+}
+
+fn is_live(status: &v1::RoomStatus) -> bool {
+    status.lifecycle() == v1::Lifecycle::Live && !status.owner.is_empty()
 }

@@ -77,6 +77,20 @@ impl FeedWriter {
         self.wake();
     }
 
+    /// Tells the room as somebody says that it is, unless something newer is known. Says whether that is so.
+    pub fn take_status(&self, status: Arc<v1::RoomStatus>) -> bool {
+        let age =
+            |status: &v1::RoomStatus| (status.lifecycle, status.epoch, status.stage_version, status.serial);
+        let known = self.status();
+        if known.as_ref().is_some_and(|known| age(&status) < age(known)) {
+            return false;
+        }
+        if known.as_ref() != Some(&status) {
+            self.set_status(status);
+        }
+        true
+    }
+
     /// Tells the count, and how loud who speaks is, unless something newer is known.
     pub fn set_levels(&self, levels: v1::Levels) {
         let mut state = self.lock();

@@ -11,6 +11,7 @@
 //! | a slot that cannot be true by now ([`Ceiling`]) | dropped |
 //! | a child that has seen later slots, or a lineage of a higher epoch | goes on above them, while it leads |
 //! | a lineage of this epoch that the other knows of, and keeps | goes on above it: who led that is gone, and its listeners are not |
+//! | a stage | the newest counts, by epoch and version: of the owner's stream, and of its record where that stands not |
 //! | to begin at a slot | leads from there; hears the one that led before until then |
 //! | an end | emits nothing from there on, and is over once that slot has come, whoever led up to it |
 //!
@@ -22,6 +23,7 @@
 
 mod act;
 mod say;
+mod stages;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,9 @@ pub use self::{
     say::{State, Word},
     term::{Begin, Term},
 };
-use crate::{Ceiling, Frame, Heard, Inserted, Leadership, Side, can_be_epoch, can_be_lineage, leadership};
+use crate::{
+    Ceiling, Frame, Heard, Inserted, Leadership, Side, StageId, can_be_epoch, can_be_lineage, leadership,
+};
 
 /// How far a child's report may be ahead of a room that is on the air already: the clocks of two origins differ, and what
 /// was emitted by one of them is no reason for the other to jump.
@@ -66,6 +70,10 @@ pub struct Origin<P> {
     peer: Option<P>,
     /// Whom this origin hears, and the epoch that it told.
     followed: Option<(P, Epoch)>,
+    /// The stream of the other origin stands.
+    streams: bool,
+    /// The newest stage that was taken.
+    stage: StageId,
     sayings: Sayings,
 }
 
@@ -84,6 +92,8 @@ impl<P: Clone + PartialEq> Origin<P> {
             read: false,
             peer,
             followed: None,
+            streams: false,
+            stage: StageId::default(),
             sayings: Sayings::default(),
         }
     }
@@ -98,13 +108,6 @@ impl<P: Clone + PartialEq> Origin<P> {
     #[must_use]
     pub const fn mirrors(&self) -> bool {
         matches!(self.term.side, Side::Mirror)
-    }
-
-    /// Whether it is the other origin's to say who may speak: of the owner, or of the one to which this owner gives way. That
-    /// one decides from its claim on, and this one still mixes up to the claim's first slot.
-    #[must_use]
-    pub const fn heeds_stage(&self) -> bool {
-        self.mirrors() || self.end.is_some()
     }
 
     /// The lineage that it leads, if it leads.
@@ -201,6 +204,7 @@ impl<P: Clone + PartialEq> Origin<P> {
 
     /// The stream of the other origin has ended.
     pub const fn lost(&mut self) {
+        self.streams = false;
         if let Some(leadership) = &mut self.leadership {
             leadership.lost();
         }
@@ -367,6 +371,7 @@ impl<P: Clone + PartialEq> Origin<P> {
         }
         if another {
             self.sayings.forget();
+            self.streams = false;
         }
         let epoch = self.term.epoch;
         self.followed = self.peer.clone().map(|peer| (peer, epoch));

@@ -51,15 +51,6 @@ fn a_frame_of_a_higher_epoch_is_a_claim_by_itself() {
 }
 
 #[test]
-fn an_owner_that_gives_way_heeds_the_stage_of_its_successor_up_to_the_claims_first_slot() {
-    let mut origin = owner();
-    assert!(!origin.heeds_stage(), "who may speak is this one's to say");
-    origin.end_at(Slot(30));
-    assert!(origin.heeds_stage(), "the successor decides from its claim on, and this one mixes until then");
-    assert!(mirror().heeds_stage());
-}
-
-#[test]
 fn an_owner_that_hears_of_a_claim_tells_whose_room_it_is_and_goes_on_until_it_is_told_to_end() {
     let mut origin = owner();
     let claimed = [

@@ -2,6 +2,7 @@
 
 mod hears;
 mod leads;
+mod stages;
 
 use bytes::Bytes;
 use stentor_ids::SLOTS_PER_SECOND;
