@@ -1,9 +1,13 @@
 //! The members of the cluster.
 
+use std::sync::{Arc, Mutex, mpsc};
+
 use stentor_directory::{Labels, NodeRecord, NodeRole};
-use stentor_ids::{Code, NodeId};
+use stentor_ids::{Code, Fault, NodeId};
+use stentor_kit::{SOON, Script, says};
+use stentor_link::Services;
 use stentor_proto::v1::{self, Lifecycle};
-use tokio::net::TcpListener;
+use tokio::{sync::Notify, task::block_in_place};
 
 use crate::support::{Cluster, new, refused, told};
 
@@ -54,22 +58,33 @@ async fn a_node_that_does_not_answer_is_named_as_unavailable() {
     assert_eq!(fault.code, Code::NodeUnavailable, "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_leaves_and_answers_too_late_is_believed_by_its_record() {
     let cluster = Cluster::start().await;
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let link_addr = silent.local_addr().unwrap().to_string();
-    let session = cluster.register("o-1", NodeRole::Origin, link_addr.clone()).await;
+    let (called, (leaves, has_left)) = (Arc::new(Notify::new()), mpsc::channel::<()>());
+    let (call, has_left) = (called.clone(), Mutex::new(has_left));
+    let too_late = Script {
+        drain: says(move |_, _| {
+            call.notify_one();
+            let _ = block_in_place(|| has_left.lock().unwrap().recv_timeout(SOON));
+            Err(Fault::new(Code::NodeUnavailable, "nobody waits any more"))
+        }),
+        ..Script::default()
+    };
+    let services = Services { control: Some(Arc::new(too_late)), ..Services::default() };
+    let puppet = stentor_kit::Cluster::puppet(&cluster, "o-1", NodeRole::Origin, services).await;
     let node = || v1::NodeRequest { node: "o-1".into() };
-    let id = session.node().clone();
-    let record = NodeRecord { link_addr, labels: draining(), ..NodeRecord::new(id, NodeRole::Origin) };
+    let (id, link_addr) = (puppet.session.node().clone(), puppet.addr.to_string());
+    let record =
+        NodeRecord { link_addr, labels: draining(), ..NodeRecord::new(id.clone(), NodeRole::Origin) };
     let begins_to_leave = async {
-        let called = silent.accept().await.unwrap();
-        session.update(record).await.unwrap();
-        called
+        called.notified().await;
+        puppet.session.update(record).await.unwrap();
+        cluster.shows("it drains", |view| view.nodes[&id].labels.draining).await;
+        drop(leaves);
     };
     let mut operator = cluster.operator();
-    let (drained, _called) = tokio::join!(operator.drain_node(node()), begins_to_leave);
+    let (drained, ()) = tokio::join!(operator.drain_node(node()), begins_to_leave);
     let drained = drained.unwrap().into_inner();
     assert!(drained.draining && !drained.waits_for.is_empty(), "{drained:?}");
     // It drains already and says nothing: nobody knows whether it has heard.

@@ -24,6 +24,10 @@ pub use stentor_kit::room;
 
 pub const BEN: &str = "fedcba9876543210fedcba9876543210";
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// Longest call that waits for nobody, on a busy machine: a quarter of what a call waits for an owner.
+pub const AT_ONCE: Duration = Duration::from_secs(2);
+/// Longest call that waits for an owner in vain: 8 s, and a last question.
+pub const GIVEN_UP: Duration = Duration::from_secs(12);
 
 type Bearer = fn(Request<()>) -> Result<Request<()>, Status>;
 pub type Operator = AdminServiceClient<InterceptedService<Channel, Bearer>>;

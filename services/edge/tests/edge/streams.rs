@@ -13,6 +13,11 @@ use super::{
 };
 
 const LIVE: &str = "/v1/rooms/demo/live.ogg";
+/// Longest wait for a room's first page that is on the air here already, on a busy machine: who had to wait for three pages of new sound
+/// would wait as long.
+const FIRST_SOUND: Duration = Duration::from_millis(300);
+/// Slots that the first page may lie behind what is new: half a second, of which the seam buffer is some.
+const BEHIND_LIVE: u64 = 25;
 
 #[tokio::test]
 async fn a_listener_hears_the_room_at_once_and_to_its_end_without_a_fault() {
@@ -23,8 +28,8 @@ async fn a_listener_hears_the_room_at_once_and_to_its_end_without_a_fault() {
     let mut stream = listen(stage.addr, LIVE).await;
     let begun = stream.pages(3).await;
     let (took, newest) = (start.elapsed(), air.feed.highest().unwrap().0);
-    assert!(took < Duration::from_millis(300), "the first sound took {took:?}");
-    assert!(newest - begun[2].slot <= 25, "{} slots behind live", newest - begun[2].slot);
+    assert!(took < FIRST_SOUND, "the first sound took {took:?}");
+    assert!(newest - begun[2].slot <= BEHIND_LIVE, "{} slots behind live", newest - begun[2].slot);
     stream.pages(15).await;
     air.end().await;
     let body = stream.rest().await;
@@ -72,10 +77,8 @@ async fn missing_slots_are_silence_and_time_stays_true() {
     stream.pages(5).await;
     air.stop().await;
     let next = air.feed.highest().unwrap().0 + 8;
-    tokio::time::sleep(Duration::from_millis(160)).await;
     for slot in next..next + 20 {
         air.feed.push(frame(slot));
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     air.end().await;
     let body = stream.rest().await;
