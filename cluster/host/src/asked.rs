@@ -17,6 +17,8 @@ use crate::{
 
 /// How long the view may take to show the claim of an owner that asks for a mirror.
 const VIEW: Duration = Duration::from_secs(1);
+/// When to ask again who still gives way: about what is left of the second that it goes on.
+const GIVES_WAY: Duration = Duration::from_millis(500);
 
 /// Takes over from its owner, at the slot that it named, a room that this node mirrors. The claim is carried to its end also if
 /// whoever asked gives up.
@@ -50,8 +52,8 @@ pub(crate) async fn take_over(
 /// Mirrors a room, in place of the node whose key is at `request.mirror_revision`.
 ///
 /// # Errors
-/// `Draining` or `Overloaded` if this node takes no rooms, `WrongState` if it owns the room; else what the directory
-/// answers.
+/// `Draining` or `Overloaded` if this node takes no rooms, `NodeUnavailable` while it gives way to whoever asks, `WrongState` if
+/// it owns the room; else what the directory answers.
 pub(crate) async fn mirror_for(
     rooms: &Arc<Rooms>,
     room: &RoomId,
@@ -60,6 +62,11 @@ pub(crate) async fn mirror_for(
     check_place(rooms)?;
     let answer = v1::MirrorResponse {};
     match rooms.registry.get(room) {
+        // It is still giving way to whoever asks, and mirrors the room for it as soon as it has.
+        Some(running) if running.hosted.is_owned() && running.hosted.epoch() < Epoch(request.epoch) => {
+            let detail = format!("{} gives room {room} up and can mirror it in a moment", rooms.origin.me);
+            return Err(Fault::new(Code::NodeUnavailable, detail).retry_after(GIVES_WAY));
+        }
         Some(running) if running.hosted.is_owned() => {
             let detail = format!("{} owns room {room} and cannot mirror it too", rooms.origin.me);
             return Err(Fault::new(Code::WrongState, detail));

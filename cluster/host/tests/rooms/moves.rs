@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stentor_ids::{Code, NodeId};
-use stentor_kit::{Cluster, Node, speak, talk, until, voice};
+use stentor_kit::{Cluster, Node, speak, talk, until, until_async, voice};
 use stentor_proto::v1::{Empty, command_request::Command};
 
 /// Two origins: the owner of the room first.
@@ -41,6 +41,22 @@ async fn a_room_moves_without_a_missing_slot_and_its_speakers_go_with_it() {
     assert_eq!(quiet, 0, "slots around the move that had no speech in them");
     let status = second.status(&room).await;
     assert!(status.stage.iter().any(|one| one.id == "ann" && one.connected()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_has_just_moved_can_be_moved_back_in_a_moment() {
+    let cluster = Cluster::in_memory();
+    let (room, first, second) = pair(&cluster, true).await;
+    let heard = cluster.listen("relay-1", &room).await;
+    heard.heard_of(1, 50).await;
+    first.host().hand_off(&room, Some(&second.id)).await.unwrap();
+    let still = second.host().hand_off(&room, Some(&first.id)).await.unwrap_err();
+    assert_eq!(still.code, Code::NodeUnavailable, "{still}");
+    assert!(still.retry_after.is_some() && still.detail.contains("gives room demo up"), "{still}");
+    let back = async || second.host().hand_off(&room, Some(&first.id)).await.is_ok();
+    until_async("it is moved back", back).await;
+    heard.heard_of(3, 50).await;
+    assert_eq!(heard.audio().missing, [0; 0]);
 }
 
 #[tokio::test(start_paused = true)]

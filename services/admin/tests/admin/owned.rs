@@ -107,8 +107,8 @@ async fn a_live_room_moves_to_the_origin_that_is_named_and_to_the_best_if_none_i
     let moved = operator.move_room(to).await.unwrap().into_inner();
     assert_eq!(moved.owner, other);
     assert!(moved.epoch > live.epoch);
-    // The one that had it goes on until the new owner's first slot, and can have it again when it has become its mirror.
-    until(&mut operator, |status| status.owner == other && status.mirror == live.owner).await;
+    // The one that had it goes on until the new owner's first slot, and can have it again when it has become its mirror: the call
+    // waits for that.
     let anywhere = v1::MoveRoomRequest { room: "talk".into(), to: String::new() };
     assert_eq!(operator.move_room(anywhere).await.unwrap().into_inner().owner, live.owner);
 }
