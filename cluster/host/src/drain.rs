@@ -1,25 +1,16 @@
-//! Leaving the cluster with no room left behind, or saying which and why.
+//! Leaving the cluster with no room left behind, or saying which and why. What is offered when, and when that is in vain, is
+//! `stentor-ownership`'s to say ([`Drain`]).
 
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
-use futures::future::join_all;
 use stentor_ids::{Code, Fault, RoomId};
+use stentor_ownership::{Drain, DrainAct};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep_until},
 };
 
 use crate::{HostHandle, message::Message};
-
-/// Rooms that are handed over at once: enough that the second each one takes to move does not add up, few enough that the
-/// nodes that take them are not asked for everything in one moment.
-const AT_ONCE: usize = 8;
-
-/// How long a room that is refused at once is offered again: a node that has just joined or a directory that was away for a
-/// moment may take it then. What is refused for longer is told instead of waited for.
-const OFFERED: Duration = Duration::from_secs(1);
-/// How long between two offers.
-const OFFER_AGAIN: Duration = Duration::from_millis(200);
 
 /// What became of a drain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,138 +21,82 @@ pub struct DrainReport {
     pub left: Vec<(RoomId, Fault)>,
 }
 
+/// How something that a drain asked for has ended.
+enum Ended {
+    Offer(RoomId, Result<(), Fault>),
+    StepAside(RoomId),
+}
+
 impl HostHandle {
     /// Hands every room that this node owns to another origin and gives up those that it mirrors, and waits until the last
     /// of its slots here is out, or until `within` is over. The caller has said in the node's record that it drains, so that no room comes back.
     pub async fn drain(&self, within: Duration) -> DrainReport {
         let deadline = Instant::now() + within;
-        let (mut rooms, mut refused) = (Vec::new(), Vec::new());
+        let (mut drain, mut asked) = (Drain::default(), JoinSet::new());
+        let mut count = self.rooms.registry.count();
         loop {
-            // A room that this node mirrors may come to be its own while it drains.
-            let owned = self.rooms.registry.all().into_iter().filter(|room| room.hosted.is_owned());
-            let new: Vec<_> =
-                owned.map(|room| room.hosted.id.clone()).filter(|room| !rooms.contains(room)).collect();
-            let none = new.is_empty();
-            rooms.extend(new.iter().cloned());
-            refused.extend(self.hand_all_over(new, deadline).await);
-            self.step_aside(deadline).await;
-            if none || Instant::now() >= deadline {
+            // Anew each time: a room that this node mirrors may come to be its own while it drains.
+            self.show(&mut drain);
+            while let Some(act) = drain.poll(stentor_clock::now()) {
+                asked.spawn(self.clone().ask(act, deadline));
+            }
+            if drain.is_over() {
                 break;
             }
-        }
-        let gone = timeout_at(deadline, self.gone(&rooms, &refused)).await;
-        if gone.is_err() {
-            tracing::warn!(rooms = self.rooms(), ?within, "the drain's time is over");
-        }
-        self.report(&rooms, refused)
-    }
-
-    /// Hands rooms over, a few at a time, and says which were refused.
-    async fn hand_all_over(&self, rooms: Vec<RoomId>, deadline: Instant) -> Vec<(RoomId, Fault)> {
-        let (mut waiting, mut refused) = (rooms.into_iter(), Vec::new());
-        let mut hand_overs = JoinSet::new();
-        for room in waiting.by_ref().take(AT_ONCE) {
-            hand_overs.spawn(self.clone().hand_over(room));
-        }
-        while let Ok(Some(handed)) = timeout_at(deadline, hand_overs.join_next()).await {
-            refused.extend(handed.ok().flatten());
-            if let Some(room) = waiting.next() {
-                hand_overs.spawn(self.clone().hand_over(room));
+            let due = drain.next_deadline();
+            let alarm = async {
+                match due {
+                    Some(at) => sleep_until(stentor_clock::instant(at)).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                Some(ended) = asked.join_next() => match ended {
+                    Ok(Ended::Offer(room, outcome)) => drain.offered(stentor_clock::now(), &room, outcome),
+                    Ok(Ended::StepAside(room)) => drain.stepped_aside(stentor_clock::now(), &room),
+                    // It panicked: the room is told as late.
+                    Err(_) => {}
+                },
+                // A room that was handed over is gone when its last slot is out, a while after its offer was taken.
+                Ok(()) = count.changed() => {}
+                () = alarm => {}
+                () = sleep_until(deadline) => {
+                    tracing::warn!(rooms = self.rooms(), ?within, "the drain's time is over");
+                    break;
+                }
             }
         }
-        refused
+        self.show(&mut drain);
+        report(&drain)
     }
 
-    /// Mirrors nothing any more: owners find others.
-    async fn step_aside(&self, deadline: Instant) {
-        let mirrored = self.rooms.registry.all().into_iter().filter(|room| !room.hosted.is_owned());
-        let asked = mirrored.map(|room| async move {
-            let within = deadline.saturating_duration_since(Instant::now());
-            // The actor is gone, and the room with it.
-            drop(room.actor.call(Message::StepAside, Some(within)).await);
-        });
-        join_all(asked).await;
+    /// Tells a drain what runs here.
+    fn show(&self, drain: &mut Drain<RoomId>) {
+        let running = self.rooms.registry.all().into_iter();
+        drain.shown(running.map(|room| (room.hosted.id.clone(), room.hosted.is_owned())));
     }
 
-    /// Waits until the last slots of those that were handed over are out. Those that stay are not waited for.
-    async fn gone(&self, rooms: &[RoomId], refused: &[(RoomId, Fault)]) {
-        let stays = |room: &RoomId| refused.iter().any(|(refused, _)| refused == room);
-        let mut count = self.rooms.registry.count();
-        while rooms.iter().any(|room| !stays(room) && self.owns(room).is_some()) {
-            if count.changed().await.is_err() {
-                return;
+    /// Does what a drain asks for.
+    async fn ask(self, act: DrainAct<RoomId>, deadline: Instant) -> Ended {
+        match act {
+            DrainAct::Offer(room) => {
+                let outcome = self.hand_off(&room, None).await.map(drop);
+                Ended::Offer(room, outcome)
             }
-        }
-    }
-
-    async fn hand_over(self, room: RoomId) -> Option<(RoomId, Fault)> {
-        let mut offers = Offers::default();
-        loop {
-            let made = Instant::now();
-            match self.hand_off(&room, None).await {
-                Ok(_) => return None,
-                // It went while the drain was coming to it.
-                Err(_) if self.owns(&room).is_none() => return None,
-                Err(fault) if offers.are_vain(made, Instant::now()) => return Some((room, fault)),
-                Err(_) => sleep(OFFER_AGAIN).await,
+            DrainAct::StepAside(room) => {
+                if let Some(running) = self.rooms.registry.get(&room) {
+                    let within = deadline.saturating_duration_since(Instant::now());
+                    // The actor is gone, and the room with it, or another comes and is asked next.
+                    drop(running.actor.call(Message::StepAside, Some(within)).await);
+                }
+                Ended::StepAside(room)
             }
         }
     }
-
-    fn report(&self, rooms: &[RoomId], refused: Vec<(RoomId, Fault)>) -> DrainReport {
-        let late = || Fault::new(Code::NodeUnavailable, "its hand-over was not over in time");
-        let left: Vec<_> = rooms
-            .iter()
-            .filter(|room| self.owns(room).is_some())
-            .map(|room| {
-                let why = refused.iter().find(|(refused, _)| refused == room).map(|(_, fault)| fault.clone());
-                (room.clone(), why.unwrap_or_else(late))
-            })
-            .collect();
-        DrainReport { moved: rooms.len() - left.len(), left }
-    }
 }
 
-/// How the offers of one room went, to tell a room that nobody takes from one whose heir is slow.
-#[derive(Debug, Default)]
-struct Offers {
-    refused_since: Option<Instant>,
-}
-
-impl Offers {
-    /// Takes in that an offer that was `made` has failed `now`, and tells whether to offer again is in vain: it is when each
-    /// offer was refused at once for [`OFFERED`]. One that took that long itself was tried by an heir that was not ready in
-    /// time, as on a busy machine, and is made again until the drain's own time is over.
-    fn are_vain(&mut self, made: Instant, now: Instant) -> bool {
-        if now - made >= OFFERED {
-            self.refused_since = None;
-            return false;
-        }
-        now - *self.refused_since.get_or_insert(made) >= OFFERED
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_refused_at_once_for_a_second_is_not_offered_for_ever() {
-        let (mut offers, begun) = (Offers::default(), Instant::now());
-        let at = |ms| begun + Duration::from_millis(ms);
-        assert!(!offers.are_vain(at(0), at(5)));
-        assert!(!offers.are_vain(at(800), at(805)));
-        assert!(offers.are_vain(at(1005), at(1010)));
-    }
-
-    #[test]
-    fn an_heir_that_is_slow_is_asked_again() {
-        let (mut offers, begun) = (Offers::default(), Instant::now());
-        let at = |ms| begun + Duration::from_millis(ms);
-        assert!(!offers.are_vain(at(0), at(5)));
-        assert!(!offers.are_vain(at(200), at(3200)), "its mirror was not ready in time");
-        assert!(!offers.are_vain(at(3400), at(6400)));
-        assert!(!offers.are_vain(at(6600), at(6605)), "the second begins anew");
-        assert!(offers.are_vain(at(7600), at(7605)));
-    }
+fn report(drain: &Drain<RoomId>) -> DrainReport {
+    let late = || Fault::new(Code::NodeUnavailable, "its hand-over was not over in time");
+    let left = drain.left().map(|(room, why)| (room.clone(), why.cloned().unwrap_or_else(late)));
+    DrainReport { moved: drain.moved(), left: left.collect() }
 }

@@ -1,28 +1,24 @@
-//! A node that leaves: its rooms are offered to others, what it mirrors it steps aside from.
+//! A node that leaves: `ownership::Drain` says which rooms it offers when, and which it steps aside from.
 
 use stentor_ids::Fault;
-use stentor_ownership::{Event, Successor};
+use stentor_ownership::{DrainAct, Event, Successor, refusal::restarting};
 use stentor_placement::{rank_apart, readers};
 
 use super::{directory::RoomIx, message::Note, net::NodeIx, running::Asker, world::World};
 
-/// How long between two offers of a room, in milliseconds.
-const OFFER_AGAIN_MS: u64 = 200;
-
 impl World {
-    /// Hands over what a node owns, and steps aside from what it mirrors.
+    /// Tells a node's drain what runs there, and does what it asks for.
     pub(super) fn drain(&mut self, n: NodeIx) {
-        let now = self.now;
-        let rooms: Vec<_> = self.nodes[n].control.rooms.keys().copied().collect();
-        for room in rooms {
-            let control = &mut self.nodes[n].control;
-            let Some(running) = control.rooms.get(&room) else { continue };
-            if running.tenure.is_mirror() {
-                self.tell_room(n, room, Event::StepAside);
-            } else if control.offers.get(&room).is_none_or(|again| again.is_some_and(|at| at <= now)) {
-                control.offers.insert(room, None);
-                let ranked = self.heirs(n, room);
-                self.tell_room(n, room, Event::Transfer { to: None, ranked, asker: Asker::Drain });
+        let (now, control) = (self.time(), &mut self.nodes[n].control);
+        let running = control.rooms.iter().map(|(room, running)| (*room, running.published.is_owner()));
+        control.drain.shown(running);
+        while let Some(act) = self.nodes[n].control.drain.poll(now) {
+            match act {
+                DrainAct::Offer(room) => {
+                    let ranked = self.heirs(n, room);
+                    self.tell_room(n, room, Event::Transfer { to: None, ranked, asker: Asker::Drain });
+                }
+                DrainAct::StepAside(room) => self.tell_room(n, room, Event::StepAside),
             }
         }
     }
@@ -37,11 +33,23 @@ impl World {
     }
 
     /// What came of an offer.
-    pub(super) fn offered(&mut self, n: NodeIx, room: RoomIx, outcome: &Result<Successor, Fault>) {
-        let again = self.now + OFFER_AGAIN_MS;
+    pub(super) fn offered(&mut self, n: NodeIx, room: RoomIx, outcome: Result<Successor, Fault>) {
         self.note(Note::Transfers { room, node: n, goes: outcome.is_ok() });
-        if outcome.is_err() {
-            self.nodes[n].control.offers.insert(room, Some(again));
-        }
+        let now = self.time();
+        self.nodes[n].control.drain.offered(now, &room, outcome.map(drop));
+    }
+
+    /// A mirror was told to step aside.
+    pub(super) fn stepped_aside(&mut self, n: NodeIx, room: RoomIx) {
+        let now = self.time();
+        self.nodes[n].control.drain.stepped_aside(now, &room);
+    }
+
+    /// A room's actor has failed, and what it was asked with it.
+    pub(super) fn unanswered(&mut self, n: NodeIx, room: RoomIx) {
+        let (now, fault) = (self.time(), restarting(&self.rooms[room]));
+        let drain = &mut self.nodes[n].control.drain;
+        drain.offered(now, &room, Err(fault));
+        drain.stepped_aside(now, &room);
     }
 }

@@ -1,6 +1,6 @@
 //! A cluster in virtual time: nodes, links, a directory, rooms and listeners, and whatever goes wrong, drawn from a seed.
 //! Who owns, mirrors, claims, leads and retires, and what a room is, the real machines decide: `ownership::{Tenure,
-//! Candidacy}`, `placement`, `relay`, `room::Ledger`, `mix::History`. What is here does what they ask for, over a net and a
+//! Candidacy, Drain}`, `placement`, `relay`, `room::Ledger`, `mix::History`. What is here does what they ask for, over a net and a
 //! directory of its own. Every invariant of the design is checked as it goes.
 //!
 //! What is done stands above what it is done to. Each line may use those below it, and none above.

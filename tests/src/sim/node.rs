@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use stentor_ids::NodeId;
+use stentor_ownership::Drain;
 
 use super::{
     candidate::Candidacies,
@@ -60,9 +61,6 @@ pub(super) struct Question {
     pub(super) heard_ms_ago: Option<u64>,
 }
 
-/// The rooms that a node has offered, and when to offer them again.
-pub(super) type Offers = BTreeMap<RoomIx, Option<u64>>;
-
 /// What a node does about rooms.
 #[derive(Debug, Default)]
 pub(super) struct Control {
@@ -72,7 +70,8 @@ pub(super) struct Control {
     pub(super) going: BTreeMap<Run, Running>,
     pub(super) candidacies: Candidacies,
     pub(super) questions: BTreeMap<u64, Question>,
-    pub(super) offers: Offers,
+    /// Of a node that leaves.
+    pub(super) drain: Drain<RoomIx>,
     /// The session's own question, if one is open.
     pub(super) session: Option<u64>,
 }

@@ -183,7 +183,7 @@ impl World {
                 Effect::Leave(_) => self.leave(n, run),
                 Effect::Stop => self.stop(n, run),
                 Effect::Fail(_) => self.fail(n, run),
-                Effect::Transferred(Asker::Drain, outcome) => self.offered(n, run.room, &outcome),
+                Effect::Transferred(Asker::Drain, outcome) => self.offered(n, run.room, outcome),
                 Effect::TookOver(Asker::Owner { node, ask }, outcome) => {
                     self.took_over(n, node, ask, outcome)
                 }
@@ -203,9 +203,9 @@ impl World {
                 }
                 Effect::TellOwner(took) => self.becomes_owner(n, run.room, &took.key, took.since),
                 Effect::TellSuccessor(_) => self.note(Note::StepsDown { room: run.room, node: n }),
+                Effect::Aside => self.stepped_aside(n, run.room),
                 // Nobody of the simulation is told, or is told by what it sees.
-                Effect::Aside
-                | Effect::Redirect(..)
+                Effect::Redirect(..)
                 | Effect::Dismiss
                 | Effect::TellMirror(_)
                 | Effect::TellPeer
@@ -269,6 +269,7 @@ impl World {
         let Some(former) = self.nodes[n].control.rooms.remove(&run.room) else { return };
         let (standing, record) =
             (former.published, former.ledger.map(|ledger| ledger.room().record().clone()));
+        self.unanswered(n, run.room);
         let number = self.number();
         let epoch = standing.owner().epoch;
         let ledger = record.map(|record| Ledger::new(Room::new(record), epoch));

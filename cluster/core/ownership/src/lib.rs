@@ -6,6 +6,7 @@
 //! | `tenure` | one room at a node that owns or mirrors it: what is told to it, what it does |
 //! | `detector` | whether the owner of a mirrored room has failed |
 //! | `candidacy` | one claim of a room that does not run here |
+//! | `drain` | a node that leaves: what it offers to others, when, and when that is in vain |
 //! | `event` | what a tenure is told and asks for |
 //! | `keys` | what the directory shows of a room |
 //! | `timing` | every time of a take-over of control |
@@ -16,6 +17,7 @@
 
 mod candidacy;
 mod detector;
+mod drain;
 mod event;
 mod keys;
 pub mod refusal;
@@ -24,6 +26,7 @@ pub mod timing;
 
 pub use candidacy::{Came, Candidacy, Outcome, Step};
 pub use detector::{Act, Answer, Detector, Wake as DetectorWake};
+pub use drain::{Act as DrainAct, Drain};
 pub use event::{
     Books, Claim, Claimed, Driver, Effect, End, Errand, Event, Held, Here, Left, MirrorHeld, NotBack,
     OwnerHeld, Standing, Took,

@@ -10,6 +10,7 @@
 //! | a claim came to nothing | it is made again | [`REFUSED`] to [`REFUSED_CAP`], [`CLAIM_AGAIN`] |
 //! | a claim takes effect | so many slots ahead | [`CLAIM_AHEAD`], [`COLD_AHEAD`], [`TRANSFER_AHEAD`] |
 //! | a transfer is prepared | the heir becomes ready | [`PREPARE_WITHIN`], [`LOOK_AGAIN`] |
+//! | a node leaves | its rooms are offered | [`OFFERED_AT_ONCE`], [`OFFERED`], [`OFFER_AGAIN`] |
 //! | an old owner goes | up to the claim's first slot | [`LONGEST_RETIREMENT`], [`REDIRECT_AHEAD`] |
 //! | a key is gone | it is put back | [`PUT_BACK_AGAIN`] |
 
@@ -64,6 +65,14 @@ pub const TRANSFER_AHEAD: u64 = 50;
 pub const PREPARE_WITHIN: Duration = Duration::from_millis(2500);
 /// How often it is looked whether it can.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Rooms that a node which leaves offers at once: enough that the second each one takes to move does not add up, few enough that
+/// the nodes that take them are not asked for everything in one moment.
+pub const OFFERED_AT_ONCE: usize = 8;
+/// How long a room that is refused at once is offered again: a node that has just joined or a directory that was away for a
+/// moment may take it then. What is refused for longer is told instead of waited for.
+pub const OFFERED: Duration = Duration::from_secs(1);
+/// How long between two offers of a room, and until a mirror that is still there is told again to step aside.
+pub const OFFER_AGAIN: Duration = Duration::from_millis(200);
 /// Furthest ahead that an old owner goes on to a claim's first slot, in slots. One further away is of a clock gone wrong, and
 /// waiting for it would leave the room with two owners.
 pub const LONGEST_RETIREMENT: u64 = 250;
