@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use stentor_ids::{Epoch, Lineage, ParticipantId, Role, Slot};
 use stentor_mix::{
-    HISTORY_SLOTS, History, LogEntry, Packet, PacketRef, Participant, SpeakerPacket, Stage, Step, VoiceLog,
+    HISTORY_SLOTS, History, LogEntry, Packet, PacketRef, SpeakerPacket, Stage, Step, VoiceLog,
 };
 use stentor_ownership::OwnerKey;
 use stentor_pace::{Time, WallTime, check::EpochFence};
@@ -19,6 +19,7 @@ use super::{
     message::Run,
     net::NodeIx,
     plan::{Plan, Roles, START},
+    staged::Staged,
     tap::Tap,
 };
 
@@ -50,13 +51,6 @@ pub(super) struct Decision {
     /// Of the owner who decided it.
     pub(super) epoch: Epoch,
     pub(super) open: BTreeSet<ParticipantId>,
-}
-
-/// A stage, and of which epoch it is.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Staged {
-    pub(super) epoch: Epoch,
-    pub(super) stage: Stage,
 }
 
 /// A watched room at one of its origins.
@@ -94,17 +88,6 @@ pub(super) fn speaker(n: usize) -> ParticipantId {
 fn packet(seq: u64) -> SpeakerPacket {
     let packet = Packet::parse(Bytes::from_static(&[0xf8, 0xff, 0xfe])).expect("it is 20 ms of Opus");
     SpeakerPacket { stream: 1, seq, packet, captured: WallTime::default() }
-}
-
-/// Those of a record's stage who may speak, as the mixer is told.
-pub(super) fn staged(epoch: Epoch, record: &Record) -> Staged {
-    let participant = |one: &stentor_room::Participant| Participant {
-        id: one.id.clone(),
-        muted: one.muted_itself || one.muted_by_moderator,
-        gain_db: f32::from(one.gain_db),
-    };
-    let participants = record.stage().iter().map(participant).collect();
-    Staged { epoch, stage: Stage { version: record.stage_version(), participants } }
 }
 
 impl Audio {

@@ -11,10 +11,11 @@ use stentor_relay::Way;
 use stentor_room::{Actor, Command, CommitId, Ledger, Lifecycle, Record, Room, Settled, Step};
 
 use super::{
-    audio::{Decision, Staged, speaker, staged},
+    audio::{Decision, speaker},
     directory::{Book, Op, Refused, Reply, RoomIx},
     message::{Answer, Ask, Message, Note, Run},
     net::NodeIx,
+    staged::{Staged, staged},
     world::World,
 };
 

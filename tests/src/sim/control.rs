@@ -8,11 +8,11 @@ use stentor_placement::{Candidate, rank};
 use stentor_room::Record;
 
 use super::{
-    audio::staged,
     directory::{Changed, Lease, Op, Reply, Revision, RoomIx},
     message::{Answer, Ask},
     net::{DIRECTORY, NodeIx},
     node::Node,
+    staged::staged,
     world::World,
 };
 

@@ -9,10 +9,10 @@ use stentor_relay::{Count, Frame, origin::State};
 use stentor_room::CommitId;
 
 use super::{
-    audio::Staged,
     directory::{Reply, Revision, RoomIx},
     fault::Fault,
     net::NodeIx,
+    staged::Staged,
 };
 
 /// A process: a node, and which one of its processes. The address of a parent.

@@ -22,6 +22,7 @@
 //! | `running`, `candidate`, `node` | a room that runs at a node, what the node claims, and the node |
 //! | `message` | what nodes say to each other |
 //! | `plan`, `fault` | what a seed stands for, and what may go wrong |
+//! | `staged` | who may speak, as it is told and kept |
 //! | `directory`, `net` | what lies between nodes |
 
 mod acts;
@@ -42,6 +43,7 @@ mod node;
 mod plan;
 mod promise;
 mod running;
+mod staged;
 mod stats;
 mod stream;
 mod strike;

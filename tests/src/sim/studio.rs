@@ -12,11 +12,12 @@ use stentor_relay::{
 };
 
 use super::{
-    audio::{Origin, staged},
+    audio::Origin,
     directory::RoomIx,
     message::{Message, Note, Run},
     net::{NodeIx, millis},
     plan::START,
+    staged::staged,
     world::World,
 };
 
