@@ -16,6 +16,7 @@ mod locate;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod mirror;
+mod open_files;
 mod pool;
 mod port;
 mod security;
@@ -31,6 +32,7 @@ pub use feed::{Closed, Cursor, Feed, FeedWriter, Item, Reported, bans_to_wire, f
 pub use journal::Journal;
 pub use locate::Locator;
 pub use mirror::{FollowStream, Followed, Follower};
+pub use open_files::raise_open_files;
 pub use pool::Pool;
 pub use port::{Connection, Port};
 pub use security::{SERVER_NAME, Security};

@@ -19,7 +19,7 @@ use crate::{
     farewell::{Farewell, Leaving},
     grpc,
     http::{self, Http},
-    port::{Port, Service, acceptor, raise_open_files},
+    port::{Port, Service, acceptor, room_for_connections},
     rooms::{self, Rooms},
 };
 
@@ -125,7 +125,7 @@ impl Edge {
         };
         let patience = Duration::from_millis(config.patience_ms);
         let fanout = Fanout::start(shards, patience, &metrics)?;
-        let files = raise_open_files();
+        let files = room_for_connections();
         let max_connections = if config.max_connections == 0 { files } else { config.max_connections };
 
         let (tell, leaving) = watch::channel(None);

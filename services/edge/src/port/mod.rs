@@ -26,7 +26,7 @@ use tokio::{
     time::sleep,
 };
 
-pub(crate) use limits::raise_open_files;
+pub(crate) use limits::room_for_connections;
 pub(crate) use rewound::Rewound;
 pub(crate) use service::Service;
 pub(crate) use tls::acceptor;

@@ -24,7 +24,7 @@ use stentor_directory::{Revision, Session, SessionState, ViewHandle};
 use stentor_edge::{Edge, EdgeHandle};
 use stentor_host::{Host, HostHandle, Topology};
 use stentor_ids::NodeId;
-use stentor_link::{Journal, Locator, Services};
+use stentor_link::{Journal, Locator, Services, raise_open_files};
 use tokio::time::Instant;
 
 use self::{
@@ -71,6 +71,8 @@ impl Node {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_with(config: &Config, shared: &Shared, given: Given) -> Result<Self> {
+        // Before any port is bound: an origin or a relay with many nodes below it has as many connections as an edge has people.
+        raise_open_files();
         let Links { server, pool } = given.links.map_or_else(|| Links::bind(config, shared), Ok)?;
         let id = config.id()?;
         let metrics = shared.metrics.for_node(&id);
