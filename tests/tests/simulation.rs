@@ -145,3 +145,10 @@ fn seed_98_that_the_mirror_before_it_is_ready_says_nothing_of_the_heir() {
 fn seed_6293_who_is_muted_before_a_stream_stands_again_is_muted_by_both() {
     worlds(6_293, 1);
 }
+
+/// An owner was cut off while its room was claimed twice, and the mirror that it would have heard of it from died. The directory came
+/// back empty, and the owner put its key back before the one of the last claim did. Neither it nor the directory could know.
+#[test]
+fn seed_100489_an_owner_that_could_not_hear_of_a_claim_that_was_forgotten_puts_its_key_back() {
+    worlds(100_489, 1);
+}

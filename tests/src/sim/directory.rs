@@ -34,6 +34,10 @@ pub(super) struct Directory {
     /// Rooms owned, by node.
     pub(super) load: Vec<u32>,
     writers: Vec<OneWriter>,
+    /// It has lost data: what it has forgotten it cannot fence.
+    forgot: bool,
+    /// By room, the epoch that was put back since by an owner that had not heard of a later claim, which was forgotten.
+    unaware: Vec<Option<Epoch>>,
     /// What was found broken since last asked.
     pub(super) broken: Vec<Violation>,
 }
@@ -50,6 +54,8 @@ impl Directory {
             changes: (0..rooms.len()).map(|room| (0, Changed::Room(room))).collect(),
             revision: 0,
             writers: vec![OneWriter::default(); rooms.len()],
+            forgot: false,
+            unaware: vec![None; rooms.len()],
             schema: vec![1; rooms.len()],
             rooms,
             members: vec![Vec::new(); nodes],
@@ -138,8 +144,9 @@ impl Directory {
             Op::Commit { room, epoch, revision, record } => {
                 Reply::Committed(self.commit(room, epoch, revision, record))
             }
-            Op::Reassert { room, epoch, from, record } => {
+            Op::Reassert { room, epoch, seen, from, record } => {
                 let stored = Stored::new(epoch, record);
+                self.unaware[room] = Some(epoch).filter(|epoch| self.forgot && seen <= *epoch);
                 Reply::Reasserted(held.and_then(|lease| self.reassert(node, lease, room, from, stored)))
             }
             Op::Release { room, revision } => {
@@ -226,10 +233,18 @@ impl Directory {
         if keys.owner.is_none_or(|owner| owner.revision != revision) {
             return Err(Refused::Owned(keys.owner));
         }
-        self.broken.extend(self.writers[room].committed(epoch).err());
+        self.judge_commit(room, epoch);
         keys.record = Some(Stored::new(epoch, record));
         self.write(room, keys);
         Ok(())
+    }
+
+    /// An owner that was cut off while others claimed its room, and then all of it was lost, cannot know better: it goes when the
+    /// later owner puts its key back.
+    fn judge_commit(&mut self, room: RoomIx, epoch: Epoch) {
+        if self.unaware[room] != Some(epoch) {
+            self.broken.extend(self.writers[room].committed(epoch).err());
+        }
     }
 
     fn reassert(
@@ -247,7 +262,7 @@ impl Directory {
         if claimed > epoch || keys.owner.is_some_and(superseded) {
             return Err(Refused::Owned(keys.owner));
         }
-        self.broken.extend(self.writers[room].committed(epoch).err());
+        self.judge_commit(room, epoch);
         let owner = Owner { node, epoch, from, revision: self.revision, lease };
         (keys.record, keys.owner) = (Some(stored), Some(owner));
         keys.mirror = keys.mirror.filter(|mirror| mirror.node != node);

@@ -45,7 +45,10 @@ impl World {
             }
             Effect::PutBackOwner(errand, owner) => {
                 let record = self.record(n, run);
-                let op = Op::Reassert { room, epoch: owner.epoch, from: owner.from, record };
+                let shown = self.dir.room(room, self.nodes[n].view).owner.map(|owner| owner.epoch);
+                let heard = self.origin(n, room).map(|origin| origin.epoch());
+                let seen = shown.max(heard).unwrap_or_default();
+                let op = Op::Reassert { room, epoch: owner.epoch, seen, from: owner.from, record };
                 self.ask(n, Ask::Errand(run, errand), op);
             }
             Effect::PutBackMirror(errand, own) => {

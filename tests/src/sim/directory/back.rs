@@ -18,6 +18,7 @@ impl Directory {
     /// Comes back empty.
     pub(in crate::sim) fn come_back_empty(&mut self, now: u64) {
         self.come_back_without_leases(now);
+        self.forgot = true;
         for room in 0..self.rooms.len() {
             self.write(room, Keys::default());
         }
@@ -26,6 +27,7 @@ impl Directory {
     /// Comes back as it was at an earlier moment, and the leases of then end in their time.
     pub(in crate::sim) fn come_back_older(&mut self, now: u64, at: Revision) {
         self.come_back_without_leases(now);
+        self.forgot = true;
         for room in 0..self.rooms.len() {
             let keys = self.room(room, at).clone();
             let leases = [

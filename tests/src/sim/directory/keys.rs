@@ -100,6 +100,8 @@ pub(in crate::sim) enum Op {
     Reassert {
         room: RoomIx,
         epoch: Epoch,
+        /// The highest epoch that its view shows, or that a frame or a child has shown.
+        seen: Epoch,
         from: Slot,
         record: Book,
     },
