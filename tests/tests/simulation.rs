@@ -152,3 +152,10 @@ fn seed_6293_who_is_muted_before_a_stream_stands_again_is_muted_by_both() {
 fn seed_100489_an_owner_that_could_not_hear_of_a_claim_that_was_forgotten_puts_its_key_back() {
     worlds(100_489, 1);
 }
+
+/// A commit never ended, and nothing was committed any more: long after, a mirror that was cut off from its owner could not know by
+/// the record who was muted.
+#[test]
+fn seed_105180_a_commit_that_does_not_end_is_given_up() {
+    worlds(105_180, 1);
+}

@@ -1,14 +1,14 @@
 //! What is not a failure, and what goes wrong in what nodes do for rooms: rooms are moved, ended and restarted, mirrors step
 //! aside, clocks bar a node, and calls end otherwise than they should.
 
-use stentor_ownership::Event;
+use stentor_ownership::{Event, timing::ERRAND};
 use stentor_room::{Actor, Command};
 
 use super::{
     directory::RoomIx,
     fault::{Fault, How},
     message::{Answer, Ask, Message, Run},
-    net::NodeIx,
+    net::{NodeIx, millis},
     node::NEWER,
     running::Asker,
     world::World,
@@ -102,6 +102,11 @@ impl World {
         }
         match how {
             How::Panics => Some(Answer::Nothing),
+            // A ledger waits for each commit, so that what makes one gives it up.
+            How::Never if matches!(to, Ask::Commit(..)) => {
+                self.tell_in(millis(ERRAND), n, Message::Answer { to, answer: Answer::Nothing });
+                None
+            }
             How::Never => (!room).then_some(answer),
             How::Twice => {
                 let delay = self.draw() % LATE_MS;

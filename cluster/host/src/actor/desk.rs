@@ -4,10 +4,11 @@
 use stentor_admission::Class;
 use stentor_directory::{BanPart, Error, Owner, Revision};
 use stentor_ids::{Code, Epoch, Fault, NodeId, Role};
-use stentor_ownership::{Event, Successor};
+use stentor_ownership::{Event, Successor, timing::ERRAND};
 use stentor_proto::{role_to_wire, v1};
 use stentor_room::{Actor, Command, CommitId, Effect, Lifecycle, Refusal, Settled, Step, Written};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span, info_span};
 
 use super::state::State;
@@ -160,9 +161,15 @@ impl State {
             (fenced_by(&origin.me, ownership.epoch(), &outcome), settled(outcome))
         };
         let commit = tokio::spawn(commit.instrument(info_span!("commit", room = %self.hosted.id)));
+        // Given up, it must not take effect later: what is committed after it is newer.
+        let commit = timeout(ERRAND, AbortOnDropHandle::new(commit));
         tokio::spawn(async move {
-            let panicked = || Fault::new(Code::Internal, "the commit panicked");
-            let (owner, settled) = commit.await.unwrap_or_else(|_| (None, Settled::Unavailable(panicked())));
+            let failed = |how| (None, Settled::Unavailable(Fault::new(Code::Internal, how)));
+            let (owner, settled) = match commit.await {
+                Ok(Ok(ended)) => ended,
+                Ok(Err(_)) => failed("the commit panicked"),
+                Err(_) => failed("the commit did not end"),
+            };
             // A claim first: whoever waits for the commit is told of that, and not that the directory is away.
             let claimed =
                 owner.map(|owner| Message::Told(Event::Claimed(Successor::from(&owner_key(&owner)))));
