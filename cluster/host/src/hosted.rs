@@ -23,6 +23,7 @@ use crate::{
     permits::Permits,
     published::{Published, Reader},
     speakers::Speakers,
+    status::{Staged, stage_to_wire},
 };
 
 /// A room that this node owns or mirrors.
@@ -122,6 +123,13 @@ impl Hosted {
     /// A slot was emitted or passed on.
     pub(crate) fn passed(&self, now: Time, slot: Slot) {
         self.line.lock().passed(now, slot);
+    }
+
+    /// Tells everyone below who may speak, unless they know something newer.
+    pub(crate) fn tell_stage(&self, staged: &Staged) {
+        if let Err(fault) = self.feed.take_stage(&stage_to_wire(staged)) {
+            tracing::warn!(room = %self.id, %fault, "a stage is not told");
+        }
     }
 
     /// The number of what the owner tells next.

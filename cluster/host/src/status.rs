@@ -62,6 +62,19 @@ pub(crate) fn staged(epoch: Epoch, record: &Record) -> Staged {
     Staged { epoch, stage: Arc::new(Stage { version: record.stage_version(), participants }) }
 }
 
+/// A stage as it travels.
+pub(crate) fn stage_to_wire(Staged { epoch, stage }: &Staged) -> v1::StageState {
+    let participant = |one: &mix::Participant| v1::Participant {
+        id: one.id.to_string(),
+        muted: one.muted,
+        // A room's gains are whole.
+        gain_db: one.gain_db as i32,
+        ..v1::Participant::default()
+    };
+    let seats = stage.participants.iter().map(participant).collect();
+    v1::StageState { version: stage.version, seats, epoch: epoch.0 }
+}
+
 /// What happened to a participant, as it travels. The feed numbers it.
 pub(crate) fn event(participant: &ParticipantId, notice: Notice) -> v1::ParticipantEvent {
     use v1::participant_event::What;

@@ -28,7 +28,7 @@ pub mod uplink;
 
 pub use by_clock::slot_by_clock;
 pub use downlink::{Carrier, Carry, Config};
-pub use feed::{Closed, Cursor, Feed, FeedWriter, Item, Reported, bans_to_wire, fill};
+pub use feed::{Closed, Cursor, Feed, FeedWriter, Item, MAX_SEATS, Place, Reported, bans_to_wire, fill};
 pub use journal::Journal;
 pub use locate::Locator;
 pub use mirror::{FollowStream, Followed, Follower};

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Speakers of a watched room.
-const SPEAKERS: usize = 3;
+pub(super) const SPEAKERS: usize = 3;
 /// How many slots a packet waits at the origin that mixes.
 const JITTER_SLOTS: u64 = 2;
 /// Packets that an origin remembers to have: those of a second and more.
@@ -48,8 +48,8 @@ pub(super) struct Audio {
 #[derive(Debug)]
 pub(super) struct Decision {
     pub(super) at: u64,
-    /// Of the owner who decided it.
-    pub(super) epoch: Epoch,
+    /// The stage that came of it.
+    pub(super) stage: StageId,
     pub(super) open: BTreeSet<ParticipantId>,
 }
 
@@ -67,6 +67,8 @@ pub(super) struct Origin {
     pub(super) counts: Counts,
     pub(super) history: History,
     pub(super) staged: Staged,
+    /// Children have not been told of it.
+    pub(super) tells_stage: bool,
     /// The stage that the directory shows.
     pub(super) recorded: Option<Staged>,
     /// It mixes.
@@ -155,6 +157,7 @@ impl Origin {
             counts: Counts::default(),
             history: History::new(),
             staged: Staged::default(),
+            tells_stage: false,
             recorded: None,
             open: false,
             busy: 0,
@@ -221,10 +224,10 @@ impl Origin {
 
     /// Who may speak from the next slot on, as it comes this way, if that counts.
     pub(super) fn heed(&mut self, way: Way, told: Staged) {
-        let stage = StageId { epoch: told.epoch, version: told.stage.version };
-        if self.machine.stage(way, stage) == Heed::Take {
+        if self.machine.stage(way, told.id()) == Heed::Take {
             self.set_stage(told.stage.clone());
             self.staged = told;
+            self.tells_stage = true;
         }
     }
 
@@ -249,12 +252,12 @@ impl Origin {
         self.open || self.history.ready(HISTORY_SLOTS).is_ok()
     }
 
-    /// The packets of all speakers of this number. Of who may not speak none is taken.
-    pub(super) fn take_packets(&mut self, now: Time, seq: u64) {
+    /// The packets of speakers of this number. Of who may not speak none is taken.
+    pub(super) fn take_packets(&mut self, now: Time, seq: u64, from: Vec<ParticipantId>) {
         let open = |who: &ParticipantId| {
             self.staged.stage.participants.iter().any(|one| one.id == *who && !one.muted)
         };
-        for who in (0..SPEAKERS).map(speaker).filter(open) {
+        for who in from.into_iter().filter(open) {
             self.history.push_packet(now, &who, packet(seq));
             self.packets.insert((seq, who));
         }

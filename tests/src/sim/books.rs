@@ -117,7 +117,7 @@ impl World {
         let open: BTreeSet<_> = open.collect();
         self.note(Note::Mutes { room: run.room, version: stage.version });
         let decided = &mut self.audio[run.room].decided;
-        decided.push_back(Decision { at: self.now, epoch, open });
+        decided.push_back(Decision { at: self.now, stage: told.id(), open });
         if decided.len() > DECISIONS {
             decided.pop_front();
         }

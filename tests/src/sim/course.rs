@@ -109,6 +109,7 @@ impl World {
             Message::Subscribed { room, parent, taken } => self.subscribed(n, room, parent, taken),
             Message::Unsubscribe { room, child } => self.unsubscribe(n, room, child),
             Message::Frame { room, parent, frame } => self.framed(n, room, parent, &frame),
+            Message::Staged { room, told } => self.stage_came(n, room, &told),
             Message::Fence { .. } => self.fence(n, message),
             Message::Count { room, child, count } => self.counted(n, room, child, count),
         }

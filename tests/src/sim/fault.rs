@@ -113,11 +113,6 @@ impl Fault {
         }
     }
 
-    /// Whether it is wrong with a link between two nodes alone, and not with nodes, the directory or the way to it.
-    pub(super) const fn is_of_a_link(&self) -> bool {
-        matches!(self, Self::OneWay { .. } | Self::Cut { .. } | Self::CutOrigins { .. } | Self::Slow { .. })
-    }
-
     /// Its name in the table of faults.
     pub(super) const fn name(&self) -> &'static str {
         match self {

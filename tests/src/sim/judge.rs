@@ -1,9 +1,11 @@
 //! What must hold in the whole of a world, beyond what each listener, ring and record is checked for where it is.
 
 use stentor_ids::{Epoch, Fault as Refusal, ParticipantId};
-use stentor_mix::LogEntry;
+use stentor_mix::{LogEntry, Step, VoiceLog};
 use stentor_ownership::Successor;
 use stentor_pace::{Invariant, Violation, check};
+use stentor_relay::StageId;
+use stentor_room::Record;
 
 use super::{
     audio::Decision,
@@ -17,8 +19,9 @@ use super::{
 
 /// How late a decision of the owner's may be at the other origin: a link, and a step of it.
 const GATE_MS: u64 = 30;
-/// The same by the directory: one commit, and another that waits for it, and two turns of who reads it.
-const RECORD_MS: u64 = 250;
+/// How late a decision may be in the packets that an origin mixes, where the edge hears it from the owner: three links and a
+/// step of each, and what a packet waits.
+const EDGE_MS: u64 = 150;
 /// How long after a change of the stage a mirror may not be ready: what it keeps, and a link.
 const READY_MS: u64 = 600;
 /// How long an edge may have played nothing when all is well.
@@ -45,23 +48,55 @@ impl World {
             (None, Some(who)) => {
                 format!("{who} is not in slot {slot} of room {room} at node {n}, heard from {at} on")
             }
-            (None, None) => return,
+            (None, None) => return self.judge_edge(n, room, entry),
         };
         self.broken(Invariant::RoleGate.broken(detail));
     }
 
+    /// The same of an origin that could not know: who is muted is kept back by the edge, which hears the owner.
+    fn judge_edge(&mut self, n: NodeIx, room: RoomIx, entry: &LogEntry) {
+        let decided = &self.audio[room].decided;
+        let could_know = |one: &Decision| {
+            self.goes_by(n, room, one.stage) && one.at > self.unwell_until && one.at + EDGE_MS < self.now
+        };
+        let Some(known) = decided.iter().rposition(could_know) else { return };
+        let may = |who| decided.range(known..).any(|one| one.open.contains(who));
+        let speaks = |voice: &&VoiceLog| voice.steps.iter().any(|step| matches!(step, Step::Packet(_)));
+        let heard = entry.voices.iter().filter(speaks).find(|voice| !may(&voice.participant));
+        if let Some(VoiceLog { participant, .. }) = heard {
+            let (slot, at) = (entry.slot, decided[known].at);
+            let detail =
+                format!("{participant} is heard in slot {slot} of room {room} from node {n}, muted at {at}");
+            self.broken(Invariant::RoleGate.broken(detail));
+        }
+    }
+
     /// Whether an origin that mixes can be asked to know of a decision of the owner that it works under: by the owner's stream
-    /// if nothing is wrong, and by its record as long as the directory and the ways to it are well.
+    /// if nothing is wrong, and by its record as soon as its view shows that.
     fn could_know(&self, n: NodeIx, room: RoomIx, decision: &Decision) -> bool {
-        let Decision { at, epoch, .. } = *decision;
+        let Decision { at, stage, .. } = *decision;
         let Some(running) = self.nodes[n].control.rooms.get(&room) else { return false };
-        if running.published.owner().epoch != epoch {
+        if !self.goes_by(n, room, stage) || at + GATE_MS >= self.now {
             return false;
         }
         let told = self.epoch_of(n, room).is_some() || running.stream.connected && running.stream.heard > at;
-        let by_stream = told && at > self.trouble_until && at + GATE_MS < self.now;
-        let by_record = at > self.apart_until && at + RECORD_MS < self.now;
-        by_stream || by_record
+        if told && at > self.trouble_until {
+            return true;
+        }
+        let view = self.nodes[n].view;
+        let shown = self.dir.room(room, view).record.as_ref().filter(|_| self.nodes[n].current);
+        let shown = shown.and_then(|stored| {
+            let record = Record::decode(stored.record.as_ref()?).ok()?;
+            Some(StageId { epoch: stored.epoch, version: record.stage_version() })
+        });
+        shown.is_some_and(|shown| shown.epoch == stage.epoch && shown >= stage)
+    }
+
+    /// Whether a stage is of the owner by whose word an origin goes: one that gives way goes by its successor's.
+    fn goes_by(&self, n: NodeIx, room: RoomIx, stage: StageId) -> bool {
+        let owner = self.nodes[n].control.rooms.get(&room).map(|running| running.published.owner().epoch);
+        let taken = self.audio[room].origins.get(&n).map(|origin| origin.staged.epoch);
+        owner == Some(stage.epoch) && taken.is_none_or(|taken| taken <= stage.epoch)
     }
 
     /// `NoGap`, where at most one thing is wrong at a time.

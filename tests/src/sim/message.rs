@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use stentor_ids::{Epoch, Fault as Refusal, Lineage, Slot};
+use stentor_ids::{Epoch, Fault as Refusal, Lineage, ParticipantId, Slot};
 use stentor_mix::LogEntry;
 use stentor_ownership::{Errand, Successor};
 use stentor_relay::{Count, Frame, origin::State};
@@ -126,10 +126,11 @@ pub(super) enum Message {
     Gone {
         peer: Process,
     },
-    /// The packets of all speakers of a room, of this number.
+    /// The packets of these speakers of a room, of this number.
     Packets {
         room: RoomIx,
         seq: u64,
+        from: Vec<ParticipantId>,
     },
     /// To the other origin: a slot that was mixed, and what it was made of.
     Mixed {
@@ -186,6 +187,11 @@ pub(super) enum Message {
         room: RoomIx,
         parent: Process,
         frame: Frame,
+    },
+    /// Who may speak, on its way down.
+    Staged {
+        room: RoomIx,
+        told: Staged,
     },
     /// A claim on its way down.
     Fence {

@@ -1,7 +1,8 @@
 //! Who may speak in a watched room, as it is told and kept.
 
-use stentor_ids::Epoch;
+use stentor_ids::{Epoch, ParticipantId};
 use stentor_mix::{Participant, Stage};
+use stentor_relay::StageId;
 use stentor_room::Record;
 
 /// A stage, and of which epoch it is.
@@ -9,6 +10,16 @@ use stentor_room::Record;
 pub(super) struct Staged {
     pub(super) epoch: Epoch,
     pub(super) stage: Stage,
+}
+
+impl Staged {
+    pub(super) fn id(&self) -> StageId {
+        StageId { epoch: self.epoch, version: self.stage.version }
+    }
+
+    pub(super) fn mutes(&self, who: &ParticipantId) -> bool {
+        self.stage.participants.iter().any(|one| one.id == *who && one.muted)
+    }
 }
 
 /// Those of a record's stage who may speak, as the mixer is told.

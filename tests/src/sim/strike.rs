@@ -9,8 +9,7 @@ use super::{
     world::World,
 };
 
-/// From when nodes and the directory are well until commits and views are under way again: a lease, a second's tick, what is
-/// given up only after a while.
+/// From when all is well until every edge hears the owner again: a lease, a claim, parents that are tried again.
 const SETTLE_MS: u64 = 9_000;
 
 impl World {
@@ -26,8 +25,8 @@ impl World {
         let until = self.now + fault.lasts_ms();
         self.trouble_until = self.trouble_until.max(until + RESENT_MS);
         self.disturb(fault, until + RESENT_MS);
-        if !fault.is_of_a_link() {
-            self.apart_until = self.apart_until.max(until + SETTLE_MS);
+        if !matches!(fault, Fault::CutOrigins { .. }) {
+            self.unwell_until = self.unwell_until.max(until + SETTLE_MS);
         }
         match fault {
             Fault::Kill { who, told, ms } => self.kill(who, told, ms),

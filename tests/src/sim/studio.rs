@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use stentor_ids::{Epoch, Lineage, Slot};
+use stentor_ids::{Epoch, Lineage, ParticipantId, Slot};
 use stentor_mix::{Config, LogEntry, Mixer, REPLAY_MIN_SLOTS};
 use stentor_ownership::{Event, OwnerKey, Successor};
 use stentor_pace::{Invariant, Time};
@@ -12,7 +12,7 @@ use stentor_relay::{
 };
 
 use super::{
-    audio::Origin,
+    audio::{Origin, SPEAKERS, speaker},
     directory::RoomIx,
     message::{Message, Note, Run},
     net::{NodeIx, millis},
@@ -117,6 +117,7 @@ impl World {
             for n in origins {
                 if self.awake(n) {
                     self.act(n, room);
+                    self.stage_goes_down(n, room);
                 }
             }
             self.listen(room);
@@ -130,10 +131,13 @@ impl World {
         while self.audio[room].next_packet <= slot {
             let seq = self.audio[room].next_packet;
             self.audio[room].next_packet += 1;
-            let origins: Vec<_> = self.audio[room].origins.keys().copied().collect();
+            let audio = &self.audio[room];
+            let lets_up = |who: &ParticipantId| audio.taps.get(&edge).is_none_or(|tap| tap.lets_up(who));
+            let from: Vec<_> = (0..SPEAKERS).map(speaker).filter(lets_up).collect();
+            let origins: Vec<_> = audio.origins.keys().copied().collect();
             for n in origins {
                 if self.awake(edge) {
-                    self.tell(edge, n, Message::Packets { room, seq });
+                    self.tell(edge, n, Message::Packets { room, seq, from: from.clone() });
                 }
             }
         }
@@ -219,10 +223,10 @@ impl World {
     /// Something came from the other origin of a room.
     pub(super) fn told_studio(&mut self, n: NodeIx, message: Message) {
         match message {
-            Message::Packets { room, seq } => {
+            Message::Packets { room, seq, from } => {
                 let time = self.time();
                 if let Some(origin) = self.origin(n, room) {
-                    origin.take_packets(time, seq);
+                    origin.take_packets(time, seq, from);
                 }
             }
             Message::Mixed { room, from, frame, entry } if self.beaten(n, room, from) => {

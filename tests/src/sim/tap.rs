@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use stentor_ids::{Lineage, Slot};
+use stentor_ids::{Lineage, ParticipantId, Slot};
 use stentor_pace::check::{EpochFence, NoGap, SlotOnce};
 use stentor_relay::{Counts, Parents, Playout, Ring};
 
-use super::{message::Process, net::NodeIx};
+use super::{message::Process, net::NodeIx, staged::Staged};
 
 /// The seam buffer of an edge.
 const SEAM: Duration = Duration::from_millis(60);
@@ -26,6 +26,8 @@ pub(super) struct Tap {
     pub(super) children: BTreeSet<NodeIx>,
     /// When an origin's frames last came.
     pub(super) heard: BTreeMap<NodeIx, u64>,
+    /// The newest stage that came down.
+    pub(super) staged: Option<Staged>,
     pub(super) counts: Counts,
     pub(super) count_at: u64,
     /// At an edge.
@@ -44,6 +46,20 @@ pub(super) struct Listener {
 }
 
 impl Tap {
+    /// Takes a stage if it is newer than what is known, and says whether it is.
+    pub(super) fn take_stage(&mut self, staged: &Staged) -> bool {
+        let newer = self.staged.as_ref().is_none_or(|known| known.id() < staged.id());
+        if newer {
+            self.staged = Some(staged.clone());
+        }
+        newer
+    }
+
+    /// Whether the packets of a speaker go up from here: not of one that is known to be muted.
+    pub(super) fn lets_up(&self, who: &ParticipantId) -> bool {
+        self.staged.as_ref().is_none_or(|staged| !staged.mutes(who))
+    }
+
     /// Of a relay.
     pub(super) fn relay() -> Self {
         let mut parents = Parents::default();
@@ -55,6 +71,7 @@ impl Tap {
             fence: EpochFence::default(),
             children: BTreeSet::new(),
             heard: BTreeMap::new(),
+            staged: None,
             counts: Counts::default(),
             count_at: 0,
             listener: None,

@@ -9,6 +9,7 @@ use super::{
     directory::RoomIx,
     message::{Message, Note, Process},
     net::NodeIx,
+    staged::Staged,
     tap::Tap,
     world::World,
 };
@@ -110,15 +111,15 @@ impl World {
             origin.children.insert(child);
             origin.reported(next.unwrap_or_default(), lineage);
             let term = origin.machine.term();
-            Some((Some((term.epoch, term.from)), &origin.ring))
+            Some((Some((term.epoch, term.from)), Some(origin.staged.clone()), &origin.ring))
         } else if relay {
             let tap = audio.taps.entry(n).or_insert_with(Tap::relay);
             tap.children.insert(child);
-            Some((None, &tap.ring))
+            Some((None, tap.staged.clone(), &tap.ring))
         } else {
             None
         };
-        let Some((claim, ring)) = found else {
+        let Some((claim, told, ring)) = found else {
             return self.tell(n, child, Message::Subscribed { room, parent, taken: false });
         };
         // Without a wish a little of what is held, so that two parents overlap.
@@ -129,6 +130,9 @@ impl World {
         self.tell_in(delay, child, Message::Subscribed { room, parent, taken: true });
         if let Some((epoch, from)) = claim {
             self.tell_in(delay, child, Message::Fence { room, epoch, from });
+        }
+        if let Some(told) = told {
+            self.tell_in(delay, child, Message::Staged { room, told });
         }
         for frame in held {
             self.tell_in(delay, child, Message::Frame { room, parent, frame });
@@ -165,6 +169,28 @@ impl World {
         for room in 0..self.audio.len() {
             self.subscribed(n, room, peer, false);
             self.unsubscribe(n, room, peer.0);
+        }
+    }
+
+    /// Who may speak, as an origin takes it to be now, goes to all children.
+    pub(super) fn stage_goes_down(&mut self, n: NodeIx, room: RoomIx) {
+        let Some(origin) = self.origin(n, room) else { return };
+        if !std::mem::take(&mut origin.tells_stage) {
+            return;
+        }
+        let (told, children) = (origin.staged.clone(), origin.children.clone());
+        for child in children {
+            self.tell(n, child, Message::Staged { room, told: told.clone() });
+        }
+    }
+
+    /// The same came from a parent: the newest counts, and goes on.
+    pub(super) fn stage_came(&mut self, n: NodeIx, room: RoomIx, told: &Staged) {
+        let Some(tap) = self.tap(n, room) else { return };
+        if tap.take_stage(told) {
+            for child in tap.children.clone() {
+                self.tell(n, child, Message::Staged { room, told: told.clone() });
+            }
         }
     }
 

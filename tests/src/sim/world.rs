@@ -62,8 +62,8 @@ pub(super) struct World {
     /// Until when something is wrong.
     pub(super) trouble_until: u64,
     pub(super) promises: Promises,
-    /// Until when something is wrong beside links between nodes: with nodes, the directory, or the way to it.
-    pub(super) apart_until: u64,
+    /// Until when something is wrong beside the links between rooms' origins.
+    pub(super) unwell_until: u64,
     /// Whether nothing but the directory has failed so far.
     pub(super) only_directory: bool,
     /// When the directory comes back, as what, and from when.
@@ -106,7 +106,7 @@ impl World {
             single: plan.single,
             trouble_until: START + plan.warm_up_ms,
             promises: Promises::default(),
-            apart_until: START + plan.warm_up_ms,
+            unwell_until: START + plan.warm_up_ms,
             only_directory: true,
             dir_back: None,
             revision_at: Vec::new(),

@@ -67,8 +67,10 @@ impl State {
     }
 
     pub(super) fn set_stage(&self, record: &Record) {
+        let staged = status::staged(self.hosted.epoch(), record);
+        self.hosted.tell_stage(&staged);
         if let Some(media) = &self.media {
-            media.set_stage(status::staged(self.hosted.epoch(), record));
+            media.set_stage(staged);
         }
     }
 

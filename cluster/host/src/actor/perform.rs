@@ -83,7 +83,7 @@ impl State {
                 Effect::TellPeer => self.tell_peer(),
                 Effect::TellOwner(took) => self.tell_owner(&took),
                 Effect::TellRoom => {
-                    self.tell_bans();
+                    self.tell_all_of_people();
                     self.tell_status();
                 }
                 Effect::TellEnded => {

@@ -46,8 +46,9 @@ impl State {
         self.hosted.feed.set_levels(v1::Levels { serial, ..owned::levels(&self.hosted) });
     }
 
-    /// Tells everyone who is banned, as an owner that begins.
-    pub(super) fn tell_bans(&self) {
+    /// Tells everyone who is banned and who may speak, as an owner that begins.
+    pub(super) fn tell_all_of_people(&self) {
+        self.hosted.tell_stage(&status::staged(self.hosted.epoch(), self.ledger.room().record()));
         let banned = status::banned(self.ledger.room().record());
         self.hosted.feed.set_all_banned(self.hosted.epoch(), banned);
     }

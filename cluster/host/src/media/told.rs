@@ -128,6 +128,7 @@ impl Loop {
         match self.machine.stage(way, staged.id()) {
             Heed::Take => {
                 self.studio.set_stage(staged.stage.clone());
+                self.hosted.tell_stage(staged);
                 true
             }
             Heed::Leave => false,

@@ -32,7 +32,8 @@ async fn told(mut cursor: Cursor) -> Option<(v1::FollowResponse, Cursor)> {
             Item::Fence { epoch, from_slot } => {
                 Message::Fence(v1::Fence { epoch: epoch.0, from_slot: from_slot.0 })
             }
-            Item::Frame(_) | Item::Gap { .. } => continue,
+            // Who may speak comes with what was mixed under it.
+            Item::Frame(_) | Item::Gap { .. } | Item::Stage(_) => continue,
             Item::Closed(_) => return None,
         };
         return Some((v1::FollowResponse { message: Some(message) }, cursor));

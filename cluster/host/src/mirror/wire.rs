@@ -8,7 +8,10 @@ use stentor_pace::WallTime;
 use stentor_proto::v1::{self, follow_response::Message};
 use stentor_relay::{Frame, origin::State};
 
-use crate::{mix_log::Mixed, status::Staged};
+use crate::{
+    mix_log::Mixed,
+    status::{Staged, stage_to_wire},
+};
 
 /// Voices of one slot, steps of one voice and participants of one stage that are taken: more than any room has. The
 /// rest is cut off.
@@ -80,18 +83,6 @@ pub(crate) const fn state_of(state: v1::OriginState) -> State {
 
 const fn state_to_wire(state: State) -> v1::OriginState {
     v1::OriginState { leads: state.leads, lineage: state.lineage.0, ready: state.ready }
-}
-
-fn stage_to_wire(Staged { epoch, stage }: &Staged) -> v1::StageState {
-    let participant = |one: &Participant| v1::Participant {
-        id: one.id.to_string(),
-        muted: one.muted,
-        // A room's gains are whole.
-        gain_db: one.gain_db as i32,
-        ..v1::Participant::default()
-    };
-    let seats = stage.participants.iter().map(participant).collect();
-    v1::StageState { version: stage.version, seats, epoch: epoch.0 }
 }
 
 fn entry_to_wire(entry: &LogEntry) -> v1::MixLogEntry {

@@ -195,6 +195,12 @@ impl Subscriber {
             }
             Message::Levels(levels) => self.feed.set_levels(levels),
             Message::Bans(bans) => self.feed.take_bans(bans),
+            Message::Stage(stage) => {
+                if let Err(fault) = self.feed.take_stage(&stage) {
+                    self.carrier.metrics().reports_refused().inc();
+                    debug!(room = %self.feed.room(), %parent, %fault, "a stage is refused");
+                }
+            }
             Message::Event(event) => self.feed.event(event),
             Message::Fence(fence) if can_be_epoch(self.epoch, Epoch(fence.epoch)) => {
                 self.learn(Epoch(fence.epoch), Slot(fence.from_slot));

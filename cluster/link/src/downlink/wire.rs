@@ -104,6 +104,7 @@ pub(super) fn message_of(item: Item) -> Result<v1::SubscribeResponse, crate::Clo
         }),
         Item::Levels(levels) => Down::Levels(levels.as_ref().clone()),
         Item::Bans { words, whole_above } => Down::Bans(bans_to_wire(words, whole_above)),
+        Item::Stage(stage) => Down::Stage(stage),
         Item::Event(event) => Down::Event(event),
         Item::Gap { slot, count } => Down::Gap(v1::Gap { slot: slot.0, count, skipped: true }),
         Item::Fence { epoch, from_slot } => Down::Fence(v1::Fence { epoch: epoch.0, from_slot: from_slot.0 }),

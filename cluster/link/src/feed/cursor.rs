@@ -4,7 +4,7 @@
 //! |---|---|
 //! | who is banned, and the state, as they are | first of all, so that nobody is let in before it is known who may be |
 //! | a claim | before every frame: what comes under it is judged by it |
-//! | events and words on bans | as they come, but one between two frames at most: a mute must not wait, and moderators must not be able to silence the room |
+//! | events, words on bans, who may speak | as they come, but one between two frames at most: a mute must not wait, and moderators must not be able to silence the room |
 //! | frames | next, so that a reader that is slow keeps its sound however often the state changes |
 //! | the state, levels | when no frame waits, and else after [`STATE_YIELDS`] frames: a reader that always lags comes to know it too |
 //! | the end | last |
@@ -38,6 +38,8 @@ pub enum Item {
         /// All words above this have been given: what is at or below it is over.
         whole_above: Option<u64>,
     },
+    /// Who may speak.
+    Stage(v1::StageState),
     /// A frame, in the order in which it came; slots may be out of order by a few, and in two lineages.
     Frame(Frame),
     /// Something happened to a participant.
@@ -75,6 +77,7 @@ struct Place {
     status: u64,
     levels: u64,
     fence: u64,
+    stage: u64,
     /// Serial of the last word on a ban.
     bans: u64,
     whole_above: u64,
@@ -107,6 +110,7 @@ impl Cursor {
             status: 0,
             levels: 0,
             fence: 0,
+            stage: 0,
             bans: 0,
             whole_above: 0,
             last: None,
@@ -159,7 +163,7 @@ impl Place {
         }
         let waits = !self.backlog.is_empty() || self.frames < state.frames.end();
         if !(waits && self.between)
-            && let Some(item) = self.event(state).or_else(|| self.bans(state))
+            && let Some(item) = self.event(state).or_else(|| self.bans(state)).or_else(|| self.stage(state))
         {
             self.between = true;
             return Some(item);
@@ -180,6 +184,13 @@ impl Place {
         let status = status.as_ref().filter(|_| *version > self.status)?;
         self.status = *version;
         Some(Item::Status(status.clone()))
+    }
+
+    fn stage(&mut self, state: &State) -> Option<Item> {
+        let (version, stage) = &state.stage;
+        let stage = stage.as_ref().filter(|_| *version > self.stage)?;
+        self.stage = *version;
+        Some(Item::Stage(stage.to_wire()))
     }
 
     fn levels(&mut self, state: &State) -> Option<Item> {
@@ -255,7 +266,7 @@ mod tests {
     use stentor_pace::WallTime;
 
     use super::*;
-    use crate::FeedWriter;
+    use crate::{FeedWriter, feed::Place};
 
     fn feed() -> FeedWriter {
         FeedWriter::new(RoomId::new("demo").unwrap())
@@ -284,6 +295,7 @@ mod tests {
                     let whole = whole_above.map_or("", |_| " whole");
                     format!("bans{whole} {}", words.iter().map(word).collect::<String>())
                 }
+                Item::Stage(stage) => format!("stage {}", stage.version),
                 Item::Frame(frame) => frame.slot.to_string(),
                 Item::Event(event) => event.participant,
                 Item::Gap { slot, count } => format!("{slot}+{count}"),
@@ -384,6 +396,48 @@ mod tests {
             }
         }
         assert!(below.is_banned(&id("mal")) && !below.is_banned(&id("bob")));
+    }
+
+    fn stage(epoch: u64, version: u64, muted: bool) -> v1::StageState {
+        let ann = v1::Participant { id: "ann".into(), muted, ..Default::default() };
+        v1::StageState { version, seats: vec![ann], epoch }
+    }
+
+    #[test]
+    fn who_may_speak_is_told_at_once_and_the_newest_counts_whichever_way_it_comes() {
+        let id = |name: &str| stentor_ids::ParticipantId::new(name).unwrap();
+        let feed = feed();
+        feed.set_status(Arc::default());
+        assert_eq!(feed.place_of(&id("ann")), Place::Unknown);
+        feed.take_stage(&stage(1, 4, false)).unwrap();
+        feed.push(frame(1, 0));
+        let mut cursor = feed.subscribe(Some(Slot(0)));
+        assert_eq!(told(&mut cursor), "status 0, stage 4, 0");
+        assert_eq!((feed.place_of(&id("ann")), feed.place_of(&id("bob"))), (Place::Open, Place::Off));
+        feed.push(frame(1, 1));
+        feed.take_stage(&stage(1, 6, true)).unwrap();
+        // Another parent says it late, and a third says what a former owner said.
+        for old in [stage(1, 5, false), stage(1, 6, false), stage(0, 99, false)] {
+            feed.take_stage(&old).unwrap();
+        }
+        assert_eq!((told(&mut cursor).as_str(), feed.place_of(&id("ann"))), ("stage 6, 1", Place::Muted));
+        feed.take_stage(&stage(2, 3, false)).unwrap();
+        assert_eq!((told(&mut cursor).as_str(), feed.place_of(&id("ann"))), ("stage 3", Place::Open));
+    }
+
+    #[test]
+    fn a_stage_gone_wrong_is_cut_to_its_bounds_or_nothing_of_it_is_believed() {
+        let feed = feed();
+        feed.push(frame(1, 0));
+        let seat = |id: String| v1::Participant { id, ..Default::default() };
+        let many = (0..9_999).map(|n| seat(format!("p{n:04}"))).collect();
+        feed.take_stage(&v1::StageState { version: 1, seats: many, epoch: 1 }).unwrap();
+        let Some(Item::Stage(taken)) = feed.subscribe(None).try_next() else { panic!("it is told") };
+        assert_eq!(taken.seats.len(), crate::feed::MAX_SEATS);
+        let bad = v1::StageState { version: 2, seats: vec![seat("a/b".into())], epoch: 1 };
+        assert!(feed.take_stage(&bad).unwrap_err().detail.contains("a/b"));
+        assert!(feed.take_stage(&stage(9_999_999, 1, true)).unwrap_err().detail.contains("9999999"));
+        assert!(matches!(feed.subscribe(None).try_next(), Some(Item::Stage(known)) if known.version == 1));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod children;
 mod cursor;
 mod kid;
+mod stage;
 mod told;
 mod writer;
 
@@ -26,6 +27,8 @@ pub(crate) use children::{Child, Taken};
 pub use cursor::{Cursor, Item};
 use kid::Kid;
 pub use kid::Reported;
+use stage::Stage;
+pub use stage::{MAX_SEATS, Place};
 use told::Levels;
 pub use told::{bans_to_wire, fill};
 pub use writer::FeedWriter;
@@ -65,6 +68,7 @@ struct State {
     status: (u64, Option<Arc<v1::RoomStatus>>),
     levels: (u64, Levels),
     fence: (u64, Option<(Epoch, Slot)>),
+    stage: (u64, Option<Arc<Stage>>),
     bans: Bans,
     closed: Option<Closed>,
     counts: Counts,
@@ -128,6 +132,13 @@ impl Feed {
     #[must_use]
     pub fn is_banned(&self, participant: &ParticipantId) -> bool {
         self.0.state.lock().bans.is_banned(participant)
+    }
+
+    /// Where a participant is, as the newest stage says that is known here.
+    #[must_use]
+    pub fn place_of(&self, participant: &ParticipantId) -> Place {
+        let stage = self.0.state.lock().stage.1.clone();
+        stage.map_or(Place::Unknown, |stage| stage.place_of(participant))
     }
 
     /// Serial of the newest event; zero if there was none.

@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
 use parking_lot::{Mutex, MutexGuard};
-use stentor_ids::{Epoch, ParticipantId, RoomId, Slot};
+use stentor_ids::{Code, Epoch, Fault, ParticipantId, RoomId, Slot};
 use stentor_proto::v1;
-use stentor_relay::{Bans, Counts, Frame, Inserted, Log, Ring};
+use stentor_relay::{Bans, Counts, Frame, Inserted, Log, Ring, can_be_epoch};
 use tokio::sync::watch;
 
 use super::{
-    Closed, EVENTS, FRAMES, Feed, Inner, State, first_serial,
+    Closed, EVENTS, FRAMES, Feed, Inner, Stage, State, first_serial,
     told::{self, Levels, words_of},
 };
+use crate::bad_name;
 
 /// What puts things into a [`Feed`]; there is one for each. It reads like any reader, and hands out readers, which cannot
 /// write. Dropping it leaves the feed as it is: whoever writes says how it is over.
@@ -37,6 +38,7 @@ impl FeedWriter {
             status: (0, None),
             levels: (0, Levels::default()),
             fence: (0, None),
+            stage: (0, None),
             bans: Bans::default(),
             closed: None,
             counts: Counts::default(),
@@ -89,6 +91,29 @@ impl FeedWriter {
             self.set_status(status);
         }
         true
+    }
+
+    /// Tells who may speak, unless something newer is known.
+    ///
+    /// # Errors
+    /// A name that is none, or an epoch that cannot be; then nothing of it is believed.
+    pub fn take_stage(&self, told: &v1::StageState) -> Result<(), Fault> {
+        let stage = Stage::try_from(told).map_err(bad_name)?;
+        let mut state = self.lock();
+        if !can_be_epoch(state.ring.epoch(), stage.id.epoch) {
+            let (epoch, known) = (stage.id.epoch, state.ring.epoch());
+            let detail = format!("a stage of epoch {epoch}; the room is at {known} here");
+            return Err(Fault::new(Code::InvalidArgument, detail));
+        }
+        let (version, known) = &mut state.stage;
+        if known.as_ref().is_some_and(|known| known.id >= stage.id) {
+            return Ok(());
+        }
+        *version += 1;
+        *known = Some(Arc::new(stage));
+        drop(state);
+        self.wake();
+        Ok(())
     }
 
     /// Tells the count, and how loud who speaks is, unless something newer is known.

@@ -332,6 +332,7 @@ pub async fn slots_until(cursor: &mut Cursor, last: u64) -> Vec<u64> {
             Item::Status(_)
             | Item::Levels(_)
             | Item::Bans { .. }
+            | Item::Stage(_)
             | Item::Event(_)
             | Item::Gap { .. }
             | Item::Fence { .. } => {}

@@ -303,7 +303,11 @@ async fn heard(source: &mut Source, skipped: &mut bool) -> Heard {
                 Item::Closed(closed) => return Heard::Closed(closed),
                 Item::Gap { .. } => *skipped = true,
                 // The playout's cursor tells when to look at these.
-                Item::Status(_) | Item::Levels(_) | Item::Bans { .. } | Item::Fence { .. } => {}
+                Item::Status(_)
+                | Item::Levels(_)
+                | Item::Bans { .. }
+                | Item::Stage(_)
+                | Item::Fence { .. } => {}
             },
         }
     }

@@ -3,6 +3,7 @@
 //! Bounds are those of HTTP/2 and of each service; a connection that says nothing is asked for a sign of life and closed
 //! without one.
 
+mod gate;
 mod hands;
 mod intake;
 mod listen;

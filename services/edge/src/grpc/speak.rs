@@ -23,7 +23,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use tracing::Instrument as _;
 
-use super::intake::{Intake, Verdict};
+use super::{
+    gate::Gate,
+    intake::{Intake, Verdict},
+};
 use crate::{
     auth::{Auth, required, ticket_of},
     farewell::{Farewell, Hint},
@@ -82,6 +85,7 @@ impl Speak {
             monitor: hello.monitor,
         };
         let session = self.uplinks.attach(&room, speaker, resume).await?;
+        let gate = Gate::new(self.rooms.carrier().clone(), room, claims.participant.clone());
         let resume_token = self.auth.resume_token(ticket, session.stream());
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let connection = Connection {
@@ -92,6 +96,7 @@ impl Speak {
             claims,
             resume_token,
             intake: Intake::new(),
+            gate,
             metrics: self.metrics.clone(),
         };
         Ok((connection, outgoing))
@@ -138,6 +143,7 @@ struct Connection {
     claims: Claims,
     resume_token: String,
     intake: Intake,
+    gate: Gate,
     metrics: NodeMetrics,
     hint: Hint,
 }
@@ -210,6 +216,7 @@ impl Connection {
             None => return Ok(Next::GoOn),
         };
         let outcome = match self.intake.pass(stentor_clock::now(), packet.seq, packet.opus) {
+            Ok(Verdict::Take(_)) if !self.gate.is_open() => Outcome::Forbidden,
             Ok(Verdict::Take(opus)) => {
                 self.session.send(packet.seq, opus.into_bytes(), stentor_clock::wall());
                 Outcome::Taken

@@ -140,6 +140,11 @@ impl Rooms {
         &self.0.auth
     }
 
+    /// What brings rooms here.
+    pub(crate) fn carrier(&self) -> &Carrier {
+        &self.0.carrier
+    }
+
     /// The fan-out engine.
     pub(crate) fn fanout(&self) -> &Fanout {
         &self.0.fanout

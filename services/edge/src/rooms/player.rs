@@ -135,7 +135,7 @@ impl Player {
             Item::Bans { words, .. } => self.bans(words),
             Item::Event(event) => self.on_air.tell(Heard::Event(Arc::new(event))),
             // Levels are read when somebody asks. A gap shows as missing slots, and the feed's ring keeps the fence.
-            Item::Levels(_) | Item::Gap { .. } | Item::Fence { .. } => {}
+            Item::Levels(_) | Item::Gap { .. } | Item::Fence { .. } | Item::Stage(_) => {}
             Item::Closed(Closed::Moved) => return self.follow_again().await.err(),
             Item::Closed(closed) => return Some(closed),
         }

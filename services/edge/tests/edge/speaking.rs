@@ -12,6 +12,7 @@ use stentor_proto::{
         speak_service_client::SpeakServiceClient,
     },
 };
+use stentor_telemetry::{Packet as Outcome, Tier};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
@@ -91,6 +92,54 @@ async fn a_speaker_is_heard_by_the_owner_and_hears_the_stage() {
     );
     edge.event(muted(What::Removed("off topic".into())));
     assert_eq!(ann.end().await, Code::RoleForbids);
+}
+
+/// Speaks on, a packet each 20 ms, until something holds.
+async fn speak_until(what: &str, ann: &Voice, seq: &mut u64, mut holds: impl FnMut() -> bool) {
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
+    let speaks = async {
+        while !holds() {
+            pace.tick().await;
+            *seq += 1;
+            ann.to.send(packet(*seq, TONE[0].clone())).await.unwrap();
+        }
+    };
+    timeout(SOON, speaks).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
+}
+
+#[tokio::test]
+async fn packets_of_who_is_known_to_be_muted_or_taken_off_the_stage_do_not_go_up() {
+    let stage = Stage::new().await;
+    let feed = stage.origin.keep(status("demo", Lifecycle::Live, Visibility::Public));
+    let tell = |version, who: &str, muted| {
+        let seat = v1::Participant { id: who.into(), muted, ..Default::default() };
+        feed.take_stage(&v1::StageState { version, seats: vec![seat], epoch: 1 }).unwrap();
+    };
+    tell(1, "bob", false);
+    let ticket = stage.ticket("ann", Role::Speaker, SOON * 6);
+    let ann = speak(&stage, Some(ticket), hello()).await.unwrap();
+    let heard = || stage.origin.heard.lock().unwrap().len();
+    let kept = stage.metrics.uplink_packets(Tier::Edge, Outcome::Forbidden).clone();
+    let mut seq = 0;
+    speak_until("the room is taken, as ann speaks", &ann, &mut seq, || feed.cursors() > 0).await;
+    speak_until("who has just come is heard", &ann, &mut seq, || heard() > 3).await;
+
+    for (version, who, muted) in [(2, "ann", true), (4, "bob", false)] {
+        tell(version, who, muted);
+        let before = kept.get();
+        speak_until("a packet is kept back", &ann, &mut seq, || kept.get() > before).await;
+        // What was sent before has had its time by then.
+        speak_until("more are", &ann, &mut seq, || kept.get() > before + 15).await;
+        let gone_up = heard();
+        speak_until("all are", &ann, &mut seq, || kept.get() > before + 30).await;
+        assert_eq!(heard(), gone_up, "version {version}");
+        tell(version + 1, "ann", false);
+        speak_until("ann is heard again", &ann, &mut seq, || heard() > gone_up + 3).await;
+        // Another parent says it late.
+        tell(version, who, muted);
+        let gone_up = heard();
+        speak_until("ann is heard still", &ann, &mut seq, || heard() > gone_up + 3).await;
+    }
 }
 
 #[tokio::test]

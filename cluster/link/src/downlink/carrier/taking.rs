@@ -110,6 +110,7 @@ async fn known(feed: &Feed) -> Result<(), Fault> {
             Item::Frame(_)
             | Item::Levels(_)
             | Item::Bans { .. }
+            | Item::Stage(_)
             | Item::Event(_)
             | Item::Gap { .. }
             | Item::Fence { .. } => {}
