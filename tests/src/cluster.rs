@@ -2,18 +2,18 @@
 
 mod ctl;
 mod people;
+mod rooms;
+mod tickets;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
-use stentor_admission::{Claims, SigningKeys, key_line};
-use stentor_ids::{ParticipantId, Role, RoomId};
-use stentor_pace::WallTime;
+use stentor_admission::key_line;
 use stentor_programs::{Etcd, free_port};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
@@ -391,78 +391,4 @@ impl Cluster {
         self.launch(index)?;
         self.ready(index).await
     }
-
-    /// A signed ticket, good for an hour.
-    ///
-    /// # Errors
-    /// When a name is none.
-    pub fn ticket(&self, room: &str, sub: &str, role: Role) -> Result<String> {
-        self.ticket_until(room, sub, role, wall_now() + Duration::from_secs(3600))
-    }
-
-    /// A ticket that was good until a minute ago.
-    ///
-    /// # Errors
-    /// When a name is none.
-    pub fn expired_ticket(&self, room: &str, sub: &str) -> Result<String> {
-        self.ticket_until(room, sub, Role::Speaker, wall_now() - Duration::from_secs(60))
-    }
-
-    fn ticket_until(&self, room: &str, sub: &str, role: Role, expires: WallTime) -> Result<String> {
-        let claims = Claims {
-            room: RoomId::new(room)?,
-            participant: ParticipantId::new(sub)?,
-            name: sub.to_owned(),
-            role,
-            expires_at: expires,
-            not_before: None,
-            issued_at: None,
-        };
-        Ok(SigningKeys::parse(&self.ticket_keys)?.sign(&claims, None)?)
-    }
-
-    /// Creates a public room and puts it on the air, and waits until every edge knows.
-    ///
-    /// # Errors
-    /// When the operator's calls fail.
-    pub async fn live_room(&self, room: &str) -> Result<()> {
-        self.ctl(&["room", "create", room]).await?;
-        self.ctl(&["room", "open", room]).await?;
-        self.ctl(&["room", "go-live", room]).await?;
-        // Views of the nodes that edges ask differ for a moment.
-        for port in self.edges().map(|edge| edge.edge) {
-            eventually(&format!("{room} to be live at {port}"), READY, || async move {
-                let told = http::get(port, &format!("/v1/rooms/{room}")).await.ok()?;
-                (told.status == 200 && told.body_text().contains("\"live\"")).then_some(())
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// The node that owns a room.
-    ///
-    /// # Errors
-    /// When nobody does within that time.
-    pub async fn owner(&self, room: &str, within: Duration) -> Result<String> {
-        self.owner_other_than(room, "", within).await
-    }
-
-    /// The node that owns a room, once it is another than this.
-    ///
-    /// # Errors
-    /// When there is none within that time.
-    pub async fn owner_other_than(&self, room: &str, not: &str, within: Duration) -> Result<String> {
-        eventually(&format!("an owner of {room} other than {not:?}"), within, || async {
-            let answer = self.ctl_json(&["room", "get", room]).await.ok()?;
-            let owner = answer["owner"].as_str()?.to_owned();
-            (!owner.is_empty() && owner != not).then_some(owner)
-        })
-        .await
-    }
-}
-
-fn wall_now() -> WallTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    WallTime::from_micros(since.as_micros() as u64)
 }
