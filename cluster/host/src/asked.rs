@@ -75,8 +75,10 @@ pub(crate) async fn mirror_for(
         None => {}
     }
     let restarting = || refusal::restarting(room);
+    // Held to the end, so that the watch does not claim an office of this room beside it.
     let _claiming = rooms.claiming(room).ok_or_else(restarting)?;
     let epoch = Epoch(request.epoch);
+    // An owner that has just claimed the room may ask before this node has read of the claim.
     let mut view = rooms.origin.view.clone();
     let owned = |view: &View| view.owner(room).is_some_and(|owner| owner.epoch >= epoch);
     let shown = timeout(VIEW, view.wait_for(owned)).await.map_err(|_| restarting())?;

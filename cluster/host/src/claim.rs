@@ -151,6 +151,7 @@ fn came_of(target: &Target, failed: &Failed) -> Came {
 
 async fn own(rooms: &Rooms, target: &Target, ahead: u64) -> Result<(Standing, Record), Failed> {
     let room = &target.room;
+    // By the record that the view shows: the slot is a part of the claim, and the directory's own record is read only after it.
     let record = calls::read(&room.id, &room.record).map_err(Failed::Claim)?;
     let from_slot = record.lifecycle().resume_slot(stentor_clock::wall(), None, ahead).unwrap_or_default();
     let claim = Claim { seen: Epoch(0), preempt: target.preempt, from_slot };
@@ -162,6 +163,7 @@ async fn own(rooms: &Rooms, target: &Target, ahead: u64) -> Result<(Standing, Re
 /// Claims the mirror's office.
 async fn mirror(rooms: &Rooms, room: &Room, preempt: Option<Revision>) -> Result<(Standing, Record), Failed> {
     let owner = room.owner.as_ref().ok_or_else(|| Failed::Room(restarting(&room.id)))?;
+    // Before the key is taken: a node that cannot read the room would only have to give it up again.
     let record = calls::read(&room.id, &room.record)?;
     let record = calls::with_bans(&rooms.origin, &room.id, record).await?;
     let session = rooms.origin.session()?;

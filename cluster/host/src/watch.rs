@@ -181,6 +181,7 @@ impl Watch {
         }
         let now = stentor_clock::now();
         for id in std::mem::take(&mut self.due) {
+            // Asked once: a room that begins to run here meanwhile is counted, and that is told and looked at next.
             let running = self.rooms.registry.get(&id);
             self.see(view, &id, running.is_some());
             let vacancy = self.vacancy(view, &id).filter(|_| running.is_none());
@@ -196,6 +197,7 @@ impl Watch {
         };
         for due in due {
             let known = view.rooms.get(&due.room).cloned();
+            // What finds no place stays due, and the end of a job brings the next look.
             let Some(room) = known.filter(|_| self.jobs.len() < CLAIMS_AT_ONCE) else { continue };
             if !self.rooms.registry.contains(&due.room) {
                 self.claim(view, room, &due, now);
@@ -236,6 +238,8 @@ impl Watch {
             OfficeKind::Mirror => claim::Office::Mirror,
         };
         let (kind, target) = (due.office, Target { room, preempt: due.preempt, office });
+        // The mark goes along and is dropped when the end is taken in: until the pause that follows from it is set, nobody
+        // here claims the room again.
         self.jobs.spawn(async move {
             let outcome =
                 stand(&rooms, target).await.map_or_else(|not_won| not_won.outcome, |()| Outcome::Won);

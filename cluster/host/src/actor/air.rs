@@ -57,6 +57,8 @@ impl State {
     /// Goes on with a room that this node mirrored until now, from its claim's first slot on.
     pub(super) fn go_on(&mut self) {
         let OwnerKey { epoch, from_slot, .. } = self.hosted.owner();
+        // The stage before the beginning: the loop may wake in between, and none of this owner's slots is mixed under the former
+        // one's stage.
         let record = self.ledger.room().record();
         self.set_stage(record);
         if let (Some(media), Lifecycle::Live { since }) = (&self.media, record.lifecycle()) {
@@ -100,6 +102,7 @@ impl State {
 
     /// Slots from the key's first one on are of its term.
     pub(super) fn enter_term(&self, key: &OwnerKey) {
+        // The fence before the term: a slot above it that the loop still mixes under the former term goes to nobody.
         self.hosted.feed.fence(key.epoch, key.from_slot);
         if let Some(media) = &self.media {
             media.term(Term { epoch: key.epoch, from: key.from_slot, side: self.hosted.side() });

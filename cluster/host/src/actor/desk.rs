@@ -110,6 +110,7 @@ impl State {
         for (to, outcome) in answers {
             self.answer(to, outcome);
         }
+        // Last: with it the room leaves this node, and who had an answer to come is answered by now.
         if ended {
             self.tell(Event::Ended);
         }

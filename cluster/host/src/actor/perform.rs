@@ -163,6 +163,7 @@ impl State {
     /// Stops the audio and lets everyone go.
     fn leave(&mut self, left: Left) {
         self.media = None;
+        // Out of the list before followers are told: who comes back at once does not find it here again.
         self.registry.remove(&self.hosted);
         self.hosted.close(match left {
             Left::Moved => Closed::Moved,

@@ -197,6 +197,7 @@ impl Loop {
     async fn emit(&mut self, due: Due, epoch: Epoch, lineage: Lineage) -> Result<(), Failure> {
         let Due { slot, late, skipped } = due;
         if !self.studio.is_open() {
+            // A room that begins here and is not taken over: nobody has said of it that a replay is ready.
             let by = self.now() + SEAM;
             self.studio.open(slot, false, &self.origin.replays, by).await?;
         }

@@ -158,6 +158,7 @@ impl Carrier {
         if past.len() == PAST {
             past.pop_front();
         }
+        // Before the feed is closed: who asks for the room again at once is not to be told of the former one by a parent that lags.
         past.push_back(feed.incarnation());
         drop(past);
         feed.close(Closed::Ended);
@@ -211,6 +212,7 @@ impl Carrier {
     /// Lets the room go if nobody began to follow it meanwhile.
     pub(super) fn remove_if_idle(&self, feed: &Feed) -> bool {
         let mut rooms = self.0.rooms.lock();
+        // Looked at under the lock by which followers come: one that comes meanwhile keeps the room.
         let idle = feed.idle_since().is_some_and(|since| stentor_clock::now().since(since) >= LINGER);
         if idle {
             rooms.remove(feed.room());

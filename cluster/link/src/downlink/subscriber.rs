@@ -82,6 +82,7 @@ impl Subscriber {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let sleep = sleep_until(stentor_clock::instant(stentor_clock::now()));
         tokio::pin!(sleep);
+        // The receiver tells what changes from now on; what is there already is looked at here.
         self.look_at_topology(&mut topology);
         while self.feed.closed().is_none() {
             self.act();
@@ -225,6 +226,7 @@ impl Subscriber {
         if !can_be || !self.ceiling.admits(now, slot, || slot_by_clock(self.feed.status().as_deref())) {
             return self.count(Frames::Fenced, 1);
         }
+        // Before it is pushed: a frame of a higher epoch is a claim, and fences what comes beside it.
         if epoch > self.epoch {
             self.learn(epoch, slot);
         }

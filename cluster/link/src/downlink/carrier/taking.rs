@@ -61,6 +61,7 @@ impl Carrier {
         }
         feed.close(Closed::Moved);
         let mut rooms = self.0.rooms.lock();
+        // The room may have been made anew under its name, and begun again, while this one came to its end.
         if rooms.get(feed.room()).is_some_and(|current| current.feed.is(&feed)) {
             rooms.remove(feed.room());
         }
