@@ -35,7 +35,7 @@ pub struct ChangedKeys {
     pub nodes: BTreeSet<NodeId>,
     /// Rooms whose record changed. A room that came or went came or went with its offices.
     pub records: BTreeSet<RoomId>,
-    /// Rooms whose owner or mirror changed.
+    /// Rooms whose owner or mirror changed, or what is bid for the owner's office.
     pub offices: BTreeSet<RoomId>,
 }
 
@@ -56,7 +56,7 @@ impl ChangedKeys {
         match key {
             Key::Node(node) => drop(self.nodes.insert(node)),
             Key::Record(room) => drop(self.records.insert(room)),
-            Key::Owner(room) | Key::Mirror(room) => drop(self.offices.insert(room)),
+            Key::Owner(room) | Key::Mirror(room) | Key::Bid(room, _) => drop(self.offices.insert(room)),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `rooms/{room}/record` | the room's epoch and record | until deleted |
 //! | `rooms/{room}/owner` | who owns the room | as long as the owner's lease |
 //! | `rooms/{room}/mirror` | who mirrors the room | as long as the mirror's lease |
+//! | `rooms/{room}/bid/{node}` | what the node reaches of a room whose owner is contested | as long as the node's lease |
 //!
 //! Names hold no `/` and do not start with a dot (`stentor-ids` checks), so a key is also a safe relative path.
 //!
@@ -85,6 +86,7 @@ pub(crate) enum Key {
     Record(RoomId),
     Owner(RoomId),
     Mirror(RoomId),
+    Bid(RoomId, NodeId),
 }
 
 pub(crate) fn node(id: &NodeId) -> String {
@@ -106,6 +108,10 @@ pub(crate) fn owner(id: &RoomId) -> String {
 
 pub(crate) fn mirror(id: &RoomId) -> String {
     format!("{ROOMS}{id}/mirror")
+}
+
+pub(crate) fn bid(id: &RoomId, node: &NodeId) -> String {
+    format!("{ROOMS}{id}/bid/{node}")
 }
 
 /// Above the bans of one room.
@@ -134,7 +140,7 @@ pub(crate) fn parse(key: &str) -> Option<Key> {
         "record" => Some(Key::Record(room)),
         "owner" => Some(Key::Owner(room)),
         "mirror" => Some(Key::Mirror(room)),
-        _ => None,
+        _ => NodeId::new(leaf.strip_prefix("bid/")?).ok().map(|node| Key::Bid(room, node)),
     }
 }
 
@@ -152,7 +158,9 @@ mod tests {
         for key in ["bans/r.1/", "bans/r.1/7", "bans/r.1/+7", "bans/r.1/07/x", "bans/r.10/07"] {
             assert_eq!(ban_number(&r, key), None, "{key}");
         }
-        assert_eq!(parse(&mirror(&r)), Some(Key::Mirror(r)));
+        assert_eq!(parse(&mirror(&r)), Some(Key::Mirror(r.clone())));
+        let n = NodeId::new("n-1").unwrap();
+        assert_eq!(parse(&bid(&r, &n)), Some(Key::Bid(r, n)));
         for key in [
             "",
             "nodes/",
@@ -160,6 +168,9 @@ mod tests {
             "rooms/a",
             "rooms//record",
             "rooms/a/chapters",
+            "rooms/a/bid",
+            "rooms/a/bid/",
+            "rooms/a/bid/b/c",
             "rooms/../record",
             "x",
         ] {

@@ -11,6 +11,7 @@
 //! record's epoch, nor an epoch that this process has seen); nobody owns and mirrors a room at once; a key on a lease never
 //! outlives it; no method waits without a bound.
 
+mod bid;
 mod changes;
 mod config;
 mod embedded;
@@ -45,7 +46,7 @@ pub use error::Error;
 pub use handle::{Reader, ViewHandle};
 pub use map::Map;
 pub use node::{InvalidNodeRole, NodeRecord, NodeRole, Roles};
-pub use room::{BanPart, MAX_RECORD_BYTES, Mirror, MirrorKey, Owner, Ownership, Room, Written};
+pub use room::{BanPart, Bid, MAX_RECORD_BYTES, Mirror, MirrorKey, Owner, Ownership, Room, Written};
 pub use session::{Session, SessionState};
 pub use stentor_ids::Revision;
 pub use stentor_placement::Labels;

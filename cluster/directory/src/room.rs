@@ -27,6 +27,8 @@ pub struct Room {
     pub owner: Option<Owner>,
     /// Who mirrors it, if anyone. Never the owner.
     pub mirror: Option<Mirror>,
+    /// What nodes reach of it, while its owner is contested.
+    pub bids: Vec<Bid>,
 }
 
 /// A part of who is banned from a room; what it says is the room's affair.
@@ -57,6 +59,21 @@ pub struct Mirror {
     /// The node.
     pub node: NodeId,
     /// When the mirror key was last written: what a claim of the office that means to pre-empt this mirror names.
+    pub revision: Revision,
+}
+
+/// What a node reaches of a room whose owner is contested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bid {
+    /// The node.
+    pub node: NodeId,
+    /// The epoch of the owner that is contested.
+    pub epoch: Epoch,
+    /// Listeners that it reaches.
+    pub listeners: u64,
+    /// Children that it reaches.
+    pub children: u32,
+    /// When the bid was last written.
     pub revision: Revision,
 }
 

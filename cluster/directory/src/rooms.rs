@@ -119,14 +119,14 @@ impl Directory {
         Ok(self.settle(room, None, decide).await?.1)
     }
 
-    /// One room as it is now.
+    /// One room as it is now, without what is bid for it.
     ///
     /// # Errors
     /// [`Error::Unreadable`] if its record or its owner key is not what Stentor writes; else what the directory answers.
     pub async fn get(&self, room: &RoomId) -> Result<Option<Room>, Error> {
         let found = self.stored(room).await?;
         let Some(record) = &found.record else { return Ok(None) };
-        let room = decode_room(room.clone(), record, found.owner(), found.mirror());
+        let room = decode_room(room.clone(), record, found.owner(), found.mirror(), Vec::new());
         room.map(Some).map_err(|reason| Error::Unreadable { key: record.key.clone(), reason })
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 
 use crate::{
-    BanPart, Mirror, Owner, Ownership, Room, keys,
+    BanPart, Bid, Mirror, Owner, Ownership, Room, keys,
     store::{Entry, Op},
 };
 
@@ -43,6 +43,13 @@ struct OwnerValue {
 #[derive(Serialize, Deserialize)]
 struct MirrorValue {
     node: NodeId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BidValue {
+    epoch: Epoch,
+    listeners: u64,
+    children: u32,
 }
 
 /// The value of a record's key.
@@ -85,16 +92,30 @@ pub(crate) fn decode_mirror(entry: &Entry) -> Result<Mirror, String> {
     Ok(Mirror { node: value.node, revision: entry.revision })
 }
 
+/// The value of a bid's key; whose it is says the key.
+pub(crate) fn encode_bid(epoch: Epoch, listeners: u64, children: u32) -> Bytes {
+    let value = BidValue { epoch, listeners, children };
+    serde_json::to_vec(&value).expect("numbers are JSON").into()
+}
+
+/// A node's bid.
+pub(crate) fn decode_bid(node: NodeId, entry: &Entry) -> Result<Bid, String> {
+    let value: BidValue = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
+    let BidValue { epoch, listeners, children } = value;
+    Ok(Bid { node, epoch, listeners, children, revision: entry.revision })
+}
+
 /// A room from the entry of its record and who holds its offices.
 pub(crate) fn decode_room(
     id: RoomId,
     record: &Entry,
     owner: Option<Owner>,
     mirror: Option<Mirror>,
+    bids: Vec<Bid>,
 ) -> Result<Room, String> {
     debug_assert_eq!(record.key, keys::record(&id));
     let (epoch, bytes) = decode_record(&record.value)?;
-    Ok(Room { id, record: bytes, epoch, revision: record.revision, owner, mirror })
+    Ok(Room { id, record: bytes, epoch, revision: record.revision, owner, mirror, bids })
 }
 
 #[cfg(test)]

@@ -17,14 +17,14 @@ use std::sync::Arc;
 use stentor_ids::{Epoch, NodeId, RoomId};
 
 use crate::{
-    Map, Mirror, NodeRecord, Owner, Revision, Room,
+    Bid, Map, Mirror, NodeRecord, Owner, Revision, Room,
     changes::Log,
     keys,
     keys::Key,
     room::Written,
     seen::Seen,
     store::{Change, Entry, Event, Snapshot},
-    stored::{decode_mirror, decode_owner, decode_room},
+    stored::{decode_bid, decode_mirror, decode_owner, decode_room},
 };
 
 /// The nodes, rooms, owners and mirrors as of one revision.
@@ -59,6 +59,7 @@ pub struct View {
 struct Offices {
     owner: Option<Owner>,
     mirror: Option<Mirror>,
+    bids: Vec<Bid>,
 }
 
 impl View {
@@ -178,6 +179,13 @@ impl View {
             Some(Key::Mirror(id)) => {
                 decode_mirror(entry).map(|mirror| self.office(&id, |offices| offices.mirror = Some(mirror)))
             }
+            Some(Key::Bid(id, node)) => decode_bid(node, entry).map(|bid| {
+                self.office(&id, |Offices { bids, .. }| {
+                    bids.retain(|other| other.node != bid.node);
+                    bids.push(bid);
+                    bids.sort_by(|one, other| one.node.cmp(&other.node));
+                });
+            }),
             None => Ok(()),
         };
         if let Err(reason) = read {
@@ -201,8 +209,8 @@ impl View {
     }
 
     fn put_record(&mut self, id: RoomId, entry: &Entry) -> Result<(), String> {
-        let Offices { owner, mirror } = self.offices(&id);
-        let room = decode_room(id.clone(), entry, owner, mirror)?;
+        let Offices { owner, mirror, bids } = self.offices(&id);
+        let room = decode_room(id.clone(), entry, owner, mirror, bids)?;
         if room.epoch > self.seen.epoch(&id) {
             self.seen.record(&id, room.epoch);
         }
@@ -221,13 +229,19 @@ impl View {
             }
             Some(Key::Owner(id)) => self.office(&id, |offices| offices.owner = None),
             Some(Key::Mirror(id)) => self.office(&id, |offices| offices.mirror = None),
+            Some(Key::Bid(id, node)) => {
+                self.office(&id, |offices| offices.bids.retain(|bid| bid.node != node));
+            }
             None => {}
         }
     }
 
     fn offices(&self, id: &RoomId) -> Offices {
         match self.rooms.get(id) {
-            Some(room) => Offices { owner: room.owner.clone(), mirror: room.mirror.clone() },
+            Some(room) => {
+                let (owner, mirror, bids) = (room.owner.clone(), room.mirror.clone(), room.bids.clone());
+                Offices { owner, mirror, bids }
+            }
             None => self.orphans.get(id).cloned().unwrap_or_default(),
         }
     }
@@ -237,8 +251,8 @@ impl View {
         let mut offices = self.offices(id);
         change(&mut offices);
         if let Some(room) = self.rooms.get(id) {
-            let Offices { owner, mirror } = offices;
-            let room = Room { owner, mirror, ..Room::clone(room) };
+            let Offices { owner, mirror, bids } = offices;
+            let room = Room { owner, mirror, bids, ..Room::clone(room) };
             self.put_room(id.clone(), Some(Arc::new(room)));
         } else if offices == Offices::default() {
             self.orphans.remove(id);

@@ -88,7 +88,8 @@ conformance! {
         a_mirror_fences_nobody_and_does_not_outlive_its_lease
         a_mirror_that_takes_the_room_over_is_its_mirror_no_longer
         no_node_is_owner_and_mirror_of_one_room
-        a_room_that_is_released_keeps_its_mirror_and_one_that_is_deleted_does_not;
+        a_room_that_is_released_keeps_its_mirror_and_one_that_is_deleted_does_not
+        a_bid_is_seen_until_it_is_withdrawn_and_goes_with_its_lease;
     watching:
         the_view_follows_a_room_through_its_life
         revisions_of_the_view_only_rise_and_it_ends_like_a_listing

@@ -119,7 +119,10 @@ mod tests {
         }
         let record = room.record().encode().into();
         let (epoch, revision) = (Epoch(1), Revision(1));
-        (id.clone(), Arc::new(Room { id, record, epoch, revision, owner: None, mirror: None }))
+        (
+            id.clone(),
+            Arc::new(Room { id, record, epoch, revision, owner: None, mirror: None, bids: Vec::new() }),
+        )
     }
 
     #[test]

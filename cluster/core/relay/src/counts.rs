@@ -78,6 +78,16 @@ impl Counts {
         self.children.len()
     }
 
+    /// How many listen below this node, and how many of its children say so, by reports that came within this time; its own
+    /// listeners among them. What lies beyond a cut is in the [`sum`](Self::sum) for longer.
+    #[must_use]
+    pub fn reached(&self, now: Time, within: Duration) -> (u64, u32) {
+        let reports = self.children.values().flatten().filter(|(at, _)| now.since(*at) <= within);
+        reports.fold((self.own.unwrap_or_default(), 0), |(listeners, children), (_, count)| {
+            (listeners.saturating_add(count.listeners), children + 1)
+        })
+    }
+
     /// The sum as of now. Saturates, so that no report can make it wrap.
     #[must_use]
     pub fn sum(&self, now: Time) -> Count {
@@ -138,6 +148,19 @@ mod tests {
         assert_eq!(counts.sum(much_later).listeners, 6);
         counts.leave(1);
         assert_eq!(counts.sum(much_later).known, 2);
+    }
+
+    #[test]
+    fn a_child_that_was_cut_off_a_moment_ago_is_counted_and_not_reached() {
+        let (mut counts, start) = (Counts::default(), Time::from_millis(1000));
+        counts.own(1);
+        assert!((0..3).all(|n| counts.join(n)));
+        counts.report(start, 0, edge(10));
+        let later = start + Duration::from_millis(1_501);
+        counts.report(later, 1, edge(5));
+        let within = Duration::from_millis(1_500);
+        assert_eq!((counts.sum(later).listeners, counts.reached(later, within)), (16, (6, 1)));
+        assert_eq!(counts.reached(start, within), (16, 2));
     }
 
     #[test]

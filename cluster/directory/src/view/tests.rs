@@ -9,7 +9,7 @@ use stentor_ids::Slot;
 use super::*;
 use crate::{
     Changed, ChangedKeys,
-    stored::{encode_mirror, encode_owner, encode_record},
+    stored::{encode_bid, encode_mirror, encode_owner, encode_record},
 };
 
 fn put(revision: u64, key: &str, value: impl Into<Bytes>) -> Event {
@@ -114,15 +114,16 @@ fn a_value_that_cannot_be_read_is_counted_and_counts_as_absent() {
         ("rooms/a/record", &b"\xff\xfe"[..]),
         ("rooms/a/owner", b"[]"),
         ("rooms/a/mirror", br#"{"node":"no name"}"#),
+        ("rooms/a/bid/n", br#"{"epoch":1,"listeners":-1,"children":1}"#),
         ("nodes/n", b"{}"),
         ("nodes/n", br#"{"id":"m","instance":1}"#),
     ] {
         view.apply(&put(2, key, Bytes::from_static(garbage)));
     }
-    assert_eq!(view.unreadable, 5);
+    assert_eq!(view.unreadable, 6);
     assert!(view.rooms.is_empty() && view.nodes.is_empty());
     view.apply(&put(3, "rooms/a/chapters", Bytes::from_static(b"of a newer build")));
-    assert_eq!(view.unreadable, 5);
+    assert_eq!(view.unreadable, 6);
 }
 
 /// Any change of a few keys that depend on each other, garbage among the values.
@@ -132,12 +133,13 @@ fn any_change() -> impl Strategy<Value = (String, Option<Bytes>)> {
         Some(encode_record(Epoch(3), b"x")),
         Some(encode_owner(&node, Epoch(3), Slot(0))),
         Some(encode_mirror(&node)),
+        Some(encode_bid(Epoch(3), 40, 2)),
         Some(Bytes::from_static(br#"{"id":"n","instance":1}"#)),
         Some(Bytes::from_static(b"garbage")),
         None,
     ];
-    let leaves =
-        ["rooms/a/", "rooms/b/"].map(|room| ["record", "owner", "mirror"].map(|leaf| [room, leaf].concat()));
+    let leaves = ["rooms/a/", "rooms/b/"]
+        .map(|room| ["record", "owner", "mirror", "bid/n", "bid/m"].map(|leaf| [room, leaf].concat()));
     let keys = leaves.into_iter().flatten().chain(["nodes/n".to_owned(), "else".to_owned()]);
     (select(keys.collect::<Vec<_>>()), select(values))
 }
@@ -253,7 +255,10 @@ impl Copy {
 
     /// Of a room that is there.
     fn offices(&mut self, view: &View, room: &RoomId) {
-        let offices = |room: &Arc<Room>| Offices { owner: room.owner.clone(), mirror: room.mirror.clone() };
+        let offices = |room: &Arc<Room>| {
+            let (owner, mirror, bids) = (room.owner.clone(), room.mirror.clone(), room.bids.clone());
+            Offices { owner, mirror, bids }
+        };
         set(&mut self.offices, room, view.rooms.get(room).map(offices));
     }
 }

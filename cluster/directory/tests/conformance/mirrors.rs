@@ -1,6 +1,6 @@
 //! The second office of a room: who mirrors it.
 
-use stentor_directory::Error;
+use stentor_directory::{Bid, Error, View};
 use stentor_ids::{Code, Epoch, Fault, Slot};
 
 use crate::{
@@ -128,4 +128,38 @@ pub async fn a_room_that_is_released_keeps_its_mirror_and_one_that_is_deleted_do
     directory.delete(&id, released.revision).await.unwrap();
     directory.create(&id, &b"again"[..]).await.unwrap();
     assert_eq!(get(&directory, "a").await.mirror, None);
+}
+
+pub async fn a_bid_is_seen_until_it_is_withdrawn_and_goes_with_its_lease(backend: &impl Backend) {
+    let (here, there) = (backend.directory().await, backend.directory().await);
+    let (id, mut view) = (room("a"), there.view());
+    here.create(&id, &b"x"[..]).await.unwrap();
+    let (a, b) =
+        (here.register(node("a"), TTL).await.unwrap(), there.register(node("b"), TTL).await.unwrap());
+    here.bid(&a, &id, Epoch(3), (40, 2)).await.unwrap();
+    let first = there.bid(&b, &id, Epoch(3), (7, 1)).await.unwrap();
+    let second = here.bid(&a, &id, Epoch(3), (41, 2)).await.unwrap();
+    assert!(second > first);
+    let bid = |name: &str, listeners, children, revision| {
+        let node = node(name).id;
+        Bid { node, epoch: Epoch(3), listeners, children, revision }
+    };
+    let bids = move |view: &View| {
+        let mut bids = view.rooms.get(&room("a")).map(|room| room.bids.clone()).unwrap_or_default();
+        bids.sort_by(|one, other| one.node.cmp(&other.node));
+        bids
+    };
+    let both = [bid("a", 41, 2, second), bid("b", 7, 1, first)];
+    until_view(&mut view, "both bids", |view| bids(view) == both).await;
+    let late = backend.directory().await;
+    until(&late, "the bids of before", |view| bids(view) == both).await;
+
+    here.withdraw_bid(&id, a.node()).await.unwrap();
+    here.withdraw_bid(&id, a.node()).await.unwrap();
+    until_view(&mut view, "one bid", |view| bids(view) == both[1..]).await;
+    // Nobody is fenced by a bid, and it is in nobody's way.
+    let owned = here.claim(&a, &id, Epoch(0), None, Slot(0)).await.unwrap();
+    here.commit(&owned, &b"y"[..]).await.unwrap();
+    b.close().await.unwrap();
+    until_view(&mut view, "none", |view| bids(view).is_empty() && view.owner(&id).is_some()).await;
 }

@@ -14,7 +14,7 @@ mod stage;
 mod told;
 mod writer;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use stentor_ids::{Epoch, Fault, Lineage, ParticipantId, RoomId, Slot};
@@ -181,6 +181,12 @@ impl Feed {
     #[must_use]
     pub fn counts(&self) -> v1::ListenerCount {
         count_to_wire(self.0.state.lock().counts.sum(stentor_clock::now()))
+    }
+
+    /// How many listen below this node and at it, and how many children say so, by reports that came within this time.
+    #[must_use]
+    pub fn reached(&self, within: Duration) -> (u64, u32) {
+        self.0.state.lock().counts.reached(stentor_clock::now(), within)
     }
 
     /// Whether the two are one feed.
