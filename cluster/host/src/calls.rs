@@ -7,7 +7,7 @@ use futures::future::join_all;
 use stentor_directory::{Error, Ownership, Revision};
 use stentor_ids::{Epoch, NodeId, RoomId, Slot};
 use stentor_ownership::{
-    Answer, Claim, MirrorHeld, NotBack, OwnerHeld, OwnerKey,
+    Answer, Claim, MirrorHeld, NotBack, OwnerHeld, OwnerKey, Reach,
     timing::{ASK, RELAYS_ASKED},
 };
 use stentor_placement::carriers;
@@ -120,6 +120,34 @@ async fn own(
     let (epoch, from_slot) = (ownership.epoch(), ownership.from_slot());
     tracing::info!(%room, %epoch, %from_slot, "the room is claimed");
     Ok(ownership)
+}
+
+/// Writes this node's bid for a room whose owner of this epoch is contested.
+pub(crate) async fn bid(origin: &Origin, room: &RoomId, epoch: Epoch, reach: Reach) -> Option<Revision> {
+    let Reach { listeners, children } = reach;
+    let made = match origin.session() {
+        Ok(session) => origin.directory.bid(&session, room, epoch, (listeners, children)).await,
+        Err(error) => Err(error),
+    };
+    match &made {
+        Ok(_) => {
+            tracing::info!(%room, %epoch, listeners, children, "the room's owner is contested; this node has bid")
+        }
+        Err(error) => {
+            tracing::warn!(%room, %epoch, %error, "the room's owner is contested; this node could not bid")
+        }
+    }
+    made.ok()
+}
+
+/// Withdraws this node's bid for a room. One that stays goes with the lease, and with a new bid.
+pub(crate) async fn withdraw_bid(origin: &Origin, room: &RoomId) {
+    for _ in 0..RELEASE_TRIES {
+        match origin.directory.withdraw_bid(room, &origin.me).await {
+            Ok(()) => return,
+            Err(error) => tracing::debug!(%room, %error, "the bid could not be withdrawn yet"),
+        }
+    }
 }
 
 /// The room's record as the directory has it now.

@@ -3,7 +3,7 @@
 use stentor_directory::{self as directory, Owner, Ownership, Revision, View, Written};
 use stentor_ids::{Fault, RoomId};
 use stentor_ownership::{
-    Driver, Held, Keys, MirrorHeld, MirrorKey, Moment, OwnerHeld, OwnerKey, Shown, Wants,
+    Bid, Driver, Held, Keys, MirrorHeld, MirrorKey, Moment, OwnerHeld, OwnerKey, Reach, Shown, Wants,
 };
 use stentor_proto::v1;
 use stentor_room::Record;
@@ -46,6 +46,11 @@ pub(crate) fn mirror_key(mirror: &directory::Mirror) -> MirrorKey {
     MirrorKey { node: mirror.node.clone(), revision: mirror.revision }
 }
 
+fn bid(bid: &directory::Bid) -> Bid {
+    let directory::Bid { node, epoch, listeners, children, revision } = bid.clone();
+    Bid { node, epoch, reach: Reach { listeners, children }, revision }
+}
+
 /// What a view shows of a room whose record wants this.
 pub(crate) fn shown(view: &View, room: &RoomId, wants: Wants) -> Shown {
     let keys = view.rooms.get(room).map(|known| {
@@ -55,6 +60,7 @@ pub(crate) fn shown(view: &View, room: &RoomId, wants: Wants) -> Shown {
             mirror: known.mirror.as_ref().map(mirror_key),
             mirror_at: mirror_at.map(|node| node.link_addr.clone()),
             wants,
+            bids: known.bids.iter().map(bid).collect(),
         }
     });
     Shown { at: moment(view.at()), keys }

@@ -9,7 +9,10 @@ use parking_lot::Mutex;
 use ractor::ActorRef;
 use stentor_directory::Revision;
 use stentor_ids::{Code, Fault, RoomId};
-use stentor_ownership::refusal::{SOON, unowned};
+use stentor_ownership::{
+    Preemptions,
+    refusal::{SOON, unowned},
+};
 use stentor_placement::Claims;
 use stentor_room::Record;
 
@@ -27,6 +30,8 @@ pub(crate) struct Rooms {
     pub(crate) origin: Arc<Origin>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) claims: Mutex<Claims<Revision>>,
+    /// How often this node has contested the owners of rooms of late.
+    pub(crate) preemptions: Arc<Mutex<Preemptions>>,
     /// Rooms that this node is claiming, or has claimed and does not run yet.
     claiming: Mutex<BTreeSet<RoomId>>,
     supervisor: OnceLock<ActorRef<Start>>,
@@ -38,6 +43,7 @@ impl Rooms {
             origin,
             registry: Arc::new(registry),
             claims: Mutex::default(),
+            preemptions: Arc::default(),
             claiming: Mutex::default(),
             supervisor: OnceLock::new(),
         }

@@ -126,6 +126,7 @@ impl State {
                 registry: self.rooms.registry.clone(),
                 hosted: child.hosted.clone(),
                 publisher: child.publisher.clone(),
+                preemptions: self.rooms.preemptions.clone(),
                 again,
             };
             match RoomActor::spawn_linked(None, RoomActor, args, myself.get_cell()).await {

@@ -3,7 +3,7 @@
 //! A node is deaf while it is paused: what comes waits, in order. A process that ended takes what was under way to it along.
 
 use super::{
-    directory::Op,
+    directory::{Op, Reply},
     message::{Answer, Message},
     net::{DIRECTORY, NodeIx},
     plan::{Plan, START},
@@ -71,11 +71,15 @@ impl World {
                     return;
                 }
                 let claimed = if let Op::Claim { room, .. } = op { Some(room) } else { None };
+                let former = claimed.and_then(|room| self.dir.now(room).owner);
                 let reply = self.dir.apply(self.now, from, lease, op);
                 if claimed.is_some_and(|room| self.lose_answer(from, room)) {
                     return;
                 }
                 self.violations.append(&mut self.dir.broken);
+                if let (Some(room), Reply::Claimed(Ok(_))) = (claimed, &reply) {
+                    self.judge_settles(from, room, former.map(|owner| owner.node));
+                }
                 if let Some(delay) = self.net.delay(self.now, DIRECTORY, from, &mut self.random) {
                     let message = Message::Answer { to, answer: Answer::Directory(reply) };
                     self.at(self.now + delay, Event::Tell { to: from, life, message });

@@ -13,7 +13,7 @@ use stentor_ids::{Epoch, Slot};
 use stentor_pace::{Violation, check::OneWriter};
 
 pub(super) use keys::{
-    Book, Changed, Keys, LEASE_MS, Lease, Member, Mirror, Op, Owner, Refused, Reply, Revision, RoomIx,
+    Bid, Book, Changed, Keys, LEASE_MS, Lease, Member, Mirror, Op, Owner, Refused, Reply, Revision, RoomIx,
     Stored, has_ended,
 };
 
@@ -158,6 +158,19 @@ impl Directory {
                 Reply::Released
             }
             Op::LookUp { room } => Reply::LookedUp(self.now(room).owner),
+            Op::Bid { room, epoch, reach } => Reply::Bid(held.map(|lease| {
+                let mut keys = self.now(room).clone();
+                keys.bids.insert(node, Bid { epoch, reach, revision: self.revision, lease });
+                self.write(room, keys);
+                self.revision
+            })),
+            Op::WithdrawBid { room } => {
+                let mut keys = self.now(room).clone();
+                if keys.bids.remove(&node).is_some() {
+                    self.write(room, keys);
+                }
+                Reply::Withdrawn
+            }
         }
     }
 
@@ -287,9 +300,12 @@ impl Directory {
             let keys = self.now(room);
             let owner = keys.owner.filter(|owner| !ends(owner.lease));
             let mirror = keys.mirror.filter(|mirror| !ends(mirror.lease));
-            if owner.is_some() != keys.owner.is_some() || mirror.is_some() != keys.mirror.is_some() {
+            let mut bids = keys.bids.clone();
+            bids.retain(|_, bid| !ends(bid.lease));
+            let left = (owner.is_some(), mirror.is_some(), bids.len());
+            if left != (keys.owner.is_some(), keys.mirror.is_some(), keys.bids.len()) {
                 let record = keys.record.clone();
-                self.write(room, Keys { record, owner, mirror });
+                self.write(room, Keys { record, owner, mirror, bids });
             }
         }
         for node in 0..self.members.len() {

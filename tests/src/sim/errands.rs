@@ -67,6 +67,11 @@ impl World {
                 self.call(n, run, errand, heir, Call::TakeOver { epoch, revision, from });
             }
             Effect::LookUp(errand) => self.ask(n, Ask::Errand(run, errand), Op::LookUp { room }),
+            Effect::Bid(errand, epoch, reach) => {
+                let (listeners, children) = (reach.listeners, reach.children);
+                self.note(Note::Bids { room, node: n, epoch, listeners, children });
+                self.ask(n, Ask::Errand(run, errand), Op::Bid { room, epoch, reach });
+            }
             Effect::Release(errand, standing) => {
                 let revision = match standing {
                     Standing::Owner(held) => held.right.revision,
@@ -95,6 +100,7 @@ impl World {
     pub(super) fn answered(&mut self, n: NodeIx, to: Ask, answer: Answer) {
         let Some(answer) = self.bend(n, to, answer) else { return };
         match to {
+            Ask::Nobody => {}
             Ask::Session(serial) => self.session_answered(n, serial, answer),
             Ask::Candidacy(room, serial) => self.candidacy_answered(n, room, serial, answer),
             Ask::Commit(run, commit) => self.commit_ended(n, run, commit, answer),
@@ -143,7 +149,10 @@ impl World {
                 })),
                 Reply::LookedUp(owner) => End::LookedUp(owner.map(|owner| self.owner_key(&owner))),
                 Reply::Released => End::Released,
-                Reply::Registered(_) | Reply::Renewed(_) | Reply::Committed(_) => return None,
+                Reply::Bid(made) => End::Bid(made.ok().map(Revision)),
+                Reply::Registered(_) | Reply::Renewed(_) | Reply::Committed(_) | Reply::Withdrawn => {
+                    return None;
+                }
             },
         })
     }
@@ -231,7 +240,7 @@ impl World {
                 self.tell_run(n, run, Event::Done(errand, answer));
             }
             Ask::Candidacy(room, serial) => self.former_answered(n, room, serial, runs),
-            Ask::Session(_) | Ask::Commit(..) => {}
+            Ask::Session(_) | Ask::Commit(..) | Ask::Nobody => {}
         }
     }
 

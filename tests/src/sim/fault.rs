@@ -20,6 +20,8 @@ pub(super) enum Fault {
     CutOrigins { room: RoomIx, ms: u64 },
     /// What comes from one node to another is late by up to so much.
     Slow { from: Who, to: Who, ms: u64, by_ms: u64 },
+    /// The nodes fall into two zones that are cut from each other; both see the directory.
+    SplitZones { ms: u64 },
     /// A node hears nothing of the directory.
     NoDirectory { who: Who, ms: u64 },
     /// The directory is gone for a time, and comes back in some state.
@@ -96,6 +98,7 @@ impl Fault {
             | Self::Cut { ms, .. }
             | Self::CutOrigins { ms, .. }
             | Self::Slow { ms, .. }
+            | Self::SplitZones { ms }
             | Self::NoDirectory { ms, .. }
             | Self::Barred { ms, .. }
             | Self::Lag { ms, .. }
@@ -124,6 +127,7 @@ impl Fault {
             Self::Cut { .. } => "cut",
             Self::CutOrigins { .. } => "cut origins",
             Self::Slow { .. } => "slow link",
+            Self::SplitZones { .. } => "zones split",
             Self::NoDirectory { .. } => "no directory for one",
             Self::Outage { back: Back::Same, .. } => "directory gone",
             Self::Outage { back: Back::NoLeases, .. } => "directory gone, leases lost",

@@ -36,6 +36,8 @@ pub(super) enum Ask {
     Commit(Run, CommitId),
     /// A candidacy for an office of a room, by its number.
     Candidacy(RoomIx, u64),
+    /// Nobody waits for the answer.
+    Nobody,
 }
 
 /// What is answered.
@@ -224,6 +226,10 @@ pub(super) enum Note {
     Mirrors { room: RoomIx, node: NodeIx, does: bool },
     /// A node asks whether an owner lives.
     Asks { room: RoomIx, node: NodeIx },
+    /// A node bids for a room whose owner is contested.
+    Bids { room: RoomIx, node: NodeIx, epoch: Epoch, listeners: u64, children: u32 },
+    /// A mirror has contested its owner: it claims now, or yields.
+    Contested { room: RoomIx, node: NodeIx },
     /// The actor of a room fails.
     Fails { room: RoomIx, node: NodeIx },
     /// An owner gives its room away, or tries to.

@@ -3,7 +3,7 @@
 //! Links are TCP: what a cut holds up comes after it, in order and late, unless the cut lasts so long that the connection is
 //! given up.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use rand::{RngExt, rngs::SmallRng};
 
@@ -20,14 +20,32 @@ const GIVEN_UP_MS: u64 = 1_500;
 /// Longest from the end of a cut until what it held up is sent again.
 pub(super) const RESENT_MS: u64 = 200;
 
-/// Something wrong between two places, one way, until a moment; `None` stands for any place.
-#[derive(Debug, Clone, Copy)]
+/// Something wrong between places until a moment.
+#[derive(Debug, Clone)]
 struct Trouble {
-    from: Option<NodeIx>,
-    to: Option<NodeIx>,
+    between: Between,
     until: u64,
     /// How much longer messages take, at most; `None` if they do not come.
     slower_ms: Option<u64>,
+}
+
+/// Between which places something is wrong.
+#[derive(Debug, Clone)]
+enum Between {
+    /// From one to the other; `None` stands for any place.
+    Way(Option<NodeIx>, Option<NodeIx>),
+    /// Nodes of two sides, both ways. The directory is on both.
+    Sides(Rc<[bool]>),
+}
+
+impl Between {
+    fn hits(&self, from: NodeIx, to: NodeIx) -> bool {
+        let is = |place: &Option<NodeIx>, node| place.is_none_or(|place| place == node);
+        match self {
+            Self::Way(a, b) => is(a, from) && is(b, to),
+            Self::Sides(side) => side.get(from).zip(side.get(to)).is_some_and(|(one, other)| one != other),
+        }
+    }
 }
 
 /// The links.
@@ -41,12 +59,18 @@ pub(super) struct Net {
 impl Net {
     /// Nothing comes from one place to the other.
     pub(super) fn cut(&mut self, from: Option<NodeIx>, to: Option<NodeIx>, until: u64) {
-        self.troubles.push(Trouble { from, to, until, slower_ms: None });
+        self.troubles.push(Trouble { between: Between::Way(from, to), until, slower_ms: None });
+    }
+
+    /// Nothing comes from nodes of one side to those of the other, either way.
+    pub(super) fn split(&mut self, sides: Rc<[bool]>, until: u64) {
+        self.troubles.push(Trouble { between: Between::Sides(sides), until, slower_ms: None });
     }
 
     /// Messages come late, each by another time.
     pub(super) fn slow(&mut self, from: NodeIx, to: NodeIx, until: u64, slower_ms: u64) {
-        self.troubles.push(Trouble { from: Some(from), to: Some(to), until, slower_ms: Some(slower_ms) });
+        let between = Between::Way(Some(from), Some(to));
+        self.troubles.push(Trouble { between, until, slower_ms: Some(slower_ms) });
     }
 
     /// Forgets what is over.
@@ -87,10 +111,7 @@ impl Net {
     }
 
     fn between(&self, now: u64, from: NodeIx, to: NodeIx) -> impl Iterator<Item = &Trouble> {
-        let hits = |place: Option<NodeIx>, node| place.is_none_or(|place| place == node);
-        self.troubles
-            .iter()
-            .filter(move |one| one.until > now && from != to && hits(one.from, from) && hits(one.to, to))
+        self.troubles.iter().filter(move |one| one.until > now && from != to && one.between.hits(from, to))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use stentor_ids::NodeId;
-use stentor_ownership::Drain;
+use stentor_ownership::{Drain, Preemptions};
 
 use super::{
     candidate::Candidacies,
@@ -72,6 +72,7 @@ pub(super) struct Control {
     pub(super) questions: BTreeMap<u64, Question>,
     /// Of a node that leaves.
     pub(super) drain: Drain<RoomIx>,
+    pub(super) preemptions: Preemptions,
     /// The session's own question, if one is open.
     pub(super) session: Option<u64>,
 }

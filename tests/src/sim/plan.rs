@@ -85,6 +85,7 @@ impl Plan {
         plan.draw_acts(origins);
         plan.draw_cuts();
         plan.draw_lag(origins);
+        plan.draw_split();
         plan.end_ms = plan.healed_ms + QUIET_MS;
         plan
     }
@@ -138,6 +139,19 @@ impl Plan {
         let cut = Fault::CutOrigins { room, ms };
         self.healed_ms = self.healed_ms.max(at + cut.lasts_ms());
         self.faults.push((at, cut));
+    }
+
+    /// Zones that are cut from each other, drawn apart as well.
+    fn draw_split(&mut self) {
+        let mut random = SmallRng::seed_from_u64(self.seed ^ 0x5911_0125_1A0D_0004);
+        if random.random_bool(0.8) {
+            return;
+        }
+        let (first, last) = (WARM_UP_MS, self.healed_ms);
+        let at = if self.single { last + CALM_MS } else { random.random_range(first..=last) };
+        let split = Fault::SplitZones { ms: random.random_range(500..12_000) };
+        self.healed_ms = self.healed_ms.max(at + split.lasts_ms());
+        self.faults.push((at, split));
     }
 
     /// One act, or a few in a row, each so long after the one before.

@@ -1,11 +1,14 @@
 //! What happens when something goes wrong, and when it is over.
 
-use stentor_pace::Pulse;
+use std::rc::Rc;
+
+use stentor_pace::{Pulse, check::OwnerSettles};
 
 use super::{
     fault::{Back, DRAIN_MS, Fault, Who},
     message::{Message, Note},
     net::{DIRECTORY, NodeIx, RESENT_MS, millis},
+    node::Node,
     world::World,
 };
 
@@ -19,6 +22,7 @@ impl World {
         if self.single {
             self.judge_moves();
         }
+        self.split = None;
         self.only_directory &= matches!(fault, Fault::Outage { .. } | Fault::NoDirectory { .. });
         self.stats.struck(fault.name());
         self.net.heal(self.now);
@@ -52,6 +56,7 @@ impl World {
                     self.net.slow(from, to, until, by_ms);
                 }
             }
+            Fault::SplitZones { .. } => self.split_zones(until),
             Fault::NoDirectory { who, .. } => {
                 if let Some(n) = self.find(who) {
                     self.net.cut(Some(n), Some(DIRECTORY), until);
@@ -85,6 +90,17 @@ impl World {
         if both {
             self.net.cut(Some(to), Some(from), until);
         }
+    }
+
+    /// Cuts the zones from each other, or two halves where all nodes are in one. Rooms whose owner changes are judged by it until
+    /// something else goes wrong.
+    fn split_zones(&mut self, until: u64) {
+        let first = self.nodes[0].zone;
+        let alike = self.nodes.iter().all(|node| node.zone == first);
+        let side = |(n, node): (NodeIx, &Node)| if alike { n.is_multiple_of(2) } else { node.zone == first };
+        let sides: Rc<[bool]> = self.nodes.iter().enumerate().map(side).collect();
+        self.net.split(sides, until);
+        self.split = Some(vec![OwnerSettles::default(); self.rooms.len()]);
     }
 
     pub(super) fn find(&self, who: Who) -> Option<NodeIx> {

@@ -1,22 +1,28 @@
 //! Rooms that a node owns or mirrors: `ownership::Tenure` is told what happens, and what it asks for is done over the simulated
 //! net, directory and audio. Nothing is decided here.
 
+use std::time::Duration;
+
 use stentor_ids::{NodeId, Revision};
 use stentor_ownership::{
-    Books, Effect, Event, Held, Here, Keys, MirrorKey, Moment, OwnerKey, Shown, Standing, Successor, Tenure,
-    Wants,
+    Bid, Books, Effect, Event, Held, Here, Keys, MirrorKey, Moment, OwnerKey, Reach, Shown, Standing,
+    Successor, Tenure, Wants, timing::REPORTED,
 };
 use stentor_pace::Time;
 use stentor_room::{Ledger, Record, Room};
 
 use super::{
-    directory::{self, Book, RoomIx},
-    message::{Note, Run},
+    directory::{self, Book, Op, RoomIx},
+    message::{Ask, Note, Run},
     net::NodeIx,
+    node::Node,
     running::{Asker, Running, Sim, Stream},
+    tap::LISTENERS,
     world::World,
 };
 
+/// How long an owner has not been heard that is in doubt.
+const DOUBTED: Duration = Duration::from_millis(500);
 /// How often an owner's commits that failed are tried again, in milliseconds.
 const TICK_MS: u64 = 1_000;
 
@@ -127,6 +133,7 @@ impl World {
                 _ if !self.reads(n, room) => Wants::Others,
                 _ => Wants::Origins,
             },
+            bids: keys.bids.iter().map(|(node, bid)| self.bid(*node, bid)).collect(),
         });
         Shown { at: moment(view), keys }
     }
@@ -138,6 +145,11 @@ impl World {
 
     pub(super) fn mirror_key(&self, mirror: &directory::Mirror) -> MirrorKey {
         MirrorKey { node: self.nodes[mirror.node].id.clone(), revision: Revision(mirror.revision) }
+    }
+
+    fn bid(&self, node: NodeIx, bid: &directory::Bid) -> Bid {
+        let directory::Bid { epoch, reach, revision, .. } = *bid;
+        Bid { node: self.nodes[node].id.clone(), epoch, reach, revision: Revision(revision) }
     }
 
     pub(super) fn owner_held(&self, owner: directory::Owner) -> Held<OwnerKey, directory::Owner> {
@@ -159,18 +171,39 @@ impl World {
         let stream = self.running(n, run).map(|running| &running.stream);
         let ready = stream.zip(peer).is_some_and(|(stream, peer)| stream.is_ready(now, peer, watched));
         let ready = other.filter(|_| ready);
-        Here { heard, connected, ready, books, ..self.sounds(n, run.room, owns) }
+        // What is reached is of interest where the owner is in doubt, and costs a look at all nodes.
+        let doubted = !owns && (!connected || self.time().since(heard) >= DOUBTED);
+        let contested = !self.dir.room(run.room, self.nodes[n].view).bids.is_empty();
+        let reach = if doubted || contested { self.reach(n, run.room) } else { Reach::default() };
+        Here { heard, connected, ready, books, reach, ..self.sounds(n, run.room, owns) }
     }
 
     /// How its audio stands. A room whose audio is not simulated is on the air like any other.
     fn sounds(&self, n: NodeIx, room: RoomIx, owns: bool) -> Here {
         let (now, clock, live) = (self.time(), Some(self.slot()), true);
-        let here = Here { now, clock, live, newest: clock, leads: owns, ..Here::default() };
+        let contest_from = self.nodes[n].control.preemptions.next(&self.rooms[room]);
+        let here = Here { now, clock, live, newest: clock, leads: owns, contest_from, ..Here::default() };
         let Some(audio) = self.audio.get(room) else { return here };
         let Some(origin) = audio.origins.get(&n) else { return Here { newest: None, leads: false, ..here } };
         let (epoch, newest) = (origin.epoch(), origin.line.newest());
         let next = origin.line.under_way(now).map(|(next, _)| next);
         Here { epoch, newest, next, leads: origin.open, ..here }
+    }
+
+    /// What a node reaches of a room. Of one whose audio is not simulated: all that it could.
+    pub(super) fn reach(&self, n: NodeIx, room: RoomIx) -> Reach {
+        if let Some(audio) = self.audio.get(room) {
+            let reached = audio.origins.get(&n).map(|origin| origin.counts.reached(self.time(), REPORTED));
+            let (listeners, children) = reached.unwrap_or_default();
+            return Reach { listeners, children };
+        }
+        let reached = |wanted: fn(&Node) -> bool| {
+            let there = (0..self.nodes.len()).filter(|other| wanted(&self.nodes[*other]));
+            there.filter(|other| self.answers(n, *other)).count()
+        };
+        let (edges, relays) = (reached(|node| node.roles.edge), reached(|node| node.roles.relay));
+        let children = u32::try_from(relays).unwrap_or(u32::MAX);
+        Reach { listeners: LISTENERS * edges as u64, children }
     }
 
     /// Does what a room asks for, in its order.
@@ -204,6 +237,12 @@ impl World {
                 Effect::TellOwner(took) => self.becomes_owner(n, run.room, &took.key, took.since),
                 Effect::TellSuccessor(_) => self.note(Note::StepsDown { room: run.room, node: n }),
                 Effect::Aside => self.stepped_aside(n, run.room),
+                Effect::WithdrawBid => self.ask(n, Ask::Nobody, Op::WithdrawBid { room: run.room }),
+                Effect::Contested => {
+                    self.note(Note::Contested { room: run.room, node: n });
+                    let (time, room) = (self.time(), &self.rooms[run.room]);
+                    self.nodes[n].control.preemptions.contested(time, room);
+                }
                 // Nobody of the simulation is told, or is told by what it sees.
                 Effect::Redirect(..)
                 | Effect::Dismiss

@@ -10,7 +10,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use stentor_directory::EtcdConfig;
 use stentor_ids::{NodeId, RoomId, Slot};
-use stentor_pace::{Time, Violation, WallTime};
+use stentor_pace::{Time, Violation, WallTime, check::OwnerSettles};
 
 use super::{
     audio::Audio,
@@ -66,6 +66,8 @@ pub(super) struct World {
     pub(super) unwell_until: u64,
     /// Whether nothing but the directory has failed so far.
     pub(super) only_directory: bool,
+    /// Since zones were split from each other: how the owners of rooms change.
+    pub(super) split: Option<Vec<OwnerSettles>>,
     /// When the directory comes back, as what, and from when.
     pub(super) dir_back: Option<(u64, Back, Revision)>,
     /// Where the directory stood when.
@@ -108,6 +110,7 @@ impl World {
             promises: Promises::default(),
             unwell_until: START + plan.warm_up_ms,
             only_directory: true,
+            split: None,
             dir_back: None,
             revision_at: Vec::new(),
             owners_before: Vec::new(),

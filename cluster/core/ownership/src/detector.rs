@@ -5,12 +5,16 @@
 //! | hearing | when the stream has been lost for a moment or silent for long, or the view shows no owner: then it asks |
 //! | asking | by the answer, or when that has not come in its time: then it asks again |
 //! | resting | after a pause: then it asks again; or when the owner is heard |
-//! | decided | at once: it claims |
+//! | decided | at once: it claims, or contests the owner first |
+//! | contesting | after a second with a bid, and another answer: then it claims, or yields; or when the owner is heard |
 //! | claiming | when the claim was refused; won, the detector is over |
 //!
 //! An owner that says that it runs the room, or that some relay has heard a moment ago, is left alone, however long this
 //! node hears nothing of it; so is one that this node has never heard, until its key is gone or its process answers for itself. Only one whose key is gone and stays gone is claimed over all the same, so that the room can
 //! be moderated again: its lease has ended, and it has had the time to put the key back.
+//!
+//! A claim is contested unless the key is gone or the owner's process is: silence may be that of a cut, on whose other side the
+//! owner plays on. Who reaches more is told by bids in the directory, and compared by whoever bids.
 //!
 //! It does not know how the owner is asked; whoever asks answers with one answer to each question, and drops an answer to an
 //! earlier one.
@@ -23,7 +27,7 @@ use std::time::Duration;
 use stentor_pace::{Backoff, Deadline, Time, soonest};
 
 use crate::timing::{
-    ANSWER, ASK_APART, HEARD, PATIENCE, PAUSE, RECONNECT, REFUSED, REFUSED_CAP, REST, SILENT,
+    ANSWER, ASK, ASK_APART, CONTEST, HEARD, PATIENCE, PAUSE, RECONNECT, REFUSED, REFUSED_CAP, REST, SILENT,
 };
 
 /// What to do now.
@@ -31,8 +35,13 @@ use crate::timing::{
 pub enum Act {
     /// Ask the owner and the relays, and tell by [`Detector::answered`].
     Ask,
+    /// Bid for the room, and tell by [`Detector::bid`].
+    Contest,
     /// Claim the room; tell by [`Detector::refused`] if it came to nothing.
-    Claim,
+    Claim {
+        /// A second has passed since the bid: who is outbid does not claim, and tells by [`Detector::yields`].
+        contested: bool,
+    },
 }
 
 /// What came of asking.
@@ -60,6 +69,8 @@ pub enum Wake {
     Rested,
     /// No answer came.
     Unanswered,
+    /// While it contests the owner, it is asked about once more.
+    Contests,
     /// The owner is given up.
     Decided,
 }
@@ -68,9 +79,27 @@ pub enum Wake {
 enum Phase {
     Hearing,
     Asking,
-    Resting { until: Time },
-    Decided { at: Time },
+    Resting {
+        until: Time,
+    },
+    Decided {
+        at: Time,
+        contested: bool,
+    },
+    /// With a bid that was made then, or is being made.
+    Contesting {
+        bid: Option<Time>,
+        asked: Asked,
+    },
     Claiming,
+}
+
+/// How far the question is that is asked while the owner is contested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    NotYet,
+    Open,
+    Answered,
 }
 
 /// A mirror's watch over its room's owner. A room whose owner changes gets a new one.
@@ -147,6 +176,10 @@ impl Detector {
     pub fn unowned(&mut self, now: Time) {
         self.notice_pause(now);
         self.unowned.get_or_insert(now);
+        if self.contests() {
+            // There is nothing to contest any more; whether it lives is asked as ever.
+            self.phase = Phase::Hearing;
+        }
     }
 
     /// A current view shows the owner. One that has put its key back lives.
@@ -160,7 +193,8 @@ impl Detector {
     /// What came of the last question.
     pub fn answered(&mut self, now: Time, answer: Answer) {
         self.notice_pause(now);
-        if self.phase != Phase::Asking {
+        let contests = matches!(self.phase, Phase::Contesting { asked: Asked::Open, .. });
+        if self.phase != Phase::Asking && !contests {
             return;
         }
         let alive = answer.runs || answer.heard.is_some_and(|ago| ago < HEARD) || self.hears(now);
@@ -169,9 +203,37 @@ impl Detector {
         let unmet = !self.met && !answer.gone && self.unowned.is_none();
         if (alive || unmet) && !self.has_waited(now) {
             self.rest(now);
-        } else {
-            self.phase = Phase::Decided { at: now };
+            return;
         }
+        let contested = !answer.gone && self.unowned.is_none();
+        self.phase = match self.phase {
+            Phase::Contesting { bid, .. } if contested => Phase::Contesting { bid, asked: Asked::Answered },
+            _ => Phase::Decided { at: now, contested },
+        };
+    }
+
+    /// The bid is made, and the contest's time begins; or it could not be.
+    pub fn bid(&mut self, now: Time, made: bool) {
+        match &mut self.phase {
+            Phase::Contesting { bid, .. } if made => {
+                bid.get_or_insert(now);
+            }
+            Phase::Contesting { .. } => self.rest(now),
+            _ => {}
+        }
+    }
+
+    /// This node is outbid, and does not claim.
+    pub fn yields(&mut self, now: Time) {
+        if self.phase == Phase::Claiming {
+            self.rest(now);
+        }
+    }
+
+    /// Whether the owner is being contested: then this node's bid is to stand.
+    #[must_use]
+    pub const fn contests(&self) -> bool {
+        matches!(self.phase, Phase::Contesting { .. })
     }
 
     /// The claim was lost, or is not possible now.
@@ -186,9 +248,27 @@ impl Detector {
     pub fn poll(&mut self, now: Time) -> Option<Act> {
         self.notice_pause(now);
         let due = self.next_deadline().filter(|deadline| deadline.is_due(now))?;
-        if due.why == Wake::Decided {
-            self.phase = Phase::Claiming;
-            return Some(Act::Claim);
+        match (self.phase, due.why) {
+            (Phase::Decided { contested: true, .. }, _) => {
+                self.phase = Phase::Contesting { bid: None, asked: Asked::NotYet };
+                return Some(Act::Contest);
+            }
+            (_, Wake::Decided) => {
+                let contested = self.contests();
+                self.phase = Phase::Claiming;
+                return Some(Act::Claim { contested });
+            }
+            // Nobody claims without an answer.
+            (Phase::Contesting { .. }, Wake::Unanswered) => {
+                self.rest(now);
+                return None;
+            }
+            (Phase::Contesting { bid, .. }, _) => {
+                self.asked = Some(now);
+                self.phase = Phase::Contesting { bid, asked: Asked::Open };
+                return Some(Act::Ask);
+            }
+            _ => {}
         }
         let silent = (due.why == Wake::Silent).then_some(self.heard);
         let signs = [self.since, self.lost, self.unowned, silent];
@@ -198,7 +278,7 @@ impl Detector {
         Some(Act::Ask)
     }
 
-    /// When to poll next, and why; `None` while a claim is under way.
+    /// When to poll next, and why; `None` while a claim is under way, or a bid.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline<Wake>> {
         let free = self.asked.map_or(Time::default(), |asked| asked + ASK_APART);
@@ -211,8 +291,14 @@ impl Detector {
             ]),
             Phase::Asking => self.asked.map(|asked| Deadline::new(asked + ANSWER, Wake::Unanswered)),
             Phase::Resting { until } => ask(until, Wake::Rested),
-            Phase::Decided { at } => Some(Deadline::new(at, Wake::Decided)),
-            Phase::Claiming => None,
+            Phase::Decided { at, .. } => Some(Deadline::new(at, Wake::Decided)),
+            Phase::Contesting { bid: None, .. } | Phase::Claiming => None,
+            Phase::Contesting { bid: Some(bid), asked } => match asked {
+                // So that the answer is there by the end.
+                Asked::NotYet => ask(bid + CONTEST.saturating_sub(ASK), Wake::Contests),
+                Asked::Open => self.asked.map(|asked| Deadline::new(asked + ANSWER, Wake::Unanswered)),
+                Asked::Answered => Some(Deadline::new(bid + CONTEST, Wake::Decided)),
+            },
         }
     }
 

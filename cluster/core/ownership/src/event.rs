@@ -3,7 +3,7 @@
 use stentor_ids::{Epoch, Fault, NodeId, Revision, Slot};
 use stentor_pace::Time;
 
-use crate::{Answer, MirrorKey, Moment, OwnerKey, Shown, Successor};
+use crate::{Answer, MirrorKey, Moment, OwnerKey, Reach, Shown, Successor};
 
 /// What a driver hands in and gets back without a look inside.
 pub trait Driver {
@@ -97,6 +97,10 @@ pub struct Here {
     pub leads: bool,
     /// Whether the directory has all that this owner has decided.
     pub books: Books,
+    /// What this node reaches of the room.
+    pub reach: Reach,
+    /// From when this node may contest the room's owner, as its `Preemptions` say.
+    pub contest_from: Time,
 }
 
 /// Whether the directory has all that the owner has decided.
@@ -185,6 +189,8 @@ pub enum End<D: Driver> {
     LookedUp(Option<OwnerKey>),
     /// Of [`Effect::Release`], however it went.
     Released,
+    /// Of [`Effect::Bid`]: when it was written; `None` if it may not have been.
+    Bid(Option<Revision>),
     /// It ended without an answer: it panicked.
     Failed,
 }
@@ -233,6 +239,12 @@ pub enum Effect<D: Driver> {
     Offer(Errand, NodeId, Slot),
     /// Read the owner key in the directory.
     LookUp(Errand),
+    /// Write this node's bid in the directory, on its lease: the epoch of the owner that is contested, and what it reaches.
+    Bid(Errand, Epoch, Reach),
+    /// Withdraw this node's bid, if there is one.
+    WithdrawBid,
+    /// This node has contested the owner: to be remembered in its `Preemptions`.
+    Contested,
     /// Give the key up by which this node owned or mirrored the room.
     Release(Errand, Standing<D>),
 

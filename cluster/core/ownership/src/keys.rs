@@ -33,6 +33,29 @@ pub struct MirrorKey {
     pub revision: Revision,
 }
 
+/// What a node reaches of a room, by the reports of its children that are new. The larger of two reaches more listeners, or as
+/// many by more children.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reach {
+    /// Listeners below its children, and its own.
+    pub listeners: u64,
+    /// Children that have reported.
+    pub children: u32,
+}
+
+/// What a node bids for a room whose owner is contested: a mirror that means to claim, or the owner in answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bid {
+    /// Whose it is.
+    pub node: NodeId,
+    /// The epoch of the owner that is contested.
+    pub epoch: Epoch,
+    /// What that node reaches.
+    pub reach: Reach,
+    /// When it was written last.
+    pub revision: Revision,
+}
+
 /// Who owns a room after this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Successor {
@@ -70,6 +93,8 @@ pub struct Keys {
     pub mirror_at: Option<String>,
     /// Whom the room is to have.
     pub wants: Wants,
+    /// What nodes bid for it, under this epoch or a former one.
+    pub bids: Vec<Bid>,
 }
 
 /// Whom a room is to have, as its record says.
@@ -94,6 +119,11 @@ impl Shown {
     #[must_use]
     pub fn mirror(&self) -> Option<&MirrorKey> {
         self.keys.as_ref()?.mirror.as_ref()
+    }
+
+    /// What nodes bid for the room.
+    pub fn bids(&self) -> impl Iterator<Item = &Bid> {
+        self.keys.iter().flat_map(|keys| &keys.bids)
     }
 
     /// Whether it is from after a key was written, so that its absence means that it is gone. A view from before a claim

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `tenure` | one room at a node that owns or mirrors it: what is told to it, what it does |
 //! | `detector` | whether the owner of a mirrored room has failed |
+//! | `preemptions` | how often this node has contested the owners of rooms of late |
 //! | `candidacy` | one claim of a room that does not run here |
 //! | `drain` | a node that leaves: what it offers to others, when, and when that is in vain |
 //! | `event` | what a tenure is told and asks for |
@@ -20,6 +21,7 @@ mod detector;
 mod drain;
 mod event;
 mod keys;
+mod preemptions;
 pub mod refusal;
 mod tenure;
 pub mod timing;
@@ -31,5 +33,6 @@ pub use event::{
     Books, Claim, Claimed, Driver, Effect, End, Errand, Event, Held, Here, Left, MirrorHeld, NotBack,
     OwnerHeld, Standing, Took,
 };
-pub use keys::{Keys, MirrorKey, Moment, OwnerKey, Shown, Successor, Wants};
+pub use keys::{Bid, Keys, MirrorKey, Moment, OwnerKey, Reach, Shown, Successor, Wants};
+pub use preemptions::Preemptions;
 pub use tenure::{Tenure, Wake};

@@ -7,6 +7,7 @@
 //! | others are asked | before a claim | [`ASK`], [`ANSWER`], [`ASK_APART`], [`HEARD`] |
 //! | it lives | it is left alone | [`REST`], [`ASK_AGAIN`], [`PATIENCE`] |
 //! | it is to be mirrored | it is asked | [`REACH_AGAIN`] |
+//! | its key stands, and it may live | it is contested | [`CONTEST`], [`REPORTED`], [`PREEMPT`] to [`PREEMPT_CAP`], [`PREEMPTED`] |
 //! | a claim came to nothing | it is made again | [`REFUSED`] to [`REFUSED_CAP`], [`CLAIM_AGAIN`] |
 //! | a claim takes effect | so many slots ahead | [`CLAIM_AHEAD`], [`COLD_AHEAD`], [`TRANSFER_AHEAD`] |
 //! | a transfer is prepared | the heir becomes ready | [`PREPARE_WITHIN`], [`LOOK_AGAIN`] |
@@ -41,6 +42,17 @@ pub const REACH_AGAIN: Duration = Duration::from_millis(200);
 /// How long a living owner whose key is gone is left to put it back. Then the room is claimed all the same, so that it can
 /// be moderated again.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a mirror that means to claim from an owner whose key stands waits for that one's bid, from when its own is in the
+/// directory: a write of the owner's, and two views.
+pub const CONTEST: Duration = Duration::from_secs(1);
+/// How old the report of a child may be that counts as reached: children report every second.
+pub const REPORTED: Duration = Duration::from_millis(1_500);
+/// A node's pauses after contests of one room double from here on,
+pub const PREEMPT: Duration = Duration::from_secs(1);
+/// up to this long: a cut that lasts asks for no more, and a room whose owner reaches less than it did waits no longer.
+pub const PREEMPT_CAP: Duration = Duration::from_secs(60);
+/// How long after the last contest they are forgotten: twice the longest pause, so that one who keeps to it is remembered.
+pub const PREEMPTED: Duration = Duration::from_secs(120);
 /// How much later than due this node wakes up when it is only busy. Beyond that it was itself paused, and has not heard
 /// what it did not listen to.
 pub const PAUSE: Duration = Duration::from_millis(200);

@@ -14,9 +14,13 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// The owner's process is gone, and no relay has heard it.
+const DEAD: Answer = Answer { runs: false, gone: true, heard: None };
 /// The owner does not answer, and no relay has heard it.
-const DEAD: Answer = Answer { runs: false, gone: false, heard: None };
+const SILENT: Answer = Answer { runs: false, gone: false, heard: None };
 const RUNS: Answer = Answer { runs: true, gone: false, heard: None };
+
+const CLAIM: Act = Act::Claim { contested: false };
 
 const fn heard_ago(millis: u64) -> Answer {
     Answer { runs: false, gone: false, heard: Some(ms(millis)) }
@@ -58,7 +62,8 @@ impl Story {
     fn next_claim(&mut self, answer: Answer, millis: u64) -> Option<u64> {
         while let Some((when, act)) = self.next(millis) {
             match act {
-                Act::Claim => return Some(when),
+                Act::Claim { .. } => return Some(when),
+                Act::Contest => self.detector.bid(self.now, true),
                 Act::Ask => {
                     self.now = at(when + 10);
                     self.detector.answered(self.now, answer);
@@ -86,8 +91,8 @@ fn an_owner_that_died_is_asked_about_at_once_and_claimed_from() {
     assert_eq!(story.next(5_000), Some((400, Act::Ask)));
     story.detector.answered(at(410), heard_ago(110));
     assert_eq!(story.next(5_000), Some((1_410, Act::Ask)), "the relays have heard it a moment ago");
-    story.detector.answered(at(1_420), heard_ago(1_120));
-    assert_eq!(story.next(5_000), Some((1_420, Act::Claim)));
+    story.detector.answered(at(1_420), Answer { gone: true, ..heard_ago(1_120) });
+    assert_eq!(story.next(5_000), Some((1_420, CLAIM)));
     assert_eq!(story.detector.since(), Some(at(300)));
     story.quiet_until(60_000);
 }
@@ -99,7 +104,7 @@ fn an_owner_that_fell_silent_is_asked_about_after_a_second() {
     assert_eq!(story.detector.next_deadline(), Some(Deadline::new(at(1_500), Wake::Silent)));
     assert_eq!(story.next(5_000), Some((1_500, Act::Ask)));
     story.detector.answered(at(1_700), DEAD);
-    assert_eq!(story.next(5_000), Some((1_700, Act::Claim)));
+    assert_eq!(story.next(5_000), Some((1_700, CLAIM)));
     assert_eq!(story.detector.since(), Some(at(500)), "the silence began when it was last heard");
 }
 
@@ -215,8 +220,77 @@ fn an_answer_that_does_not_come_is_asked_for_again() {
     assert_eq!(story.next(5_000), Some((1_100, Act::Ask)));
 }
 
+/// The stream breaks at 0, nobody answers, and the bid is made at 420.
+fn contesting() -> Story {
+    let mut story = Story::begin();
+    story.detector.lost(at(0));
+    assert_eq!(story.next(5_000), Some((100, Act::Ask)));
+    story.detector.answered(at(400), SILENT);
+    assert_eq!(story.next(5_000), Some((400, Act::Contest)));
+    assert_eq!(story.detector.next_deadline(), None, "the bid is not made yet");
+    story.detector.bid(at(420), true);
+    assert!(story.detector.contests());
+    story
+}
+
+#[test]
+fn an_owner_that_is_silent_is_contested_for_a_second_and_asked_about_again() {
+    let mut story = contesting();
+    assert_eq!(story.next(5_000), Some((1_120, Act::Ask)));
+    story.detector.answered(at(1_400), SILENT);
+    assert_eq!(story.next(5_000), Some((1_420, Act::Claim { contested: true })));
+    assert_eq!(story.detector.since(), Some(at(0)));
+    assert!(!story.detector.contests());
+}
+
+#[test]
+fn a_contest_is_called_off_when_the_owner_is_heard_by_whomever() {
+    for answer in [RUNS, heard_ago(300)] {
+        let mut story = contesting();
+        assert_eq!(story.next(5_000), Some((1_120, Act::Ask)));
+        story.detector.answered(at(1_130), answer);
+        assert!(!story.detector.contests());
+        assert_eq!(story.next(5_000), Some((2_130, Act::Ask)), "it rests");
+    }
+    let mut story = contesting();
+    story.detector.heard(at(900));
+    assert!(!story.detector.contests());
+    story.quiet_until(1_899);
+}
+
+#[test]
+fn a_contest_is_over_when_there_is_nothing_to_contest() {
+    let mut story = contesting();
+    story.next(5_000);
+    story.detector.answered(at(1_130), DEAD);
+    assert_eq!(story.next(5_000), Some((1_130, CLAIM)), "its process is gone");
+
+    let mut story = contesting();
+    story.quiet_until(700);
+    story.detector.unowned(at(700));
+    assert!(!story.detector.contests());
+    assert_eq!(story.next_claim(SILENT, 5_000), Some(710), "its key is gone");
+}
+
+#[test]
+fn a_contest_without_a_second_answer_or_a_bid_comes_to_nothing() {
+    let mut story = contesting();
+    assert_eq!(story.next(5_000), Some((1_120, Act::Ask)));
+    assert_eq!(story.next(5_000), Some((3_120, Act::Ask)), "unanswered for a second, and rested");
+
+    let mut story = contesting();
+    story.detector.bid(at(500), false);
+    assert_eq!(story.next(5_000), Some((1_500, Act::Ask)));
+    story.detector.bid(at(1_600), true);
+    story.detector.answered(at(1_700), SILENT);
+    assert_eq!(story.next(5_000), Some((1_700, Act::Contest)), "a bid that comes late is none");
+}
+
 #[test]
 fn a_pause_of_this_node_proves_nothing() {
+    let mut asleep = contesting();
+    assert_eq!(asleep.detector.poll(at(10_000)), None);
+    assert!(!asleep.detector.contests());
     // Asleep while listening, while an answer is on its way, and with the decision made.
     for asleep_in in ["hearing", "asking", "decided"] {
         let mut detector = Detector::new(at(0));
@@ -244,8 +318,10 @@ enum Event {
     Lost,
     Unowned,
     Owned,
-    /// What comes of the question, if one is open.
-    Answer(bool, Option<u16>),
+    /// What comes of the question, if one is open: it runs, it is gone, it was heard so long ago.
+    Answer(bool, bool, Option<u16>),
+    /// What comes of the bid, if one is being made.
+    Bid(bool),
     /// What comes of the claim, if one is under way.
     Refused,
 }
@@ -256,8 +332,10 @@ fn any_event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Lost),
         1 => Just(Event::Unowned),
         1 => Just(Event::Owned),
-        4 => (any::<bool>(), proptest::option::of(0_u16..2_000)).prop_map(|(runs, heard)| Event::Answer(runs, heard)),
-        4 => Just(Event::Answer(false, None)),
+        4 => (any::<[bool; 2]>(), proptest::option::of(0_u16..2_000))
+            .prop_map(|([runs, gone], heard)| Event::Answer(runs, gone, heard)),
+        4 => any::<bool>().prop_map(|gone| Event::Answer(false, gone, None)),
+        3 => any::<bool>().prop_map(Event::Bid),
         1 => Just(Event::Refused),
     ]
 }
@@ -273,6 +351,8 @@ struct Witness {
     open: bool,
     answer: Option<(Time, Answer)>,
     claiming: bool,
+    bidding: bool,
+    bid: Option<Time>,
 }
 
 impl Witness {
@@ -285,10 +365,20 @@ impl Witness {
                 self.asks.push(now);
                 (self.open, self.answer) = (true, None);
             }
-            Act::Claim => {
+            Act::Contest => (self.bidding, self.bid) = (true, None),
+            Act::Claim { contested } => {
                 let (asked, (answered, answer)) =
                     (*self.asks.last().expect("it has asked"), self.answer.expect("it was answered"));
-                prop_assert!(answered.since(asked) <= ms(1_200) && now.since(answered) <= ms(200));
+                let late = if contested { ms(500) } else { ms(200) };
+                prop_assert!(answered.since(asked) <= ms(1_200) && now.since(answered) <= late);
+                if contested {
+                    prop_assert!(self.bid.take().is_some_and(|bid| now.since(bid) >= ms(1_000)));
+                } else {
+                    prop_assert!(
+                        answer.gone || self.unowned.is_some(),
+                        "it may live on the other side of a cut"
+                    );
+                }
                 let waited = self.unowned.is_some_and(|since| now.since(since) >= ms(10_000));
                 let alive = answer.runs || answer.heard.is_some_and(|ago| ago < ms(500));
                 let hears = !self.broken && now.since(self.heard) < ms(1_000);
@@ -339,8 +429,12 @@ proptest! {
                     detector.owned(now);
                     seen.unowned = None;
                 }
-                Event::Answer(runs, heard) => if std::mem::take(&mut seen.open) {
-                    let answer = Answer { runs, gone: false, heard: heard.map(|ago| ms(ago.into())) };
+                Event::Bid(made) => if std::mem::take(&mut seen.bidding) {
+                    detector.bid(now, made);
+                    seen.bid = made.then_some(now);
+                },
+                Event::Answer(runs, gone, heard) => if std::mem::take(&mut seen.open) {
+                    let answer = Answer { runs, gone, heard: heard.map(|ago| ms(ago.into())) };
                     detector.answered(now, answer);
                     seen.answer = Some((now, answer));
                 },
@@ -363,7 +457,8 @@ proptest! {
             while story.now < until && claim.is_none() {
                 let step: Time = answer.unwrap_or(until).min(until);
                 match story.next(step.as_millis()) {
-                    Some((_, Act::Claim)) => claim = Some(story.now),
+                    Some((_, Act::Claim { .. })) => claim = Some(story.now),
+                    Some((_, Act::Contest)) => story.detector.bid(story.now, true),
                     Some((_, Act::Ask)) => answer = Some(story.now + ms(latency)),
                     None if answer == Some(step) => {
                         answer = None;

@@ -117,6 +117,27 @@ impl EpochFence {
     }
 }
 
+/// [`Invariant::OwnerSettles`] for one room, from when links were cut until they are cut otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OwnerSettles {
+    changes: u32,
+}
+
+impl OwnerSettles {
+    /// The room has another owner.
+    ///
+    /// # Errors
+    /// It had another one since the links were cut.
+    pub fn changed(&mut self) -> Result<(), Violation> {
+        self.changes += 1;
+        if self.changes <= 1 {
+            return Ok(());
+        }
+        let detail = format!("the owner has changed {} times since links were cut", self.changes);
+        Err(Invariant::OwnerSettles.broken(detail))
+    }
+}
+
 /// [`Invariant::CountSum`]: a count that was told, with the number of edges it says it covers, against the reports that
 /// it was made from.
 ///
@@ -186,6 +207,13 @@ mod tests {
         assert_eq!(check.took(Epoch(1), Slot(99)), Ok(()));
         assert_eq!(check.took(Epoch(2), Slot(100)), Ok(()));
         assert_eq!(broken(check.took(Epoch(1), Slot(100))), Some(Invariant::EpochFence));
+    }
+
+    #[test]
+    fn an_owner_may_change_once_while_links_stay_as_they_are() {
+        let mut check = OwnerSettles::default();
+        assert_eq!(check.changed(), Ok(()));
+        assert_eq!(broken(check.changed()), Some(Invariant::OwnerSettles));
     }
 
     #[test]

@@ -24,11 +24,14 @@ pub enum Invariant {
     MoveGoes,
     /// No queue is longer than its bound.
     Bounded,
+    /// However links are cut, while the directory stands a room's owner changes at most once until they are cut otherwise, and
+    /// from a living one only to one that reaches more listeners.
+    OwnerSettles,
 }
 
 impl Invariant {
     /// Every invariant there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OneWriter,
         Self::SlotOnce,
         Self::NoGap,
@@ -38,6 +41,7 @@ impl Invariant {
         Self::CountSum,
         Self::MoveGoes,
         Self::Bounded,
+        Self::OwnerSettles,
     ];
 
     /// The name as metrics and logs spell it, in `snake_case`.
@@ -53,6 +57,7 @@ impl Invariant {
             Self::CountSum => "count_sum",
             Self::MoveGoes => "move_goes",
             Self::Bounded => "bounded",
+            Self::OwnerSettles => "owner_settles",
         }
     }
 

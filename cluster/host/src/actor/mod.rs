@@ -7,16 +7,20 @@
 //! | `mod` | messages in, each to its part; the second's tick |
 //! | `state` | what it has; the tenure told, and woken |
 //! | `perform` | what the tenure says, done |
+//! | `turns` | one write after the other |
+//! | `bids` | its bids for the room, while the owner is contested |
 //! | `desk` | commands in, and what the ledger says, done |
 //! | `air` | the room's audio: begun and told who may speak |
 //! | `telling`, `owned` | when everyone is told how the room is, and how it is |
 
 mod air;
+mod bids;
 mod desk;
 mod owned;
 mod perform;
 mod state;
 mod telling;
+mod turns;
 
 use std::time::Duration;
 

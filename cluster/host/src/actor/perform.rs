@@ -35,6 +35,7 @@ impl State {
                 | Effect::Offer(..)
                 | Effect::LookUp(_)
                 | Effect::Release(..)) => self.run_errand(effect),
+                effect @ (Effect::Bid(..) | Effect::WithdrawBid | Effect::Contested) => self.contest(effect),
                 Effect::Transferred(asker, outcome) => {
                     let call = if outcome.is_ok() { Call::Ok } else { Call::Fault };
                     self.origin.metrics.hand_offs(call).inc();
@@ -241,7 +242,7 @@ impl State {
     }
 
     /// Runs an errand, and tells the tenure how it ended.
-    fn send(&self, errand: Errand, run: impl Future<Output = End<RoomDriver>> + Send + 'static) {
+    pub(super) fn send(&self, errand: Errand, run: impl Future<Output = End<RoomDriver>> + Send + 'static) {
         let (run, myself) = (tokio::spawn(run), self.myself.clone());
         tokio::spawn(async move {
             let end = run.await.unwrap_or(End::Failed);

@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use ractor::{ActorProcessingErr, ActorRef, RpcReplyPort};
 use stentor_directory::Revision;
 use stentor_ids::{Fault, NodeId, Slot};
-use stentor_ownership::{Books, Event, Here, Shown, Tenure};
+use stentor_ownership::{Books, Event, Here, Preemptions, Reach, Shown, Tenure, timing::REPORTED};
 use stentor_pace::{Pacing, Time, WallTime};
 use stentor_placement::{rank_apart, readers};
 use stentor_proto::v1;
 use stentor_room::{Absence, Ledger, Lifecycle, Room};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::turns::Turns;
 use crate::{
     driver::{self, RoomDriver},
     hosted::Hosted,
@@ -32,6 +34,7 @@ pub(crate) struct Args {
     pub(crate) registry: Arc<Registry>,
     pub(crate) hosted: Arc<Hosted>,
     pub(crate) publisher: Publisher,
+    pub(crate) preemptions: Arc<Mutex<Preemptions>>,
     /// Whether an actor before it failed: what was told may not have been committed.
     pub(crate) again: bool,
 }
@@ -42,6 +45,7 @@ pub(crate) struct State {
     pub(super) registry: Arc<Registry>,
     pub(super) hosted: Arc<Hosted>,
     pub(super) publisher: Publisher,
+    pub(super) preemptions: Arc<Mutex<Preemptions>>,
     pub(super) myself: ActorRef<Message>,
     pub(super) tenure: Tenure<RoomDriver>,
     pub(super) ledger: Ledger<Reply>,
@@ -51,6 +55,8 @@ pub(crate) struct State {
     /// These wait until this mirror has stepped aside.
     pub(super) aside: Vec<RpcReplyPort<()>>,
     pub(super) absence: Absence,
+    /// Its bids are written and withdrawn one after the other.
+    pub(super) bids: Turns,
     pub(super) telling: Pacing,
     /// [`Message::TimeToTell`] is on its way.
     pub(super) tells: bool,
@@ -66,7 +72,7 @@ pub(crate) struct State {
 
 impl State {
     pub(super) fn begin(myself: ActorRef<Message>, args: Args) -> Self {
-        let Args { origin, registry, hosted, publisher, again } = args;
+        let Args { origin, registry, hosted, publisher, preemptions, again } = args;
         let published = hosted.published();
         let shown = driver::shown(&origin.view.snapshot(), &hosted.id, driver::wants(&published.record));
         let here = Here { now: stentor_clock::now(), ..Here::default() };
@@ -78,6 +84,7 @@ impl State {
             registry,
             hosted,
             publisher,
+            preemptions,
             myself,
             tenure,
             ledger: Ledger::new(Room::new(published.record), epoch),
@@ -85,6 +92,7 @@ impl State {
             on_air: false,
             aside: Vec::new(),
             absence: Absence::default(),
+            bids: Turns::default(),
             telling: Pacing::new(TELL_EVERY),
             tells: false,
             lifecycle: None,
@@ -171,6 +179,7 @@ impl State {
         } else {
             self.ledger.room().record().lifecycle()
         };
+        let (listeners, children) = hosted.feed.reached(REPORTED);
         Here {
             now,
             heard: hosted.peer.last_heard_of(other),
@@ -183,6 +192,8 @@ impl State {
             live: matches!(lifecycle, Lifecycle::Live { .. }),
             leads: hosted.leads(),
             books: self.books(),
+            reach: Reach { listeners, children },
+            contest_from: self.preemptions.lock().next(&hosted.id),
         }
     }
 

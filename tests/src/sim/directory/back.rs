@@ -34,7 +34,8 @@ impl Directory {
                 keys.owner.map(|owner| (owner.lease, owner.node)),
                 keys.mirror.map(|one| (one.lease, one.node)),
             ];
-            for (lease, node) in leases.into_iter().flatten() {
+            let bids = keys.bids.iter().map(|(node, bid)| Some((bid.lease, *node)));
+            for (lease, node) in leases.into_iter().chain(bids).flatten() {
                 self.leases.insert(lease, (node, now + LEASE_MS));
             }
             self.write(room, keys);

@@ -1,8 +1,9 @@
 //! What the simulated directory holds, what it is asked and what it answers.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use stentor_ids::{Epoch, Slot};
+use stentor_ownership::Reach;
 use stentor_room::{Lifecycle, Record};
 
 use crate::sim::net::NodeIx;
@@ -65,12 +66,23 @@ pub(in crate::sim) fn has_ended(record: &Book) -> bool {
     record.is_some_and(|record| matches!(record.lifecycle(), Lifecycle::Ended { .. }))
 }
 
+/// A node's bid for a room.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::sim) struct Bid {
+    pub(in crate::sim) epoch: Epoch,
+    pub(in crate::sim) reach: Reach,
+    pub(in crate::sim) revision: Revision,
+    pub(super) lease: Lease,
+}
+
 /// The keys of one room.
 #[derive(Debug, Clone, Default)]
 pub(in crate::sim) struct Keys {
     pub(in crate::sim) record: Option<Stored>,
     pub(in crate::sim) owner: Option<Owner>,
     pub(in crate::sim) mirror: Option<Mirror>,
+    /// By node.
+    pub(in crate::sim) bids: BTreeMap<NodeIx, Bid>,
 }
 
 /// What is asked of the directory, on the lease of who asks.
@@ -113,6 +125,14 @@ pub(in crate::sim) enum Op {
     LookUp {
         room: RoomIx,
     },
+    Bid {
+        room: RoomIx,
+        epoch: Epoch,
+        reach: Reach,
+    },
+    WithdrawBid {
+        room: RoomIx,
+    },
 }
 
 /// What it answers.
@@ -126,6 +146,8 @@ pub(in crate::sim) enum Reply {
     Reasserted(Result<Owner, Refused>),
     Released,
     LookedUp(Option<Owner>),
+    Bid(Result<Revision, Refused>),
+    Withdrawn,
 }
 
 /// Why it did not.

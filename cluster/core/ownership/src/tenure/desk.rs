@@ -1,26 +1,13 @@
 //! What every state of a tenure has: who and where it is, what the directory shows, what it asks of its driver and waits for.
 
-use stentor_ids::{NodeId, RoomId};
+use stentor_ids::{Epoch, NodeId, Revision, RoomId};
 use stentor_pace::{Deadline, Time};
 
-use crate::{Driver, Effect, Errand, Here, MirrorKey, Shown, timing::ERRAND};
-
-/// Why a tenure is to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wake {
-    /// The owner of a mirrored room may have failed; with the detector's reason.
-    Detector(crate::detector::Wake),
-    /// A key that is gone is to be put back.
-    PutBack,
-    /// A claim of this node's own whose answer did not come is to be made again.
-    Claim,
-    /// It is to be looked whether the heir is ready.
-    Heir,
-    /// Edges are to be sent to the successor.
-    Redirect,
-    /// An errand has not ended in its time.
-    Errand,
-}
+use super::{
+    bid::{Bidding, Made, OwnBid, Writing},
+    pending::{Pending, Wake},
+};
+use crate::{Driver, Effect, End, Errand, Here, MirrorKey, Shown, timing::ERRAND};
 
 /// What every state has: who and where it is, what the directory shows, and what it asks for.
 pub(super) struct Desk<D: Driver> {
@@ -28,20 +15,8 @@ pub(super) struct Desk<D: Driver> {
     pub(super) room: RoomId,
     pub(super) shown: Shown,
     pub(super) errands: u64,
+    pub(super) bid: OwnBid,
     pub(super) out: Vec<Effect<D>>,
-}
-
-/// An errand that is waited for, and until when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pending {
-    pub(super) errand: Errand,
-    pub(super) until: Time,
-}
-
-impl Pending {
-    pub(super) fn deadline(this: Option<Self>) -> Option<Deadline<Wake>> {
-        this.map(|pending| Deadline::new(pending.until, Wake::Errand))
-    }
 }
 
 impl<D: Driver> Desk<D> {
@@ -104,5 +79,58 @@ impl PutBack {
             Some(_) => Pending::deadline(self.pending),
             None => self.next.map(|next| Deadline::new(next, Wake::PutBack)),
         }
+    }
+}
+
+impl<D: Driver> Desk<D> {
+    /// Bids with what this node reaches now, in place of an earlier bid. Says whether it does: not while another is written.
+    pub(super) fn bid(&mut self, here: &Here, epoch: Epoch) -> bool {
+        if self.bid.is_writing() {
+            return false;
+        }
+        let reach = here.reach;
+        let pending = self.send(here, |errand| Effect::Bid(errand, epoch, reach));
+        self.bid = OwnBid { writing: Some(Writing { pending, reach, wanted: true }), made: None };
+        true
+    }
+
+    /// Withdraws the bid, if there is one.
+    pub(super) fn withdraw_bid(&mut self) {
+        if let Some(writing) = &mut self.bid.writing {
+            writing.wanted = false;
+        }
+        if self.bid.made.take().is_some() {
+            self.ask([Effect::WithdrawBid]);
+        }
+    }
+
+    /// An errand ended: what became of the bid, if it was that one. One that comes when nobody waits for it is withdrawn.
+    pub(super) fn bid_ended(&mut self, errand: Errand, end: &End<D>) -> Option<Bidding> {
+        let written = if let End::Bid(Some(revision)) = end { Some(*revision) } else { None };
+        let Some(writing) = self.bid.writing.take_if(|writing| writing.pending.errand == errand) else {
+            if written.is_some() && self.bid.made.is_none() && !self.bid.is_writing() {
+                self.ask([Effect::WithdrawBid]);
+            }
+            return None;
+        };
+        Some(self.bid_written(&writing, written))
+    }
+
+    /// A bid that does not end to be written counts as one that failed.
+    pub(super) fn bid_late(&mut self, here: &Here) -> Option<Bidding> {
+        let writing = self.bid.writing.take_if(|writing| writing.pending.until <= here.now)?;
+        Some(self.bid_written(&writing, None))
+    }
+
+    fn bid_written(&mut self, writing: &Writing, written: Option<Revision>) -> Bidding {
+        match written {
+            Some(revision) if writing.wanted => {
+                self.bid.made = Some(Made { reach: writing.reach, revision });
+                return Bidding::Made;
+            }
+            // It may be there all the same.
+            _ => self.ask([Effect::WithdrawBid]),
+        }
+        if writing.wanted { Bidding::Failed } else { Bidding::Withdrawn }
     }
 }

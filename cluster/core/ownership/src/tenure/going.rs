@@ -3,7 +3,10 @@
 
 use stentor_pace::{Deadline, Time, soonest};
 
-use super::desk::{Desk, Pending, Wake};
+use super::{
+    desk::Desk,
+    pending::{Pending, Wake},
+};
 use crate::{Claimed, Driver, Effect, End, Errand, Here, OwnerHeld, Standing, Successor};
 
 /// A room that goes at its successor's first slot.

@@ -1,8 +1,9 @@
 //! A room that leaves this node: its successor's first slot has come, it has ended, the node stops, or another mirrors it.
 
 use super::{
-    desk::{Desk, Pending},
+    desk::Desk,
     going::Over,
+    pending::Pending,
     state::{State, Tenure},
     transfer::Transfer,
 };
@@ -86,6 +87,7 @@ impl<D: Driver> Tenure<D> {
             State::Mirror(mirror) => mirror.abandon_claim(&mut self.desk),
             State::Owner(_) | State::Retiring(_) | State::Over(_) => None,
         };
+        self.desk.withdraw_bid();
         self.desk.ask([Effect::Leave(left)]);
         let over = Over { release: release(&mut self.desk), claim };
         over.stop(&mut self.desk);

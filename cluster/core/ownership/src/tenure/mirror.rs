@@ -4,9 +4,12 @@
 use stentor_ids::Fault;
 use stentor_pace::{Deadline, Time, soonest};
 
-use super::desk::{Desk, Pending, PutBack, Wake};
+use super::{
+    desk::{Desk, PutBack},
+    pending::{Pending, Wake},
+};
 use crate::{
-    Act, Claim, Detector, Driver, Effect, End, Here, MirrorHeld, MirrorKey, NotBack, OwnerKey, Wants,
+    Act, Bid, Claim, Detector, Driver, Effect, End, Here, MirrorHeld, MirrorKey, NotBack, OwnerKey, Wants,
     refusal,
     timing::{CLAIM_AGAIN, CLAIM_AHEAD, PUT_BACK_AGAIN},
 };
@@ -130,9 +133,21 @@ impl<D: Driver> Mirror<D> {
                     let owner = self.owner.clone();
                     self.asked = Some(desk.send(here, |errand| Effect::Ask(errand, owner)));
                 }
-                Act::Claim if self.claiming.is_some() => self.detector.refused(here.now),
-                Act::Claim => self.send_claim(here, desk),
+                Act::Claim { .. } if self.claiming.is_some() => self.detector.refused(here.now),
+                Act::Claim { contested: false } => self.send_claim(here, desk),
+                Act::Contest => self.contest(here, desk),
+                Act::Claim { contested: true } => {
+                    desk.ask([Effect::Contested]);
+                    if self.is_outbid(desk) {
+                        self.detector.yields(here.now);
+                    } else {
+                        self.send_claim(here, desk);
+                    }
+                }
             }
+        }
+        if !self.detector.contests() {
+            desk.withdraw_bid();
         }
     }
 
@@ -168,6 +183,22 @@ impl<D: Driver> Mirror<D> {
         let claim = self.claim(here, desk);
         let pending = desk.send(here, |errand| Effect::Claim(errand, claim));
         self.claiming = Some(Claiming { pending, asker: None, since: self.detector.since() });
+    }
+
+    /// Bids for the room, if nothing is in the way.
+    fn contest(&mut self, here: &Here, desk: &mut Desk<D>) {
+        let may = self.claiming.is_none() && here.contest_from <= here.now;
+        if !may || !desk.bid(here, self.owner.epoch) {
+            self.detector.bid(here.now, false);
+        }
+    }
+
+    /// Whether the owner has answered this node's bid with one that is not smaller, or there is none of this node's own.
+    fn is_outbid(&self, desk: &Desk<D>) -> bool {
+        let Some(own) = desk.bid.made() else { return true };
+        let of_owner = |bid: &&Bid| bid.node == self.owner.node && bid.epoch == self.owner.epoch;
+        let answers = |bid: &Bid| bid.revision > own.revision && bid.reach >= own.reach;
+        desk.shown.bids().filter(of_owner).any(answers)
     }
 
     /// A claim that does not end came to nothing.

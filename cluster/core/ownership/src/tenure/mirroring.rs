@@ -89,6 +89,7 @@ impl<D: Driver> Tenure<D> {
     fn become_owner(&mut self, here: &Here, claiming: Claiming<D>, claimed: Claimed<D>) {
         let State::Mirror(mirror) = &self.state else { return };
         let (former, key) = (mirror.owner.node.clone(), claimed.held.key.clone());
+        self.desk.withdraw_bid();
         let owner = Owner::new(&self.desk, claimed.held);
         let follows: Option<NodeId> = owner.mirror().cloned();
         self.state = State::Owner(owner);

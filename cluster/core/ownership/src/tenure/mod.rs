@@ -9,7 +9,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `desk` | what every state has |
+//! | `pending` | what is waited for |
+//! | `desk`, `bid` | what every state has; this node's bid for the room |
 //! | `owner`, `transfer` | the state of an owner: its key, its mirror, the phases of a transfer |
 //! | `mirror` | the state of a mirror: its key, its owner, the claim under way |
 //! | `going` | the states of a room that goes, and has gone |
@@ -22,6 +23,7 @@
 //! Invariants: at most one claim and one putting back of a key are under way; an owner that knows of a claim of a higher
 //! epoch commits nothing more; what is over does nothing more than to end.
 
+mod bid;
 mod desk;
 mod going;
 mod leaving;
@@ -29,15 +31,22 @@ mod mirror;
 mod mirroring;
 mod owner;
 mod owning;
+mod pending;
 mod state;
 mod transfer;
 
 use stentor_ids::{NodeId, RoomId};
 
-use self::{desk::Desk, mirror::Mirror, owner::Owner, state::State};
+use self::{
+    bid::{Bidding, OwnBid},
+    desk::Desk,
+    mirror::Mirror,
+    owner::Owner,
+    state::State,
+};
 use crate::{Driver, Effect, End, Errand, Event, Here, Shown, Standing, refusal};
 
-pub use self::{desk::Wake, state::Tenure};
+pub use self::{pending::Wake, state::Tenure};
 
 impl<D: Driver> Tenure<D> {
     /// Begins with a room that this node has just come to own or to mirror; or begins again, if the room's actor failed, with
@@ -51,7 +60,11 @@ impl<D: Driver> Tenure<D> {
         shown: Shown,
         again: bool,
     ) -> (Self, Vec<Effect<D>>) {
-        let mut desk = Desk { me, room, shown, errands: 0, out: Vec::new() };
+        let mut desk = Desk { me, room, shown, errands: 0, bid: OwnBid::default(), out: Vec::new() };
+        if desk.shown.bids().any(|bid| bid.node == desk.me) {
+            // Of an actor that failed, or of a former office.
+            desk.ask([Effect::WithdrawBid]);
+        }
         let state = match standing {
             Standing::Owner(held) => {
                 let owner = Owner::new(&desk, held);
@@ -106,6 +119,9 @@ impl<D: Driver> Tenure<D> {
 
     /// What is due now. To be called at [`next_deadline`](Self::next_deadline); [`handle`](Self::handle) does it as well.
     pub fn poll(&mut self, here: &Here) -> Vec<Effect<D>> {
+        if let Some(bidding) = self.desk.bid_late(here) {
+            self.bidding(here, bidding);
+        }
         match &mut self.state {
             State::Owner(owner) => owner.poll(here, &mut self.desk),
             State::Mirror(mirror) => mirror.poll(here, &mut self.desk),
@@ -139,6 +155,7 @@ impl<D: Driver> Tenure<D> {
 
     /// Every key on the former lease is gone.
     fn key_gone(&mut self, here: &Here) {
+        self.desk.bid.gone();
         match &mut self.state {
             State::Owner(owner) => owner.put_back.gone(here.now),
             State::Mirror(mirror) => mirror.put_back.gone(here.now),
@@ -146,7 +163,20 @@ impl<D: Driver> Tenure<D> {
         }
     }
 
+    /// This node's bid was written, or was not.
+    fn bidding(&mut self, here: &Here, bidding: Bidding) {
+        match (&mut self.state, bidding) {
+            (State::Mirror(mirror), Bidding::Made) => mirror.detector.bid(here.now, true),
+            // Without the directory the claim could not be made either.
+            (State::Mirror(mirror), Bidding::Failed) => mirror.detector.bid(here.now, false),
+            _ => {}
+        }
+    }
+
     fn done(&mut self, here: &Here, errand: Errand, end: End<D>) {
+        if let Some(bidding) = self.desk.bid_ended(errand, &end) {
+            return self.bidding(here, bidding);
+        }
         match (&mut self.state, end) {
             (State::Owner(_), end) => self.owner_done(here, errand, end),
             (State::Mirror(_), end) => self.mirror_done(here, errand, end),

@@ -1,10 +1,11 @@
 //! Staying the owner: what the view says to it, who mirrors the room, and a key that went with its lease.
 
-use stentor_ids::{Fault, NodeId};
+use stentor_ids::{Fault, NodeId, Revision};
 use stentor_pace::Deadline;
 
 use super::{
-    desk::{Desk, PutBack, Wake},
+    desk::{Desk, PutBack},
+    pending::Wake,
     transfer::Transfer,
 };
 use crate::{
@@ -18,11 +19,13 @@ pub(super) struct Owner<D: Driver> {
     pub(super) mirror: Option<(NodeId, String)>,
     pub(super) put_back: PutBack,
     pub(super) transfer: Option<Transfer<D>>,
+    /// The bid of another node that this one has answered: each is answered once.
+    answered: Option<(NodeId, Revision)>,
 }
 
 impl<D: Driver> Owner<D> {
     pub(super) fn new(desk: &Desk<D>, held: OwnerHeld<D>) -> Self {
-        Self { held, mirror: desk.mirror(), put_back: PutBack::default(), transfer: None }
+        Self { held, mirror: desk.mirror(), put_back: PutBack::default(), transfer: None, answered: None }
     }
 
     pub(super) fn mirror(&self) -> Option<&NodeId> {
@@ -45,12 +48,26 @@ impl<D: Driver> Owner<D> {
         let mirror = self.mirror().cloned();
         self.transfer =
             self.transfer.take().and_then(|transfer| transfer.advance(here, desk, mirror.as_ref()));
+        self.answer(here, desk);
         // A room that goes is the heir's to hold.
         if self.transfer.is_none() && self.put_back.is_due(here.now) {
             let right = self.held.right.clone();
             self.put_back.pending = Some(desk.send(here, |errand| Effect::PutBackOwner(errand, right)));
             self.put_back.next = Some(here.now + PUT_BACK_AGAIN);
         }
+    }
+
+    /// Bids in answer to another node, and withdraws that when the other has withdrawn its own.
+    fn answer(&mut self, here: &Here, desk: &mut Desk<D>) {
+        let epoch = self.held.key.epoch;
+        let others = desk.shown.bids().filter(|bid| bid.node != desk.me && bid.epoch == epoch);
+        let other = others.max_by_key(|bid| bid.revision).map(|bid| (bid.node.clone(), bid.revision));
+        if other.is_none() {
+            desk.withdraw_bid();
+        } else if other == self.answered || !desk.bid(here, epoch) {
+            return;
+        }
+        self.answered = other;
     }
 
     pub(super) fn next_deadline(&self) -> Option<Deadline<Wake>> {

@@ -82,6 +82,7 @@ impl<D: Driver> Tenure<D> {
             State::Retiring(retiring) => retiring.held.clone(),
             State::Mirror(_) | State::Over(_) => return,
         };
+        self.desk.withdraw_bid();
         let fault = refusal::moved(&self.desk.room, &successor.node);
         self.desk.ask([Effect::TellSuccessor(successor.clone()), Effect::AbandonBooks(fault)]);
         let next = here.newest.unwrap_or_default().next();

@@ -1,13 +1,14 @@
 //! The states of a tenure, and what can be asked of it.
 
 use stentor_ids::NodeId;
-use stentor_pace::Deadline;
+use stentor_pace::{Deadline, soonest};
 
 use super::{
-    desk::{Desk, Wake},
+    desk::Desk,
     going::{Over, Retiring},
     mirror::Mirror,
     owner::Owner,
+    pending::Wake,
 };
 use crate::{Driver, Standing};
 
@@ -28,12 +29,13 @@ impl<D: Driver> Tenure<D> {
     /// When to poll next if nothing happens, and why.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline<Wake>> {
-        match &self.state {
+        let next = match &self.state {
             State::Owner(owner) => owner.next_deadline(),
             State::Mirror(mirror) => mirror.next_deadline(),
             State::Retiring(retiring) => retiring.next_deadline(),
             State::Over(over) => over.next_deadline(),
-        }
+        };
+        soonest([next, self.desk.bid.next_deadline()])
     }
 
     /// What this node is to the room; `None` when that is over.

@@ -11,7 +11,10 @@
 use stentor_ids::{Fault, NodeId, Slot};
 use stentor_pace::{Deadline, Time};
 
-use super::desk::{Desk, Pending, Wake};
+use super::{
+    desk::Desk,
+    pending::{Pending, Wake},
+};
 use crate::{
     Books, Driver, Effect, End, Errand, Here, Successor, refusal,
     timing::{LOOK_AGAIN, PREPARE_WITHIN, TRANSFER_AHEAD},

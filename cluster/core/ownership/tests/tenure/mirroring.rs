@@ -5,7 +5,7 @@ use stentor_ownership::{Answer, Claimed, End, Event, NotBack, Standing, Wants};
 
 use crate::story::{Story, Told, mirrored, ms, owned, owner_key, shown, successor};
 
-/// The stream of the owner breaks, and nobody hears it: this mirror claims.
+/// The stream of the owner breaks, and this mirror asks.
 fn deaf() -> Story {
     let mut story = Story::of_mirror();
     story.wait(ms(2_000));
@@ -27,9 +27,9 @@ fn a_mirror_keeps_what_the_owner_mixes_and_takes_no_commands() {
 }
 
 #[test]
-fn an_owner_that_nobody_hears_is_claimed_from_a_second_ahead_of_what_was_here() {
+fn an_owner_whose_process_is_gone_is_claimed_from_a_second_ahead_of_what_was_here() {
     let mut story = deaf();
-    assert_eq!(story.asks_nobody_hears(), "claim:e3r10s251");
+    assert_eq!(story.asks_finds_it_gone(), "claim:e3r10s251");
     story.wait(ms(20));
     assert_eq!(story.claimed(4, 30), format!("publish aside {OWNS} owner-after:you/Some(120) room look"));
     assert!(story.tenure.is_owner());
@@ -70,7 +70,7 @@ fn an_owner_that_was_heard_before_its_key_was_put_back_was_heard() {
     story.here.connected = false;
     story.tell(Event::PeerStream);
     story.wait(ms(1_000));
-    assert!(story.asks_nobody_hears().starts_with("claim:"));
+    assert!(story.asks_nobody_hears().starts_with("bid:"));
     let mut story = Story::of_mirror();
     story.wait(ms(2_000));
     story.here.connected = false;
@@ -106,25 +106,25 @@ fn a_claim_of_its_own_whose_answer_is_lost_is_claimed_over_though_the_former_own
 #[test]
 fn a_claim_that_is_refused_is_made_again_after_a_pause_and_another_question() {
     let mut story = deaf();
-    story.asks_nobody_hears();
+    story.asks_finds_it_gone();
     let refused = || End::Claimed(Err(Fault::new(Code::DirectoryUnavailable, "gone")));
     assert_eq!(story.end("claim", refused()), "");
     assert_eq!(story.end("claim", refused()), "", "once");
     assert_eq!(story.wait(ms(500)), "ask:you");
-    assert!(story.asks_nobody_hears().starts_with("claim:"));
+    assert!(story.asks_finds_it_gone().starts_with("claim:"));
 }
 
 #[test]
 fn a_claim_that_never_ends_or_panics_counts_as_refused_and_its_end_is_not_heard() {
     let mut story = deaf();
-    story.asks_nobody_hears();
+    story.asks_finds_it_gone();
     let first = story.errand("claim");
     assert_eq!(story.wait(ms(15_499)), "");
     assert_eq!(story.wait(ms(1)), "ask:you");
     let late = Claimed { held: owned("me", 4, 30), record: "record", ended: false };
     assert_eq!(story.tell(Event::Done(first, End::Claimed(Ok(late)))), "");
     assert!(story.tenure.is_mirror());
-    story.asks_nobody_hears();
+    story.asks_finds_it_gone();
     assert_eq!(story.end("claim", End::Failed), "");
     assert_eq!(story.wait(ms(1_000)), "ask:you", "the pause doubles");
 }
@@ -147,7 +147,7 @@ fn the_owner_names_the_slot_and_the_mirror_claims_it_once() {
 #[test]
 fn a_room_that_turns_out_to_have_ended_is_ended() {
     let mut story = deaf();
-    story.asks_nobody_hears();
+    story.asks_finds_it_gone();
     let ended = Claimed { held: owned("me", 4, 30), record: "record", ended: true };
     let over = "publish aside decide:record ended abandon:no_owner leave:Ended release";
     assert_eq!(story.end("claim", End::Claimed(Ok(ended))), over);
@@ -158,7 +158,7 @@ fn another_owner_is_followed_and_has_not_failed_because_the_one_before_did() {
     let mut story = deaf();
     let view = shown(30, Some(owner_key("they", 4, 30)), Some(("me", 11)));
     assert_eq!(story.tell(Event::Shown(view)), "publish follow:they term:they@4+100");
-    assert_eq!(story.asks_nobody_hears(), "", "the answer is about another");
+    assert_eq!(story.asks_finds_it_gone(), "", "the answer is about another");
     story.here.connected = true;
     assert_eq!(story.wait(ms(5_000)), "");
 }
@@ -281,7 +281,7 @@ fn a_mirror_has_no_successor_and_whoever_waits_for_its_claim_is_answered_when_it
 fn a_mirror_that_goes_while_it_claims_ends_when_the_claim_has() {
     let claims = || {
         let mut story = deaf();
-        story.asks_nobody_hears();
+        story.asks_finds_it_gone();
         assert_eq!(story.tell(Event::StepAside), "leave:Moved release");
         story
     };
@@ -301,7 +301,7 @@ fn a_mirror_that_goes_while_it_claims_ends_when_the_claim_has() {
 #[test]
 fn a_mirror_that_is_replaced_while_it_claims_gives_the_claim_up_if_it_wins() {
     let mut story = deaf();
-    story.asks_nobody_hears();
+    story.asks_finds_it_gone();
     let view = shown(30, Some(owner_key("you", 3, 10)), Some(("they", 30)));
     assert_eq!(story.tell(Event::Shown(view)), "leave:Moved");
     assert_eq!(story.claimed(4, 40), "release");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stentor_ids::{Code, Epoch, Fault, NodeId, Revision, RoomId, Slot};
 use stentor_ownership::{
     Answer, Books, Claimed, Driver, Effect, End, Errand, Event, Held, Here, Keys, MirrorHeld, MirrorKey,
-    Moment, OwnerHeld, OwnerKey, Shown, Standing, Successor, Tenure, Wants,
+    Moment, OwnerHeld, OwnerKey, Reach, Shown, Standing, Successor, Tenure, Wants,
 };
 use stentor_pace::Time;
 
@@ -53,6 +53,7 @@ pub(crate) fn shown(at: u64, owner: Option<OwnerKey>, mirror: Option<(&str, u64)
         mirror: mirror.map(key),
         mirror_at: mirror.map(|(name, _)| format!("{name}:1")),
         wants: Wants::Origins,
+        bids: Vec::new(),
     };
     Shown { at: Moment { history: 0, revision: Revision(at) }, keys: Some(keys) }
 }
@@ -150,6 +151,10 @@ impl Story {
         self.end("ask", End::Answered(Answer::default()))
     }
 
+    pub(crate) fn asks_finds_it_gone(&mut self) -> String {
+        self.end("ask", End::Answered(Answer { gone: true, ..Answer::default() }))
+    }
+
     pub(crate) fn claimed(&mut self, epoch: u64, revision: u64) -> String {
         let held = owned("me", epoch, revision);
         self.end("claim", End::Claimed(Ok(Claimed { held, record: "record", ended: false })))
@@ -191,6 +196,11 @@ impl Story {
             Effect::Prepare(errand, heir, _) => format!("{}:{heir}", self.sent("prepare", errand)),
             Effect::Offer(errand, heir, slot) => format!("{}:{heir}+{slot}", self.sent("offer", errand)),
             Effect::LookUp(errand) => self.sent("look-up", errand).to_owned(),
+            Effect::Bid(errand, epoch, Reach { listeners, children }) => {
+                format!("{}:e{epoch}:{listeners}/{children}", self.sent("bid", errand))
+            }
+            Effect::WithdrawBid => "withdraw".to_owned(),
+            Effect::Contested => "contested".to_owned(),
             Effect::Release(errand, _) => self.sent("release", errand).to_owned(),
             Effect::Transferred(asker, outcome) | Effect::TookOver(asker, outcome) => {
                 format!("{asker}={}", of(outcome))
