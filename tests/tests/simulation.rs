@@ -158,3 +158,11 @@ fn seed_100489_an_owner_that_could_not_hear_of_a_claim_that_was_forgotten_puts_i
 fn seed_105180_a_commit_that_does_not_end_is_given_up() {
     worlds(105_180, 1);
 }
+
+/// The same as of seed 357, after cuts of other nodes and lengths: the claim came late, and no relay heard the claimant.
+#[test]
+fn seeds_of_claims_that_a_cut_held_up() {
+    for seed in [2_152, 5_477, 6_088, 6_171, 7_505, 50_262, 100_343, 102_559] {
+        worlds(seed, 1);
+    }
+}
