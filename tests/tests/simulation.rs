@@ -111,6 +111,19 @@ fn seed_1619_an_owner_that_gives_way_hears_its_successor() {
     worlds(1_619, 1);
 }
 
+/// A room's two origins did not hear each other; its edges went over to the mirror's lineage when the owner stood still for a
+/// moment, and the mirror died. The owner's lineage was the lower one, and no other mirror came that had heard of theirs.
+#[test]
+fn seed_5_who_heard_a_mirror_that_dies_hears_the_owner_again() {
+    worlds(5, 1);
+}
+
+/// The same of a mirror that drained.
+#[test]
+fn seed_198_who_heard_a_mirror_that_drains_hears_the_owner_again() {
+    worlds(198, 1);
+}
+
 /// A mirror was cut off, claimed, and its claim was held up by the cut. When the link was back it pre-empted an owner that
 /// all relays heard, from a slot that was long past; the owner left at once, and no relay had the mirror's stream yet.
 #[test]

@@ -70,6 +70,12 @@ impl Lineage {
         Self(epoch.0 << LINEAGE_BITS)
     }
 
+    /// Which one of its epoch's it is, from 0.
+    #[must_use]
+    pub const fn count(self) -> u64 {
+        self.0 & ((1 << LINEAGE_BITS) - 1)
+    }
+
     /// The epoch under which the lineage began.
     #[must_use]
     pub const fn epoch(self) -> Epoch {

@@ -188,6 +188,14 @@ impl Origin {
         }
     }
 
+    /// Goes above whoever is stuck below.
+    pub(super) fn lift_above_stuck(&mut self, now: Time) {
+        let known = self.ring.lineage().max(Lineage::of(self.ring.epoch()));
+        if let Some(stuck) = self.counts.stuck(now, known) {
+            self.machine.lift_above_stuck(now, stuck.lineage);
+        }
+    }
+
     /// The highest epoch that a frame or a child has shown.
     pub(super) fn epoch(&self) -> Epoch {
         let seen = self.seen.map_or(Epoch(0), |(_, lineage)| lineage.epoch());

@@ -115,7 +115,7 @@ impl World {
             Message::Frame { room, parent, frame } => self.framed(n, room, parent, &frame),
             Message::Staged { room, told } => self.stage_came(n, room, &told),
             Message::Fence { .. } => self.fence(n, message),
-            Message::Count { room, child, count } => self.counted(n, room, child, count),
+            Message::Count { room, child, count, stuck } => self.counted(n, room, child, (count, stuck)),
         }
     }
 }

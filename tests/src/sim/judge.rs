@@ -1,19 +1,21 @@
 //! What must hold in the whole of a world, beyond what each listener, ring and record is checked for where it is.
 
+use std::time::Duration;
+
 use stentor_ids::{Epoch, Fault as Refusal, ParticipantId};
 use stentor_mix::{LogEntry, Step, VoiceLog};
 use stentor_ownership::Successor;
 use stentor_pace::{Invariant, Violation, check};
-use stentor_relay::StageId;
+use stentor_relay::{STUCK, StageId};
 use stentor_room::Record;
 
 use super::{
     audio::Decision,
     directory::RoomIx,
     fault::Fault,
-    net::{DIRECTORY, NodeIx},
+    net::{DIRECTORY, NodeIx, millis},
     promise::Office,
-    tap::LISTENERS,
+    tap::{COUNT_MS, LISTENERS},
     world::World,
 };
 
@@ -29,6 +31,11 @@ const PLAYS_MS: u64 = 100;
 /// How long a key may name a living node that does not hold the office, in milliseconds, when nothing is wrong any more: a
 /// claim that is given up unanswered, a pause, the wait for a key of one's own, and the claim over it.
 const HELD_MS: u64 = 5_000;
+/// How long an edge may be given nothing while somebody mixes whom its parents hear: until it is stuck, until it says so and
+/// its relay says so, and for links, turns and the seam buffer.
+const FED_MS: u64 = millis(STUCK) + 2 * COUNT_MS + 500;
+/// How often that is looked at.
+const LOOK_MS: u64 = 100;
 
 impl World {
     /// `RoleGate`: who was muted is not mixed by an origin that could know, and who came to the stage is.
@@ -122,6 +129,51 @@ impl World {
         if self.single && self.split.is_none() && gap.is_err() {
             self.hold(gap);
         }
+    }
+
+    /// `EdgeFed`: who could be given slots is given some.
+    pub(super) fn judge_fed(&mut self, edge: NodeIx, room: RoomIx) {
+        if !self.now.is_multiple_of(LOOK_MS) {
+            return;
+        }
+        let (time, could) = (self.time(), self.could_be_fed(edge, room));
+        let tap = self.audio[room].taps.get_mut(&edge);
+        let Some(listener) = tap.and_then(|tap| tap.listener.as_mut()) else { return };
+        if !could {
+            return listener.fed.fed(time);
+        }
+        if let Err(mut violation) = listener.fed.waits(time, Duration::from_millis(FED_MS)) {
+            violation.detail = format!("edge {edge} of room {room}: {}", violation.detail);
+            self.broken(violation);
+        }
+    }
+
+    /// Whether a parent of an edge serves it that is an origin which leads, or is served by one.
+    fn could_be_fed(&self, edge: NodeIx, room: RoomIx) -> bool {
+        let audio = &self.audio[room];
+        let Some(tap) = audio.taps.get(&edge) else { return false };
+        let newest = tap.ring.epoch();
+        // An owner of an epoch that is over is fenced off.
+        let leads = |child: NodeIx, n: NodeIx| {
+            audio.origins.get(&n).is_some_and(|origin| {
+                let current = origin.machine.term().epoch >= newest && !origin.over;
+                origin.machine.leads().is_some() && current && origin.children.contains(&child)
+            }) && self.answers(child, n)
+        };
+        let passes = |child: NodeIx, n: NodeIx| {
+            audio.taps.get(&n).is_some_and(|tap| {
+                let served =
+                    tap.open.iter().any(|(origin, life)| self.is(*origin, *life) && leads(n, *origin));
+                tap.children.contains(&child) && served
+            }) && self.answers(child, n)
+        };
+        let mut parents = tap.open.iter().filter(|(n, life)| self.is(*n, *life)).map(|(n, _)| *n);
+        parents.any(|n| leads(edge, n) || passes(edge, n))
+    }
+
+    /// Whether this process of a node is its process.
+    fn is(&self, n: NodeIx, life: u32) -> bool {
+        self.nodes[n].life == life
     }
 
     /// Nobody takes a room from an owner that lives only because its key is gone.

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use stentor_ids::{Epoch, Fault as Refusal, Lineage, ParticipantId, Slot};
 use stentor_mix::LogEntry;
 use stentor_ownership::{Errand, Successor};
-use stentor_relay::{Count, Frame, origin::State};
+use stentor_relay::{Count, Frame, Stuck, origin::State};
 use stentor_room::CommitId;
 
 use super::{
@@ -201,11 +201,12 @@ pub(super) enum Message {
         epoch: Epoch,
         from: Slot,
     },
-    /// How many listen below a child, on its way up.
+    /// How many listen below a child, and who is stuck there, on its way up.
     Count {
         room: RoomIx,
         child: NodeIx,
         count: Count,
+        stuck: Option<Stuck>,
     },
 }
 

@@ -86,6 +86,7 @@ impl Plan {
         plan.draw_cuts();
         plan.draw_lag(origins);
         plan.draw_split();
+        plan.draw_drained();
         plan.end_ms = plan.healed_ms + QUIET_MS;
         plan
     }
@@ -152,6 +153,32 @@ impl Plan {
         let split = Fault::SplitZones { ms: random.random_range(500..12_000) };
         self.healed_ms = self.healed_ms.max(at + split.lasts_ms());
         self.faults.push((at, split));
+    }
+
+    /// Two origins that do not hear each other, edges that go over to the higher lineage, and the one that leads it gone.
+    fn draw_drained(&mut self) {
+        let mut random = SmallRng::seed_from_u64(self.seed ^ 0xD0A1_0125_1A0D_0004);
+        if self.single || random.random_bool(0.8) {
+            return;
+        }
+        let room = random.random_range(0..self.watched);
+        // When all is well, or while other things go wrong.
+        let calm = random.random_bool(0.6);
+        let at =
+            if calm { self.healed_ms + CALM_MS } else { random.random_range(WARM_UP_MS..=self.healed_ms) };
+        let ms = random.random_range(8_000..20_000);
+        let (owner, mirror) = (Who::Owner(room), Who::Mirror(room));
+        let late = Fault::Pause { who: owner, ms: random.random_range(80..400) };
+        let who = if random.random_bool(0.8) { mirror } else { owner };
+        let gone = match random.random_range(0..3) {
+            0 => Fault::Drain { who, ms: 2_000 },
+            kill => Fault::Kill { who, told: kill == 1, ms },
+        };
+        let wait = random.random_range(500..3_000);
+        for (after, fault) in [(0, Fault::CutOrigins { room, ms }), (500, late), (500 + wait, gone)] {
+            self.healed_ms = self.healed_ms.max(at + after + fault.lasts_ms());
+            self.faults.push((at + after, fault));
+        }
     }
 
     /// One act, or a few in a row, each so long after the one before.

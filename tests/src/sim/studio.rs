@@ -153,6 +153,7 @@ impl World {
             };
             origin.machine.stood_still(stood);
             origin.lift();
+            origin.lift_above_stuck(time);
             match origin.machine.poll(time) {
                 None => return,
                 // What has come is told before anything is due.

@@ -6,13 +6,15 @@ use std::{
 };
 
 use stentor_ids::{Lineage, ParticipantId, Slot};
-use stentor_pace::check::{EpochFence, NoGap, SlotOnce};
+use stentor_pace::check::{EdgeFed, EpochFence, NoGap, SlotOnce};
 use stentor_relay::{Counts, Parents, Playout, Ring};
 
 use super::{message::Process, net::NodeIx, staged::Staged};
 
 /// The seam buffer of an edge.
 const SEAM: Duration = Duration::from_millis(60);
+/// How often counts travel up, in milliseconds.
+pub(super) const COUNT_MS: u64 = 1_000;
 /// Listeners of each edge.
 pub(super) const LISTENERS: u64 = 10;
 
@@ -20,6 +22,8 @@ pub(super) const LISTENERS: u64 = 10;
 #[derive(Debug)]
 pub(super) struct Tap {
     pub(super) parents: Parents<Process>,
+    /// Those that serve it.
+    pub(super) open: BTreeSet<Process>,
     pub(super) ranked: Vec<Process>,
     pub(super) ring: Ring,
     pub(super) fence: EpochFence,
@@ -40,6 +44,7 @@ pub(super) struct Listener {
     pub(super) playout: Playout,
     pub(super) once: SlotOnce,
     pub(super) no_gap: NoGap,
+    pub(super) fed: EdgeFed,
     pub(super) lineage: Lineage,
     /// The last slot played, and when.
     pub(super) played: Option<(Slot, u64)>,
@@ -66,6 +71,7 @@ impl Tap {
         parents.become_live(stentor_pace::Time::default(), true);
         Self {
             parents,
+            open: BTreeSet::new(),
             ranked: Vec::new(),
             ring: Ring::new(),
             fence: EpochFence::default(),
@@ -84,6 +90,7 @@ impl Tap {
             playout: Playout::new(SEAM),
             once: SlotOnce::default(),
             no_gap: NoGap::default(),
+            fed: EdgeFed::default(),
             lineage: Lineage::default(),
             played: None,
         };

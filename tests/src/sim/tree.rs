@@ -1,21 +1,20 @@
 //! Relays and edges of watched rooms: which parents they take (`placement::parents`, `relay::Parents`), what passes through
-//! them (`relay::Ring`), what is played (`relay::Playout`) and how many listen (`relay::Counts`).
+//! them (`relay::Ring`), what is played (`relay::Playout`), and how many listen and who is stuck (`relay::Counts`).
 
-use stentor_ids::Slot;
+use stentor_ids::{Lineage, Slot};
+use stentor_pace::Time;
 use stentor_placement::{parents, rank};
-use stentor_relay::{Action, Count, Frame, Inserted, Output};
+use stentor_relay::{Action, Count, Frame, Inserted, Output, Stuck};
 
 use super::{
     directory::RoomIx,
     message::{Message, Note, Process},
     net::NodeIx,
     staged::Staged,
-    tap::Tap,
+    tap::{COUNT_MS, Tap},
     world::World,
 };
 
-/// How often counts travel up, in milliseconds.
-const COUNT_MS: u64 = 1_000;
 impl World {
     fn tap(&mut self, n: NodeIx, room: RoomIx) -> Option<&mut Tap> {
         self.audio.get_mut(room)?.taps.get_mut(&n)
@@ -47,6 +46,9 @@ impl World {
                 Action::Connect(parent) => (parent, true),
                 Action::Drop(parent, _) => (parent, false),
             };
+            if let Some(tap) = self.tap(n, room).filter(|_| !takes) {
+                tap.open.remove(&parent);
+            }
             self.note(Note::Parent { room, node: n, parent, takes });
             let life = parent.1;
             let message = match takes {
@@ -78,24 +80,36 @@ impl World {
         origins.into_iter().flatten().filter_map(process).collect()
     }
 
+    /// A relay tells every parent its sum; an edge tells its best one how many listen, and all of them if it is stuck.
     fn count(&mut self, n: NodeIx, room: RoomIx) {
         let (now, time) = (self.now, self.time());
         let Some(tap) = self.tap(n, room).filter(|tap| tap.count_at <= now) else { return };
         tap.count_at = now + COUNT_MS;
-        let (count, best) = (tap.counts.sum(time), tap.parents.best().copied());
-        if let Some((best, _)) = best {
-            self.tell(n, best, Message::Count { room, child: n, count });
+        let plays = tap.listener.as_ref().map(|listener| listener.playout.stuck(time));
+        tap.counts.plays(plays.flatten());
+        let known = tap.ring.lineage().max(Lineage::of(tap.ring.epoch()));
+        let (sum, stuck) = (tap.counts.sum(time), tap.counts.stuck(time, known));
+        let (best, edge, open) = (tap.parents.best().copied(), plays.is_some(), tap.open.clone());
+        for parent in open {
+            let count = if !edge || best == Some(parent) { sum } else { Count::default() };
+            self.tell(n, parent.0, Message::Count { room, child: n, count, stuck });
         }
     }
 
-    /// A child tells how many listen below it.
-    pub(super) fn counted(&mut self, n: NodeIx, room: RoomIx, child: NodeIx, count: Count) {
+    /// A child tells how many listen below it, and who is stuck there.
+    pub(super) fn counted(
+        &mut self,
+        n: NodeIx,
+        room: RoomIx,
+        child: NodeIx,
+        (count, stuck): (Count, Option<Stuck>),
+    ) {
         let time = self.time();
         let Some(audio) = self.audio.get_mut(room) else { return };
         let origin = audio.origins.get_mut(&n).map(|origin| &mut origin.counts);
         if let Some(counts) = origin.or(audio.taps.get_mut(&n).map(|tap| &mut tap.counts)) {
             counts.join(child as u64);
-            counts.report(time, child as u64, count);
+            counts.report(time, child as u64, count, stuck);
         }
     }
 
@@ -144,8 +158,10 @@ impl World {
         let (time, random) = (self.time(), self.draw());
         let Some(tap) = self.tap(n, room) else { return };
         if taken {
+            tap.open.insert(parent);
             tap.parents.opened(time, &parent);
         } else {
+            tap.open.remove(&parent);
             tap.parents.lost(time, &parent, random);
         }
     }
@@ -218,6 +234,7 @@ impl World {
             tap.fence.claimed(frame.epoch, frame.slot);
         }
         if inserted == Inserted::New {
+            tap.counts.took(time, tap.ring.lineage());
             if let Some(listener) = &mut tap.listener {
                 listener.playout.push(time, frame.clone());
             }
@@ -258,6 +275,7 @@ impl World {
             for output in out {
                 self.heard_slot(n, room, now, &output);
             }
+            self.judge_fed(n, room);
         }
     }
 
@@ -273,6 +291,7 @@ impl World {
         let (once, gap) = (listener.once.given(slot, lineage), listener.no_gap.given(slot));
         let changed = std::mem::replace(&mut listener.lineage, lineage) != lineage;
         let before = listener.played.replace((slot, now)).map(|(_, at)| at);
+        listener.fed.fed(Time::from_millis(now));
         self.stats.played(before.map(|before| now - before));
         self.hold(once);
         self.judge_gap(gap);

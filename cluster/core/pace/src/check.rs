@@ -4,11 +4,11 @@
 //!
 //! A check that found a violation takes the new state as given, so that one fault is reported once.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use stentor_ids::{Epoch, Lineage, Slot};
 
-use crate::{Invariant, Violation};
+use crate::{Invariant, Time, Violation};
 
 /// [`Invariant::SlotOnce`] for one listener.
 #[derive(Debug, Clone, Default)]
@@ -154,6 +154,34 @@ pub fn count_sum(told: u64, covers: usize, reports: impl IntoIterator<Item = u64
         .broken(format!("{told} over {covers} edges was told; {edges} edges reported {sum}")))
 }
 
+/// [`Invariant::EdgeFed`] for one edge and room, seen from where it is known who could give it slots.
+#[derive(Debug, Clone, Default)]
+pub struct EdgeFed {
+    /// When it was given something last, or could not be; `None` before the first word.
+    last: Option<Time>,
+}
+
+impl EdgeFed {
+    /// The edge was given a slot just now, or there is nobody who could.
+    pub fn fed(&mut self, now: Time) {
+        self.last = Some(now);
+    }
+
+    /// It was given none just now, though somebody could.
+    ///
+    /// # Errors
+    /// That has lasted for longer than `bound`.
+    pub fn waits(&mut self, now: Time, bound: Duration) -> Result<(), Violation> {
+        let waited = now.since(*self.last.get_or_insert(now));
+        if waited <= bound {
+            return Ok(());
+        }
+        self.last = Some(now);
+        Err(Invariant::EdgeFed
+            .broken(format!("an edge was given no slot for {waited:?} while somebody mixed")))
+    }
+}
+
 /// [`Invariant::Bounded`] for one queue, named in the message.
 ///
 /// # Errors
@@ -221,6 +249,15 @@ mod tests {
         assert_eq!(count_sum(12, 3, [5, 0, 7]), Ok(()));
         assert_eq!(broken(count_sum(12, 4, [5, 0, 7])), Some(Invariant::CountSum));
         assert_eq!(broken(count_sum(11, 3, [5, 0, 7])), Some(Invariant::CountSum));
+    }
+
+    #[test]
+    fn an_edge_may_wait_for_as_long_as_the_bound_and_that_it_waited_longer_is_told_once() {
+        let (mut check, bound) = (EdgeFed::default(), Duration::from_millis(300));
+        check.fed(Time::from_millis(1_000));
+        let mut waits = |at| broken(check.waits(Time::from_millis(at), bound));
+        assert_eq!([waits(1_100), waits(1_300)], [None; 2]);
+        assert_eq!([waits(1_301), waits(1_400)], [Some(Invariant::EdgeFed), None]);
     }
 
     #[test]

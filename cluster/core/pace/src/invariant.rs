@@ -22,6 +22,8 @@ pub enum Invariant {
     CountSum,
     /// A room that is moved while nothing is wrong goes where it is to.
     MoveGoes,
+    /// While an origin mixes that an edge's parents hear, the edge is given new slots, at latest a bound after they were missing.
+    EdgeFed,
     /// No queue is longer than its bound.
     Bounded,
     /// However links are cut, while the directory stands a room's owner changes at most once until they are cut otherwise, and
@@ -31,7 +33,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// Every invariant there is.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OneWriter,
         Self::SlotOnce,
         Self::NoGap,
@@ -40,6 +42,7 @@ impl Invariant {
         Self::RoleGate,
         Self::CountSum,
         Self::MoveGoes,
+        Self::EdgeFed,
         Self::Bounded,
         Self::OwnerSettles,
     ];
@@ -56,6 +59,7 @@ impl Invariant {
             Self::RoleGate => "role_gate",
             Self::CountSum => "count_sum",
             Self::MoveGoes => "move_goes",
+            Self::EdgeFed => "edge_fed",
             Self::Bounded => "bounded",
             Self::OwnerSettles => "owner_settles",
         }

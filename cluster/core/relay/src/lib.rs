@@ -1,6 +1,6 @@
 //! The way of a room's frames through one node, without the node: what each of two origins does and which of them
 //! mixes, which slots and reports can be true, which stage is the newest, the slot ring with its deduplication and epoch fence, the playout behind
-//! a seam buffer, which parents to take, the sum of listeners below, who is banned, and what is gathered to be sent up.
+//! a seam buffer, which parents to take, the sum of listeners below and who of them is stuck, who is banned, and what is gathered to be sent up.
 //!
 //! The crate is named after the way of a frame and not after the relay tier, whose code is `downlink` of `stentor-link`:
 //! every tier uses it, an origin its leadership, a relay its ring and parents, an edge its playout.
@@ -24,6 +24,7 @@ mod playout;
 mod ring;
 mod seam;
 mod stage;
+mod stuck;
 
 pub use bans::{Bans, MAX_LIFTED, MAX_WORDS, Word};
 pub use ceiling::{CLOCKS, Ceiling, MOST};
@@ -40,3 +41,4 @@ pub use parents::{Action, MAX_CANDIDATES, PARENTS, Parents, SILENT, STALL, Wake,
 pub use playout::{Output, PENDING_FRAMES, Playout, Pushed};
 pub use ring::{Inserted, RING_SLOTS, Ring};
 pub use stage::{Heed, StageId, Way};
+pub use stuck::{Lifts, STUCK, Stuck, can_be_stuck};

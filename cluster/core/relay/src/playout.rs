@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 use stentor_ids::{Lineage, Slot};
 use stentor_pace::Time;
 
-use crate::{Frame, RING_SLOTS, seam::Seam};
+use crate::{Frame, RING_SLOTS, Stuck, seam::Seam};
 
 /// Frames that wait for their deadline: two lineages of as many slots as a ring holds, which is far above any buffer.
 /// Beyond it the oldest frame goes, and its slot will be a gap.
@@ -53,6 +53,8 @@ pub struct Playout {
     pending: BTreeMap<(Slot, Lineage), Frame>,
     /// The lineage that was played last.
     lineage: Option<Lineage>,
+    /// When a slot was played last.
+    played: Time,
     /// The next slot to give out, once there is one.
     next: Option<Slot>,
     /// The highest slot that came: a first copy above it tells of the grid, one below it may be a refill.
@@ -75,6 +77,7 @@ impl Playout {
             seam: Seam::new(buffer, most),
             pending: BTreeMap::new(),
             lineage: None,
+            played: Time::default(),
             next: None,
             highest: None,
             started: false,
@@ -123,6 +126,7 @@ impl Playout {
                         out.push(Output::Gap { slot: next, count: slot.since(next) });
                     }
                     out.push(Output::Play(frame));
+                    self.played = now;
                     self.next = Some(slot.next());
                 }
                 None => {
@@ -143,6 +147,12 @@ impl Playout {
     #[must_use]
     pub fn deadline_of(&self, slot: Slot) -> Option<Time> {
         self.next.map(|_| self.seam.deadline(slot))
+    }
+
+    /// On which lineage it is stuck, if it has played nothing for too long.
+    #[must_use]
+    pub fn stuck(&self, now: Time) -> Option<Stuck> {
+        self.lineage.and_then(|lineage| Stuck::on(lineage, now.since(self.played)))
     }
 
     /// How many frames wait.
@@ -264,6 +274,27 @@ mod tests {
         assert_eq!(play(&mut playout, 140), "4:2");
         assert_eq!(push(&mut playout, 141, 5, 1), Pushed::OldLineage);
         assert_eq!(play(&mut playout, 180), "5:2 6:2");
+    }
+
+    #[test]
+    fn who_gets_slots_of_lower_lineages_alone_is_stuck_until_a_higher_one_comes() {
+        let mut playout = Playout::new(BUFFER);
+        assert_eq!(playout.stuck(Time::from_millis(9_000)), None, "nothing was played");
+        for slot in 0..5 {
+            push(&mut playout, slot * 20, slot, 3);
+        }
+        assert_eq!(play(&mut playout, 140), "0:3 1:3 2:3 3:3 4:3");
+        let mut stuck = Vec::new();
+        for slot in 5..80 {
+            push(&mut playout, slot * 20, slot, 2);
+            play(&mut playout, slot * 20 + 60);
+            stuck.extend(playout.stuck(Time::from_millis(slot * 20 + 60)).map(|stuck| (slot, stuck)));
+        }
+        let first = Stuck { lineage: Lineage(3), stood: crate::STUCK };
+        assert_eq!((stuck[0], stuck.len()), ((54, first), 26), "{stuck:?}");
+        push(&mut playout, 1_600, 80, 4);
+        assert_eq!(play(&mut playout, 1_660), "80:4");
+        assert_eq!(playout.stuck(Time::from_millis(1_660)), None);
     }
 
     #[test]

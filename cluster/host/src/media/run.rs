@@ -186,11 +186,19 @@ impl Loop {
         Ok(())
     }
 
-    /// Goes above what any child has seen: slots, and lineages too.
+    /// Goes above what any child has seen: slots, and lineages too; and above any that one is stuck on.
     fn lift(&mut self) {
-        let Some(seen) = self.hosted.feed.reported() else { return };
-        if let Some(ahead) = self.machine.lift(seen.slot, seen.lineage) {
-            tracing::info!(room = %self.hosted.id, ahead, "a child has seen later slots; going on above them");
+        let room = &self.hosted.id;
+        if let Some(seen) = self.hosted.feed.reported()
+            && let Some(ahead) = self.machine.lift(seen.slot, seen.lineage)
+        {
+            tracing::info!(%room, ahead, "a child has seen later slots; going on above them");
+        }
+        if let Some(stuck) = self.hosted.feed.stuck()
+            && let Some(lineage) = self.machine.lift_above_stuck(self.now(), stuck.lineage)
+        {
+            let (on, stood) = (stuck.lineage, stuck.stood);
+            tracing::info!(%room, %on, ?stood, %lineage, "a child is stuck on a lineage; going on above it");
         }
     }
 

@@ -11,6 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use stentor_ids::{NodeId, RoomId};
+use stentor_relay::Stuck;
 use stentor_telemetry::{NodeMetrics, Tier};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -107,6 +108,13 @@ impl Carrier {
     pub fn report_filled(&self, room: &RoomId, slots: u64) {
         if let Some(carried) = self.0.rooms.lock().get(room) {
             carried.feed.set_own_filled(slots);
+        }
+    }
+
+    /// Tells on which lineage of a room this node's own listeners are stuck, if they are. A room that is not carried is let go.
+    pub fn report_stuck(&self, room: &RoomId, stuck: Option<Stuck>) {
+        if let Some(carried) = self.0.rooms.lock().get(room) {
+            carried.feed.set_own_stuck(stuck);
         }
     }
 

@@ -206,8 +206,8 @@ async fn read_counts(
 ) {
     let mut doubted = false;
     while let Ok(Some(request)) = inbound.message().await {
-        let Some(Up::Count(v1::CountReport { count: Some(count) })) = request.message else { continue };
-        match child.report(&count) {
+        let Some(Up::Count(report)) = request.message else { continue };
+        match child.report(&report) {
             Taken::Yes => {}
             Taken::Twice => {
                 tracing::warn!(%node, "two nodes of this name take a room from here; give each a name of its own");
@@ -215,7 +215,7 @@ async fn read_counts(
             Taken::CannotBe => {
                 metrics.reports_refused().inc();
                 if !std::mem::replace(&mut doubted, true) {
-                    tracing::warn!(%node, ?count, "a child's count cannot be true, and is not in the sum");
+                    tracing::warn!(%node, ?report, "a child's count cannot be true, and is not in the sum");
                 }
             }
         }

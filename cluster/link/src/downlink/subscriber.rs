@@ -326,14 +326,15 @@ impl Subscriber {
     }
 
     /// A relay tells every parent its sum; an edge tells its best one, so that no listener is counted twice, and the
-    /// other that it counts nothing there.
+    /// other that it counts nothing there. Who is stuck is told to all: one of them may not reach whoever leads.
     fn report(&self) {
         let best = self.parents.best();
         let edge = self.carrier.config().tier == Tier::Edge;
-        let count = self.feed.counts();
+        let report = self.feed.report();
         for (parent, link) in &self.links {
             let here = !edge || best == Some(parent);
-            link.reports.send(if here { count } else { v1::ListenerCount::default() });
+            let count = if here { report.count } else { Some(v1::ListenerCount::default()) };
+            link.reports.send(v1::CountReport { count, ..report });
         }
     }
 

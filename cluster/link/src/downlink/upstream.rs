@@ -37,9 +37,9 @@ pub(super) type Upstream = StreamNotifyClose<Pin<Box<dyn Stream<Item = Result<To
 pub(super) struct Reports(mpsc::Sender<v1::SubscribeRequest>);
 
 impl Reports {
-    pub(super) fn send(&self, count: v1::ListenerCount) {
+    pub(super) fn send(&self, report: v1::CountReport) {
         // Full or closed: see `WAITING`.
-        let _ = self.0.try_send(wire::report(count));
+        let _ = self.0.try_send(wire::report(report));
     }
 }
 

@@ -86,9 +86,9 @@ impl From<Hello> for v1::SubscribeRequest {
     }
 }
 
-/// A report of the listeners below a child.
-pub(super) fn report(count: v1::ListenerCount) -> v1::SubscribeRequest {
-    v1::SubscribeRequest { message: Some(Up::Count(v1::CountReport { count: Some(count) })) }
+/// A report of the listeners below a child, and of who is stuck there.
+pub(super) fn report(report: v1::CountReport) -> v1::SubscribeRequest {
+    v1::SubscribeRequest { message: Some(Up::Count(report)) }
 }
 
 /// The message that carries an item; `None` for the end of the feed, which is no message.
@@ -180,7 +180,7 @@ mod tests {
         let fault = Hello::try_from(bad).unwrap_err();
         assert_eq!(fault.code, Code::InvalidArgument);
         assert!(fault.detail.contains("\"a/b\""), "{fault}");
-        let fault = Hello::try_from(report(v1::ListenerCount::default())).unwrap_err();
+        let fault = Hello::try_from(report(v1::CountReport::default())).unwrap_err();
         assert!(fault.detail.contains("hello"), "{fault}");
     }
 

@@ -1,13 +1,14 @@
-//! Who takes a room from a feed, what they said they had seen, and how many listen below them. All of it goes with the child.
+//! Who takes a room from a feed, what they said they had seen, and how many listen below them or are stuck. All of it goes
+//! with the child.
 //!
 //! A child is a stream and not a name: two nodes that call themselves the same count as two, and that is told. One that comes
 //! again before its old stream has ended counts twice until that is stale, which is some seconds at most.
 
 use std::time::Duration;
 
-use stentor_ids::NodeId;
+use stentor_ids::{Lineage, NodeId};
 use stentor_proto::v1;
-use stentor_relay::Count;
+use stentor_relay::{Count, Stuck, can_be_lineage};
 
 use super::{
     Feed,
@@ -53,14 +54,16 @@ impl Feed {
 }
 
 impl Child {
-    /// The child reported the sum below it. A second node of its name is told once.
-    pub(crate) fn report(&self, count: &v1::ListenerCount) -> Taken {
-        let count = count_from_wire(count);
-        if !count.can_be() {
+    /// The child reported the sum below it, and who is stuck there. A second node of its name is told once.
+    pub(crate) fn report(&self, report: &v1::CountReport) -> Taken {
+        let count = report.count.as_ref().map(count_from_wire).unwrap_or_default();
+        let stuck = Stuck::on(Lineage(report.lineage), Duration::from_millis(report.stuck_ms.into()));
+        let mut state = self.feed.0.state.lock();
+        let epoch = state.ring.epoch().max(state.told_epoch());
+        if !count.can_be() || stuck.is_some_and(|stuck| !can_be_lineage(epoch, stuck.lineage)) {
             return Taken::CannotBe;
         }
-        let mut state = self.feed.0.state.lock();
-        state.counts.report(stentor_clock::now(), self.number, count);
+        state.counts.report(stentor_clock::now(), self.number, count, stuck);
         let Some(own) = state.children.get_mut(&self.number) else { return Taken::Yes };
         own.counts = true;
         let node = own.node.clone();
@@ -91,13 +94,21 @@ fn count_from_wire(count: &v1::ListenerCount) -> Count {
 
 #[cfg(test)]
 mod tests {
-    use stentor_ids::{Epoch, Lineage, RoomId, Slot};
+    use bytes::Bytes;
+    use stentor_ids::{Epoch, RoomId, Slot};
+    use stentor_pace::WallTime;
+    use stentor_relay::Frame;
 
     use super::*;
     use crate::FeedWriter;
 
-    fn count(listeners: u64) -> v1::ListenerCount {
-        v1::ListenerCount { listeners, edges_reporting: 1, edges_known: 1, ..Default::default() }
+    fn count(listeners: u64) -> v1::CountReport {
+        let count = v1::ListenerCount { listeners, edges_reporting: 1, edges_known: 1, ..Default::default() };
+        v1::CountReport { count: Some(count), ..Default::default() }
+    }
+
+    fn stuck(lineage: Lineage, stuck_ms: u32) -> v1::CountReport {
+        v1::CountReport { lineage: lineage.0, stuck_ms, ..count(1) }
     }
 
     fn at(epoch: u64) -> Reported {
@@ -134,5 +145,50 @@ mod tests {
         assert_eq!(child.report(&count(3)), Taken::Yes);
         assert_eq!(child.report(&count(u64::MAX)), Taken::CannotBe);
         assert_eq!(feed.counts().listeners, 3);
+    }
+
+    /// A feed that has come to the first slot of epoch 7.
+    fn on_air() -> FeedWriter {
+        let feed = FeedWriter::new(RoomId::new("demo").unwrap());
+        let (epoch, captured) = (Epoch(7), WallTime::default());
+        feed.push(Frame { epoch, lineage: Lineage::of(epoch), slot: Slot(0), opus: Bytes::new(), captured });
+        feed
+    }
+
+    fn child(feed: &Feed, name: &str) -> Child {
+        feed.child(NodeId::new(name).unwrap(), Reported::default()).unwrap()
+    }
+
+    #[test]
+    fn who_is_stuck_is_told_on_and_a_child_of_an_older_build_never_is() {
+        let feed = on_air();
+        let [new, old] = ["edge-1", "edge-2"].map(|name| child(&feed, name));
+        let line = |count| Lineage(Lineage::of(Epoch(7)).0 + count);
+        assert_eq!((old.report(&count(1)), feed.stuck()), (Taken::Yes, None));
+        for healthy in [stuck(line(1), 999), stuck(Lineage(0), 9_000), count(1)] {
+            assert_eq!((new.report(&healthy), feed.stuck()), (Taken::Yes, None), "{healthy:?}");
+        }
+        new.report(&stuck(line(1), 1_500));
+        let told = feed.stuck().unwrap();
+        assert_eq!((told.lineage, told.stood), (line(1), Duration::from_millis(1_500)));
+        let report = feed.report();
+        assert_eq!((report.lineage, report.stuck_ms, report.count.unwrap().listeners), (line(1).0, 1_500, 2));
+        new.report(&count(1));
+        assert_eq!((feed.stuck(), feed.report().stuck_ms), (None, 0));
+    }
+
+    #[test]
+    fn a_child_that_is_stuck_where_nobody_can_be_is_not_believed_and_hides_nobody() {
+        let feed = on_air();
+        let [liar, honest] = ["edge-1", "edge-2"].map(|name| child(&feed, name));
+        let line = |count| Lineage(Lineage::of(Epoch(7)).0 + count);
+        honest.report(&stuck(line(1), 2_000));
+        for lie in [Lineage(u64::MAX), Lineage::of(Epoch(7 + stentor_relay::EPOCHS_AHEAD + 1))] {
+            assert_eq!(liar.report(&stuck(lie, u32::MAX)), Taken::CannotBe);
+        }
+        for lie in [line(1 << 15), line(0xffff), Lineage::of(Epoch(8)), Lineage::of(Epoch(3))] {
+            liar.report(&stuck(lie, u32::MAX));
+            assert_eq!(feed.stuck().map(|stuck| stuck.lineage), Some(line(1)), "{lie}");
+        }
     }
 }

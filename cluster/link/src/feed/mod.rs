@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use stentor_ids::{Epoch, Fault, Lineage, ParticipantId, RoomId, Slot};
 use stentor_pace::Time;
 use stentor_proto::v1;
-use stentor_relay::{Bans, Count, Counts, Frame, Log, RING_SLOTS, Ring};
+use stentor_relay::{Bans, Count, Counts, Frame, Log, RING_SLOTS, Ring, Stuck};
 use tokio::sync::watch;
 
 pub(crate) use children::{Child, Taken};
@@ -189,6 +189,21 @@ impl Feed {
         self.0.state.lock().counts.reached(stentor_clock::now(), within)
     }
 
+    /// Who is stuck below this node or at it, on the highest lineage that can be.
+    #[must_use]
+    pub fn stuck(&self) -> Option<Stuck> {
+        self.0.state.lock().stuck(stentor_clock::now())
+    }
+
+    /// What is told to parents: how many listen, and who is stuck.
+    pub(crate) fn report(&self) -> v1::CountReport {
+        let now = stentor_clock::now();
+        let state = self.0.state.lock();
+        let (count, stuck) = (count_to_wire(state.counts.sum(now)), state.stuck(now).unwrap_or_default());
+        let stuck_ms = u32::try_from(stuck.stood.as_millis()).unwrap_or(u32::MAX);
+        v1::CountReport { count: Some(count), lineage: stuck.lineage.0, stuck_ms }
+    }
+
     /// Whether the two are one feed.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -217,6 +232,15 @@ impl Feed {
 }
 
 impl State {
+    fn stuck(&self, now: Time) -> Option<Stuck> {
+        self.counts.stuck(now, self.ring.lineage().max(Lineage::of(self.ring.epoch())))
+    }
+
+    /// The epoch that the room's status tells.
+    fn told_epoch(&self) -> Epoch {
+        Epoch(self.status.1.as_ref().map_or(0, |status| status.epoch))
+    }
+
     /// Whether an event of this serial came, or is older than all that are held of a full log.
     fn has_event(&self, serial: u64) -> bool {
         let full = self.events.len() == EVENTS;

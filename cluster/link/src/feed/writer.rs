@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use stentor_ids::{Code, Epoch, Fault, ParticipantId, RoomId, Slot};
 use stentor_proto::v1;
-use stentor_relay::{Bans, Counts, Frame, Inserted, Log, Ring, can_be_epoch};
+use stentor_relay::{Bans, Counts, Frame, Inserted, Log, Ring, Stuck, can_be_epoch};
 use tokio::sync::watch;
 
 use super::{
@@ -62,6 +62,8 @@ impl FeedWriter {
         let mut state = self.lock();
         let inserted = state.ring.insert(frame.clone());
         if inserted == Inserted::New {
+            let lineage = state.ring.lineage();
+            state.counts.took(stentor_clock::now(), lineage);
             state.frames.push(frame);
             drop(state);
             self.wake();
@@ -201,6 +203,11 @@ impl FeedWriter {
     /// Slots that this node itself had to fill since it began to play the room.
     pub fn set_own_filled(&self, slots: u64) {
         self.lock().counts.filled(slots);
+    }
+
+    /// What this node's own listeners are stuck on, if they are.
+    pub fn set_own_stuck(&self, stuck: Option<Stuck>) {
+        self.lock().counts.plays(stuck);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -85,7 +85,7 @@ impl Counting {
         hello: v1::SubscribeHello,
         count: v1::ListenerCount,
     ) -> Self {
-        let report = v1::CountReport { count: Some(count) };
+        let report = v1::CountReport { count: Some(count), ..Default::default() };
         let report = v1::SubscribeRequest { message: Some(v1::subscribe_request::Message::Count(report)) };
         let (sender, requests) = tokio::sync::mpsc::channel(1);
         let reports = tokio::spawn(async move {

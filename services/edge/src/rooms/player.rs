@@ -1,7 +1,7 @@
 //! Plays one room: follows its feed, gives each slot out at its time, to the shards and to listeners that are tasks, and
 //! lets the room go when nobody has been there for a while.
 //!
-//! Invariant: `SlotOnce`, counted here for all listeners at once.
+//! Invariants: `SlotOnce` and `EdgeFed`, counted here for all listeners at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use futures::FutureExt;
 use stentor_ids::{Code, Fault};
 use stentor_link::{Carry, Closed, Cursor, Item};
 use stentor_pace::{Time, WallTime, check};
-use stentor_relay::{Frame, Output, Playout, Pushed, Word};
+use stentor_relay::{Frame, Output, Playout, Pushed, STALL, Word};
 use stentor_telemetry::{Frames, Tier};
 use tokio::{
     task::yield_now,
@@ -30,6 +30,9 @@ const AGAIN: Duration = Duration::from_millis(250);
 const HELD_UP: Duration = Duration::from_millis(20);
 /// How often others have their turn then: for each of those who bring a frame from the socket to here, and once more.
 const TURNS: usize = 5;
+/// How long nothing may be played while slots come that are of too low a lineage: until it is stuck (a second), until that was
+/// told to a relay and by that to the origin (a beat each, and one of this player), and for the way of the slots.
+const FED: Duration = Duration::from_millis(4_500);
 /// Most that is read at once: more than a feed keeps for its readers.
 const READ_AT_ONCE: usize = 256;
 
@@ -41,6 +44,9 @@ pub(super) struct Player {
     playout: Playout,
     outputs: Vec<Output>,
     once: check::SlotOnce,
+    fed: check::EdgeFed,
+    /// When a slot of too low a lineage came last.
+    refused: Time,
     /// Slots that nobody had in time.
     filled: u64,
     /// When someone was last seen here.
@@ -58,14 +64,16 @@ impl Player {
     pub(super) fn new(rooms: Rooms, on_air: Arc<OnAir>) -> Self {
         let playout = Playout::adaptive(rooms.0.buffer, rooms.0.buffer_max);
         let cursor = on_air.follow_feed();
-        let (once, busy) = (check::SlotOnce::default(), stentor_clock::now());
-        Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, filled: 0, busy }
+        let (once, fed) = (check::SlotOnce::default(), check::EdgeFed::default());
+        let (refused, busy) = (Time::default(), stentor_clock::now());
+        Self { rooms, on_air, cursor, playout, outputs: Vec::new(), once, fed, refused, filled: 0, busy }
     }
 
     pub(super) async fn run(mut self) {
         let end = self.play().await;
         let room = self.on_air.room();
         self.rooms.0.carrier.report_listeners(room, 0);
+        self.rooms.0.carrier.report_stuck(room, None);
         match end {
             End::Idle => tracing::debug!(%room, "nobody listens; the room is let go"),
             End::Stopped => {
@@ -152,7 +160,21 @@ impl Player {
             Pushed::Late => {
                 metrics.frames(Tier::Edge, Frames::Late).inc();
             }
-            Pushed::Duplicate | Pushed::OldLineage => {}
+            Pushed::Duplicate => {}
+            Pushed::OldLineage => self.refuse(now),
+        }
+    }
+
+    /// Somebody mixes, under a lineage below the one that is played. If nothing of a higher one comes, whoever mixes is to hear
+    /// of it, and to go above.
+    fn refuse(&mut self, now: Time) {
+        if now.since(self.refused) > STALL {
+            // Nobody was heard before.
+            self.fed.fed(now);
+        }
+        self.refused = now;
+        if let Err(violation) = self.fed.waits(now, FED) {
+            self.rooms.0.metrics.violated(&violation);
         }
     }
 
@@ -166,11 +188,12 @@ impl Player {
 
     /// Gives out what is due.
     fn give(&mut self) {
-        let metrics = &self.rooms.0.metrics;
-        self.playout.poll(stentor_clock::now(), &mut self.outputs);
+        let (now, metrics) = (stentor_clock::now(), &self.rooms.0.metrics);
+        self.playout.poll(now, &mut self.outputs);
         for output in self.outputs.drain(..) {
             match &output {
                 Output::Play(frame) => {
+                    self.fed.fed(now);
                     if let Err(violation) = self.once.given(frame.slot, frame.lineage) {
                         metrics.violated(&violation);
                     }
@@ -193,6 +216,7 @@ impl Player {
         let (now, listeners) = (stentor_clock::now(), self.on_air.listeners());
         self.rooms.0.carrier.report_listeners(self.on_air.room(), listeners as u64);
         self.rooms.0.carrier.report_filled(self.on_air.room(), self.filled);
+        self.rooms.0.carrier.report_stuck(self.on_air.room(), self.playout.stuck(now));
         self.rooms.0.metrics.playout_buffer().observe(self.playout.depth());
         if !self.on_air.is_idle() {
             self.busy = now;

@@ -10,6 +10,7 @@
 //! | an epoch or a lineage that cannot be ([`can_be_epoch`]) | refused, and nothing else is believed of that message |
 //! | a slot that cannot be true by now ([`Ceiling`]) | dropped |
 //! | a child that has seen later slots, or a lineage of a higher epoch | goes on above them, while it leads |
+//! | a child that is stuck on a lineage | goes on above it, unless it hears that the other leads; begins nothing below, if it keeps |
 //! | a lineage of this epoch that the other knows of, and keeps | goes on above it: who led that is gone, and its listeners are not |
 //! | a stage | the newest counts, by epoch and version: of the owner's stream, and of its record where that stands not |
 //! | to begin at a slot | leads from there; hears the one that led before until then |
@@ -22,6 +23,7 @@
 //! origin is found silent only right after all that it has sent was read; the state is a few numbers.
 
 mod act;
+mod lift;
 mod say;
 mod stages;
 mod term;
@@ -33,22 +35,16 @@ use std::time::Duration;
 use stentor_ids::{Epoch, Lineage, Slot};
 use stentor_pace::{Deadline, Time, WallTime, soonest};
 
-use self::say::Sayings;
 pub use self::{
     act::{Act, Effect, Verdict, Wake},
     say::{State, Word},
     term::{Begin, Term},
 };
+use self::{lift::CLOCKS_DIFFER, say::Sayings};
 use crate::{
-    Ceiling, Frame, Heard, Inserted, Leadership, Side, StageId, can_be_epoch, can_be_lineage, leadership,
+    Ceiling, Frame, Heard, Inserted, Leadership, Lifts, Side, StageId, can_be_epoch, can_be_lineage,
+    leadership,
 };
-
-/// How far a child's report may be ahead of a room that is on the air already: the clocks of two origins differ, and what
-/// was emitted by one of them is no reason for the other to jump.
-const CLOCKS_DIFFER: u64 = 25;
-/// Furthest that a child's report moves a room forward: an hour. No clock is that wrong for long, and a report that says
-/// more is a bug that must not take the room's numbers to their end.
-const FURTHEST_LIFT: u64 = 3600 * stentor_ids::SLOTS_PER_SECOND;
 
 /// One origin of one room. `P` is where the other one is reached.
 #[derive(Debug)]
@@ -68,12 +64,13 @@ pub struct Origin<P> {
     /// All that the other has sent was read, and nothing was concluded since.
     read: bool,
     peer: Option<P>,
-    /// Whom this origin hears, and the epoch that it told.
+    /// Whom this origin follows, and the epoch that it told.
     followed: Option<(P, Epoch)>,
     /// The stream of the other origin stands.
     streams: bool,
     /// The newest stage that was taken.
     stage: StageId,
+    lifts: Lifts,
     sayings: Sayings,
 }
 
@@ -94,6 +91,7 @@ impl<P: Clone + PartialEq> Origin<P> {
             followed: None,
             streams: false,
             stage: StageId::default(),
+            lifts: Lifts::default(),
             sayings: Sayings::default(),
         }
     }
@@ -177,22 +175,28 @@ impl<P: Clone + PartialEq> Origin<P> {
     pub fn lift(&mut self, slot: Slot, lineage: Lineage) -> Option<u64> {
         let side = self.side_above(lineage);
         let leadership = self.leadership.as_mut()?;
-        if leadership.leads().is_none() {
-            leadership.saw(lineage);
-            return None;
-        }
-        // Which of the lineages of this epoch counts is settled between the two origins.
-        if lineage.epoch() > self.term.epoch && lineage > leadership.lineage() {
+        if leadership.leads().is_some() && lineage.epoch() > self.term.epoch {
             leadership.become_side(side);
-            leadership.lift(Slot(0), lineage);
         }
-        let ahead = slot.next().since(leadership.next().unwrap_or_default());
         let least = if self.fresh { 0 } else { CLOCKS_DIFFER };
-        if ahead <= least || ahead > FURTHEST_LIFT {
-            return None;
+        lift::above_seen(leadership, self.term.epoch, least, (slot, lineage))
+    }
+
+    /// Somebody below is stuck on this lineage, and takes nothing of a lower one. Returns the lineage that it leads from now on,
+    /// if it goes on above that. It may be said again.
+    ///
+    /// While it hears that the other leads, which of their lineages counts is settled between the two. Two that lead and do not
+    /// hear each other do not race: who is given slots by either is not stuck.
+    pub fn lift_above_stuck(&mut self, now: Time, stuck: Lineage) -> Option<Lineage> {
+        let side = self.side_above(stuck);
+        let leadership = self.leadership.as_mut()?;
+        if leadership.leads().is_some() {
+            if self.streams && self.sayings.other_leads() {
+                return None;
+            }
+            leadership.become_side(side);
         }
-        leadership.lift(slot.next(), Lineage::default());
-        Some(ahead)
+        lift::above_stuck(leadership, &mut self.lifts, now, stuck)
     }
 
     /// This process stood still until then. It may be said again and again.

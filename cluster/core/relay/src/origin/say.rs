@@ -76,6 +76,11 @@ impl Sayings {
         if before == Some(able(state)) { Word::Same } else { Word::Changed }
     }
 
+    /// Whether the other's last word was that it leads.
+    pub(super) fn other_leads(&self) -> bool {
+        self.heard.is_some_and(|state| state.leads)
+    }
+
     /// Another origin is heard from now on; nothing is known of that yet.
     pub(super) const fn forget(&mut self) {
         self.heard = None;

@@ -157,6 +157,62 @@ fn what_a_child_has_seen_is_not_begun_a_second_time_by_one_that_keeps() {
 }
 
 #[test]
+fn one_that_leads_alone_goes_on_above_who_is_stuck_and_is_lifted_by_no_other() {
+    let mut origin = owner();
+    for other in [line(1, 0), line(0, 9), line(2, 0), line(9, 1), Lineage(u64::MAX), line(1, 0x7fff)] {
+        assert_eq!(origin.lift_above_stuck(at(190), other), None, "{other}");
+    }
+    assert_eq!(origin.lift_above_stuck(at(190), line(1, 1)), Some(line(1, 2)));
+    assert_eq!(origin.lift_above_stuck(at(191), line(1, 1)), None, "it is said again until it is heard");
+    assert_eq!(acts(&mut origin, 200), "E10@1!", "the next slot is of that lineage, and that is told");
+    assert_eq!(origin.leads(), Some(line(1, 2)));
+}
+
+#[test]
+fn which_of_two_that_lead_counts_is_settled_between_them_while_they_hear_each_other() {
+    let state = |leads| State { leads, lineage: line(1, 0), ready: true };
+    let mut origin = owner();
+    acts(&mut origin, 190);
+    origin.opened();
+    origin.told(state(true));
+    assert_eq!(origin.lift_above_stuck(at(190), line(1, 1)), None);
+    origin.lost();
+    assert_eq!(origin.lift_above_stuck(at(190), line(1, 1)), Some(line(1, 2)), "it is not heard any more");
+    origin.opened();
+    origin.told(state(false));
+    assert_eq!(origin.lift_above_stuck(at(190), line(1, 3)), Some(line(1, 4)), "it keeps");
+}
+
+#[test]
+fn one_that_keeps_says_on_what_somebody_is_stuck_and_begins_nothing_below() {
+    let mut origin = mirror();
+    assert_eq!(origin.lift_above_stuck(at(190), line(1, 5)), None);
+    assert_eq!(origin.say(at(190), true).lineage, line(1, 5));
+    acts(&mut origin, 230);
+    assert_eq!(origin.leads(), Some(line(1, 7)));
+}
+
+#[test]
+fn a_child_that_lies_lifts_nobody_in_a_loop() {
+    let mut origin = owner();
+    let mut lifts = 0;
+    for n in 0..1_000 {
+        let lie = Lineage(origin.leads().unwrap().0 + 1);
+        lifts += u64::from(origin.lift_above_stuck(at(190 + n * 20), lie).is_some());
+    }
+    assert_eq!(lifts, 8);
+    assert_eq!(origin.leads(), Some(line(1, 2 * lifts)));
+}
+
+#[test]
+fn who_yields_to_a_new_epoch_or_mixes_up_to_its_own_is_not_lifted() {
+    let mut origin = owner();
+    origin.enter(term(2, 20, Side::Owner));
+    assert_eq!(origin.lift_above_stuck(at(190), line(1, 1)), None);
+    assert_eq!(origin.leads(), Some(line(1, 0)));
+}
+
+#[test]
 fn what_the_other_has_led_is_not_begun_a_second_time_by_one_that_keeps() {
     let state = State { leads: true, lineage: line(1, 4), ready: true };
     let (mut keeps, mut leads) = (mirror(), owner());

@@ -7,7 +7,7 @@ mod stages;
 use bytes::Bytes;
 use stentor_ids::SLOTS_PER_SECOND;
 
-use super::*;
+use super::{lift::FURTHEST_LIFT, *};
 use crate::EPOCHS_AHEAD;
 
 /// Where the other origin is reached.
