@@ -138,7 +138,15 @@ impl Cluster {
     /// # Panics
     /// There is one of that name.
     pub async fn create(&self, name: &str, live: bool) -> RoomId {
-        let mut made = Room::new(Record::new(Spec::default()).unwrap());
+        self.create_as(name, Spec::default(), live).await
+    }
+
+    /// The same of a room that is to be like this.
+    ///
+    /// # Panics
+    /// There is one of that name, or none can be like this.
+    pub async fn create_as(&self, name: &str, spec: Spec, live: bool) -> RoomId {
+        let mut made = Room::new(Record::new(spec).unwrap());
         made.handle(wall(), &Actor::Operator, Command::Open).unwrap();
         if live {
             made.handle(wall(), &Actor::Operator, Command::GoLive).unwrap();

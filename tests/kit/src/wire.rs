@@ -56,6 +56,13 @@ impl Wire {
             cut.insert(from.into());
         });
     }
+
+    /// What was held back for who calls from this address goes on, and what comes after it.
+    pub fn mend(&self, from: Ipv4Addr) {
+        self.cut.send_modify(|cut| {
+            cut.remove(&IpAddr::from(from));
+        });
+    }
 }
 
 async fn accept(
@@ -84,7 +91,7 @@ async fn accept(
     }
 }
 
-/// Passes on what comes, until either end hangs up. What comes while the wire is cut is held back for good.
+/// Passes on what comes, until either end hangs up. What comes while the wire is cut is held back.
 async fn pass(
     mut from: tcp::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
