@@ -9,6 +9,7 @@
 //! | `pause-owner-short`, `pause-owner-long` | SIGSTOP for 0.2 s or 5 s, then SIGCONT | no slot missing, no stale commit |
 //! | `pause-leader` | SIGSTOP for 0.2 s to who mixes, which after a pause of the owner is the mirror | no slot missing |
 //! | `cut-origins` | owner and mirror cannot reach each other | no slot missing |
+//! | `cut-origins-drain` | owner and mirror cannot reach each other; everybody hears the owner late for a moment and goes over to the mirror, which then leaves, by SIGTERM or kill -9 | everyone hears the owner again |
 //! | `cut-owner`, `-out`, `-in` | nothing to or from the owner arrives; nothing from it; nothing to it | no slot missing, no stale commit |
 //! | `cut-directory` | the owner cannot reach the directory | no slot missing |
 //! | `rough-links` | delay, jitter and loss on every link | no slot missing |
@@ -43,6 +44,12 @@ const LONG_PAUSE: Duration = secs(5);
 const GONE: Duration = secs(6);
 /// How long links are broken: longer than a lease, and than HTTP/2's pings take to notice a black hole.
 const BROKEN: Duration = secs(7);
+/// By how much the owner is late until everyone goes over to the mirror, and for how long: more than a seam buffer, and less
+/// than it takes until relays do not hear the owner any more.
+const LATE: Duration = Duration::from_millis(400);
+const LATE_FOR: Duration = secs(1);
+/// How long the mirror is gone that everybody went over to: longer than it may take until they hear the owner.
+const ALONE: Duration = secs(12);
 /// How far a clock may jump: within what is told and no more, and beyond every grace there is.
 const JUMPS: [Jump; 4] = [Jump(2_000), Jump(-2_000), Jump(660_000), Jump(-660_000)];
 /// Longest time between the two halves of a double fault.
@@ -78,6 +85,7 @@ faults! {
     PauseOwnerLong = "pause-owner-long",
     PauseLeader = "pause-leader",
     CutOrigins = "cut-origins",
+    CutOriginsDrain = "cut-origins-drain",
     CutOwner = "cut-owner",
     CutOwnerOut = "cut-owner-out",
     CutOwnerIn = "cut-owner-in",
@@ -112,7 +120,7 @@ impl Fault {
     /// Whether it is one failure, of which listeners are to hear nothing.
     #[must_use]
     pub const fn is_single(self) -> bool {
-        !matches!(self, Self::KillBothOrigins | Self::Double)
+        !matches!(self, Self::KillBothOrigins | Self::Double | Self::CutOriginsDrain)
     }
 
     /// Whether nodes leave by plan, and the room changes its owner without a failure.
@@ -178,6 +186,8 @@ pub enum Step {
     Start(String),
     /// SIGTERM to a node; it ends by itself and is started again.
     Recycle(String),
+    /// The same, and it is not started.
+    Leave(String),
     /// What becomes of the bytes from one place to another.
     Wire(String, String, Rule),
     /// Everything passes between two places, both ways.
@@ -249,6 +259,7 @@ impl Fault {
                 let second = scene.second(random);
                 broken([(&scene.owner, &second), (&second, &scene.owner)])
             }
+            Self::CutOriginsDrain => alone(scene, random),
             Self::CutOwner => {
                 let others = others(scene);
                 let ways = others.iter().flat_map(|node| [(&scene.owner, node), (node, &scene.owner)]);
@@ -304,6 +315,25 @@ fn broken<'a>(ways: impl IntoIterator<Item = (&'a String, &'a String)>) -> Plan 
     Plan::default().then(Duration::ZERO, hole).then(BROKEN, mend)
 }
 
+/// The owner hears no other origin, and its mirror leaves that everybody has gone over to.
+fn alone(scene: &Scene, random: &mut StdRng) -> Plan {
+    let (owner, second) = (&scene.owner, scene.second(random));
+    let others = scene.origins.iter().filter(|origin| *origin != owner);
+    let late = Rule::Rough { delay: LATE, jitter: Duration::ZERO, loss: 0 };
+    let wires = scene.relays.iter().map(|relay| Step::Wire(owner.clone(), relay.clone(), late));
+    let mend = scene.relays.iter().map(|relay| Step::Mend(owner.clone(), relay.clone()));
+    let leaves = if random.random() { Step::Leave(second.clone()) } else { Step::Kill(second.clone()) };
+    let (from, gone) = (secs(1), secs(1) + 2 * LATE_FOR);
+    let Plan(cut) = broken(others.flat_map(|other| [(owner, other), (other, owner)]));
+    let (holes, mended) = cut.into_iter().partition::<Vec<_>, _>(|(at, _)| at.is_zero());
+    Plan(holes)
+        .then(from, wires)
+        .then(from + LATE_FOR, mend)
+        .then(gone, [leaves])
+        .then(gone + ALONE, mended.into_iter().map(|(_, step)| step))
+        .then(gone + ALONE, [Step::Start(second)])
+}
+
 /// A bad network, within what the seam buffer is for: up to 20 ms late, one piece in 200 sent again.
 fn rough(scene: &Scene, random: &mut StdRng) -> Plan {
     let mut plan = Plan::default();
@@ -335,6 +365,7 @@ fn without_etcd(blow: Step, hold: Duration) -> Plan {
 fn double(scene: &Scene, hold: Duration, random: &mut StdRng) -> Plan {
     let fits = |fault: &&Fault| match **fault {
         Fault::Calm | Fault::Double | Fault::RollingRestart | Fault::KillBothOrigins => false,
+        Fault::CutOriginsDrain => false,
         Fault::KillMember => scene.members > 1,
         _ => true,
     };

@@ -14,6 +14,9 @@ const MAY_MOVE: usize = 1;
 /// a bound for each.
 const ANOTHER_OWNER: Duration = Duration::from_secs(10);
 
+/// Longest that nobody may be heard who goes on above whom listeners heard: what an edge allows itself (4.5 s), and a little.
+const FED: Duration = Duration::from_secs(6);
+
 /// What other rooms did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Others {
@@ -109,8 +112,11 @@ impl Outcome {
             .map(|others| others.moved);
         let missing = if self.fault.is_single() { self.missing.1 } else { 0 };
         let slow = self.takeover.filter(|took| *took > ANOTHER_OWNER).map_or(0, |took| took.as_secs());
+        let deaf = self.fault == Fault::CutOriginsDrain && self.longest > FED;
+        let deaf = if deaf { self.longest.as_secs() } else { 0 };
         let counts = [
             ("slots are missing", missing),
+            ("s passed until the owner was heard again", deaf),
             ("slots came again", self.repeated.1),
             ("lineages fell", self.fell),
             ("writes of the directory were stale", self.violations.len() as u64),

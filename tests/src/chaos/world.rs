@@ -296,6 +296,7 @@ impl World {
                 Step::Resume(node) => self.resume(node)?,
                 Step::Start(node) => self.cluster.restart(node).await?,
                 Step::Recycle(node) => self.recycle(node).await?,
+                Step::Leave(node) => self.leave(node).await?,
                 Step::Wire(from, to, rule) => self.wires()?.set(from, to, *rule),
                 Step::Mend(one, other) => {
                     self.wires()?.set(one, other, Rule::Pass);
@@ -326,6 +327,13 @@ impl World {
 
     /// One step of a rolling restart: the next node's turn comes when all is well.
     async fn recycle(&mut self, node: &str) -> Result<()> {
+        self.leave(node).await?;
+        self.cluster.restart(node).await?;
+        self.well().await.map(drop)
+    }
+
+    /// A node is told to leave, and does.
+    async fn leave(&mut self, node: &str) -> Result<()> {
         self.cluster.node(node)?.signal(Signal::TERM)?;
         let start = Instant::now();
         while !self.cluster.ended(node)? {
@@ -334,8 +342,7 @@ impl World {
             }
             sleep(Duration::from_millis(20)).await;
         }
-        self.cluster.restart(node).await?;
-        self.well().await.map(drop)
+        Ok(())
     }
 
     /// Someone joins at each edge that runs; gives how many of them do not hear the room.

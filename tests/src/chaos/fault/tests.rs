@@ -40,7 +40,9 @@ fn every_plan_starts_at_once_keeps_its_order_and_mends_what_it_breaks() {
         for (at, step) in &steps {
             let mended = |(later, other): &(Duration, Step)| {
                 let fits = match (step, other) {
-                    (Step::Kill(a), Step::Start(b)) | (Step::Pause(a), Step::Resume(b)) => a == b,
+                    (Step::Kill(a) | Step::Leave(a), Step::Start(b)) | (Step::Pause(a), Step::Resume(b)) => {
+                        a == b
+                    }
                     (Step::Clock(a, _), Step::Clock(b, Jump(0))) => a == b,
                     (Step::Wire(a, b, _), Step::Mend(c, d)) => (a, b) == (c, d),
                     (Step::KillEtcd | Step::WipeEtcd | Step::KillMember(_), Step::StartEtcd) => true,
