@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use stentor_ids::Code;
-use stentor_ids::Fault;
+use stentor_ids::{Code, Epoch, Fault, Lineage};
 use stentor_link::Carry;
 use stentor_proto::{
     fault_of,
@@ -85,7 +84,16 @@ impl Counting {
         hello: v1::SubscribeHello,
         count: v1::ListenerCount,
     ) -> Self {
-        let report = v1::CountReport { count: Some(count), ..Default::default() };
+        Self::reporting(cluster, parent, hello, v1::CountReport { count: Some(count), ..Default::default() })
+            .await
+    }
+
+    async fn reporting(
+        cluster: &Cluster,
+        parent: &Node,
+        hello: v1::SubscribeHello,
+        report: v1::CountReport,
+    ) -> Self {
         let report = v1::SubscribeRequest { message: Some(v1::subscribe_request::Message::Count(report)) };
         let (sender, requests) = tokio::sync::mpsc::channel(1);
         let reports = tokio::spawn(async move {
@@ -188,4 +196,30 @@ async fn a_slot_far_ahead_of_the_clock_does_not_put_the_true_ones_out() {
     until("the edge is back", || again.cursors() == 1).await;
     again.push(super::cluster::frame(1, 8));
     assert_eq!(slots_until(&mut cursor, 8).await, [8]);
+}
+
+#[tokio::test]
+async fn a_child_that_is_stuck_where_nobody_can_be_is_let_go_and_hides_nobody() {
+    let cluster = Cluster::new();
+    let origin = cluster.origin("origin-1").await;
+    let source = origin.rooms.own(live("origin-1", 1));
+    source.push(super::cluster::frame(1, 1));
+    let stuck = |lineage, stuck_ms| {
+        let count = Some(v1::ListenerCount { edges_reporting: 1, edges_known: 1, ..Default::default() });
+        v1::CountReport { count, lineage, stuck_ms }
+    };
+    let first = Lineage::of(Epoch(1));
+    let above = first.0 + 1;
+    let mut children = Vec::new();
+    let lies = [u64::MAX, first.0 | 0xffff, Lineage::of(Epoch(2)).0];
+    for (n, lie) in lies.into_iter().enumerate() {
+        let name = format!("liar-{n}");
+        children.push(Counting::reporting(&cluster, &origin, hello(&name), stuck(lie, u32::MAX)).await);
+    }
+    children.push(Counting::reporting(&cluster, &origin, hello("waits"), stuck(above + 2, 999)).await);
+    until("they report", || source.counts().edges_reporting >= 3).await;
+    until("what cannot be is refused", || origin.metrics.reports_refused().get() > 0).await;
+    assert!(source.stuck().is_none_or(|stuck| stuck.lineage <= first), "{:?}", source.stuck());
+    children.push(Counting::reporting(&cluster, &origin, hello("honest"), stuck(above, 1_200)).await);
+    until("one that can be is known", || source.stuck().is_some_and(|stuck| stuck.lineage.0 == above)).await;
 }

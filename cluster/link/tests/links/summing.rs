@@ -1,8 +1,11 @@
 //! Counts up the tree, and events down it.
 
-use stentor_ids::Slot;
+use std::time::Duration;
+
+use stentor_ids::{Epoch, Lineage, Slot};
 use stentor_link::{Carry, Item};
 use stentor_proto::v1::{self, participant_event::What};
+use stentor_relay::Stuck;
 
 use super::cluster::{Cluster, live, next, room, until};
 
@@ -52,4 +55,30 @@ async fn listeners_at_edges_with_two_parents_are_counted_once_and_events_come_on
         assert_eq!(cursor.try_next().filter(|item| matches!(item, Item::Event(_))), None);
     }
     drop(edges[0].clone());
+}
+
+#[tokio::test]
+async fn who_is_stuck_at_an_edge_is_known_at_the_origin_until_it_is_not() {
+    let cluster = Cluster::new();
+    let origin = cluster.origin("origin-1").await;
+    let _relays = [cluster.relay("relay-1").await, cluster.relay("relay-2").await];
+    let source = origin.rooms.own(live("origin-1", 1));
+    cluster.view.set_status(Some(live("", 1)));
+    cluster.view.set_owner(Some((&origin, 1, 0)));
+    source.push(super::cluster::frame(1, 1));
+    let edges = [cluster.edge("edge-1"), cluster.edge("edge-2")];
+    for edge in &edges {
+        drop(edge.feed(&room()).await.unwrap());
+    }
+    let stood = Duration::from_millis(1_500);
+    let [lower, higher] = [1, 3].map(|count| Lineage(Lineage::of(Epoch(1)).0 + count));
+    edges[0].report_stuck(&room(), Some(Stuck { lineage: lower, stood }));
+    let known = |lineage| move |stuck: Stuck| stuck.lineage == lineage;
+    until("it is told", || source.stuck().is_some_and(known(lower))).await;
+    edges[1].report_stuck(&room(), Some(Stuck { lineage: higher, stood }));
+    until("the higher one counts", || source.stuck().is_some_and(known(higher))).await;
+    edges[1].report_stuck(&room(), None);
+    until("it was not hidden", || source.stuck().is_some_and(known(lower))).await;
+    edges[0].report_stuck(&room(), None);
+    until("nobody says so any more", || source.stuck().is_none_or(|stuck| stuck.lineage < lower)).await;
 }
