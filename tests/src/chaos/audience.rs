@@ -16,6 +16,8 @@ use crate::{
     load::Crowd,
 };
 
+/// Who speaks.
+pub(super) const VOICES: [&str; 2] = ["ann", "ben"];
 /// How long a recorder may take until it hears the room.
 const HEAR: Duration = Duration::from_secs(20);
 /// How long a speaker tries to come back.
@@ -138,7 +140,7 @@ impl Voices {
             tasks.spawn(async move { drop(speaker.run(stop).await) });
             Ok(handle)
         };
-        let handles = ["ann", "ben"].into_iter().enumerate().map(voice).collect::<Result<_>>()?;
+        let handles = VOICES.into_iter().enumerate().map(voice).collect::<Result<_>>()?;
         Ok(Self { handles, stop, _tasks: tasks })
     }
 

@@ -10,6 +10,7 @@
 //! | `pause-leader` | SIGSTOP for 0.2 s to who mixes, which after a pause of the owner is the mirror | no slot missing |
 //! | `cut-origins` | owner and mirror cannot reach each other | no slot missing |
 //! | `cut-origins-drain` | owner and mirror cannot reach each other; everybody hears the owner late for a moment and goes over to the mirror, which then leaves, by SIGTERM or kill -9 | everyone hears the owner again |
+//! | `cut-zones` | half of the nodes cannot reach the other half for 30 s, all reach the directory; listeners of the half that has more of them count | no slot missing, one change of owner at most, a mute within 200 ms |
 //! | `cut-owner`, `-out`, `-in` | nothing to or from the owner arrives; nothing from it; nothing to it | no slot missing, no stale commit |
 //! | `cut-directory` | the owner cannot reach the directory | no slot missing |
 //! | `rough-links` | delay, jitter and loss on every link | no slot missing |
@@ -32,7 +33,10 @@ use rand::{
     seq::{IndexedRandom, IteratorRandom},
 };
 
-use super::wires::{DIRECTORY, Rule};
+use super::{
+    plan::{Jump, Plan, Scene, Step},
+    wires::{DIRECTORY, Rule},
+};
 
 const fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -50,6 +54,8 @@ const LATE: Duration = Duration::from_millis(400);
 const LATE_FOR: Duration = secs(1);
 /// How long the mirror is gone that everybody went over to: longer than it may take until they hear the owner.
 const ALONE: Duration = secs(12);
+/// How long two zones are cut from each other.
+const SPLIT: Duration = secs(30);
 /// How far a clock may jump: within what is told and no more, and beyond every grace there is.
 const JUMPS: [Jump; 4] = [Jump(2_000), Jump(-2_000), Jump(660_000), Jump(-660_000)];
 /// Longest time between the two halves of a double fault.
@@ -86,6 +92,7 @@ faults! {
     PauseLeader = "pause-leader",
     CutOrigins = "cut-origins",
     CutOriginsDrain = "cut-origins-drain",
+    CutZones = "cut-zones",
     CutOwner = "cut-owner",
     CutOwnerOut = "cut-owner-out",
     CutOwnerIn = "cut-owner-in",
@@ -136,110 +143,6 @@ impl Fault {
     }
 }
 
-/// Who is what at the moment.
-#[derive(Debug, Clone, Default)]
-pub struct Scene {
-    /// The room's owner.
-    pub owner: String,
-    /// Its mirror; none while the room has none.
-    pub mirror: Option<String>,
-    /// Who mixes: the owner or the mirror.
-    pub leader: String,
-    /// All origins.
-    pub origins: Vec<String>,
-    /// All relays.
-    pub relays: Vec<String>,
-    /// All edges.
-    pub edges: Vec<String>,
-    /// Members of etcd.
-    pub members: usize,
-}
-
-impl Scene {
-    fn everyone(&self) -> impl Iterator<Item = &String> {
-        self.origins.iter().chain(&self.relays).chain(&self.edges)
-    }
-
-    /// The mirror, or another origin than the owner where there is none.
-    fn second(&self, random: &mut StdRng) -> String {
-        let others = self.origins.iter().filter(|origin| **origin != self.owner);
-        self.mirror.clone().or_else(|| others.choose(random).cloned()).unwrap_or_default()
-    }
-}
-
-/// How far ahead of the true time a clock is, in milliseconds; negative if it is behind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Jump(pub i64);
-
-/// One thing that is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing; it only takes its time.
-    Wait,
-    /// SIGKILL to a node.
-    Kill(String),
-    /// SIGSTOP to a node.
-    Pause(String),
-    /// SIGCONT to it.
-    Resume(String),
-    /// Starts a node that was killed.
-    Start(String),
-    /// SIGTERM to a node; it ends by itself and is started again.
-    Recycle(String),
-    /// The same, and it is not started.
-    Leave(String),
-    /// What becomes of the bytes from one place to another.
-    Wire(String, String, Rule),
-    /// Everything passes between two places, both ways.
-    Mend(String, String),
-    /// SIGKILL to a member of etcd.
-    KillMember(usize),
-    /// SIGKILL to all of etcd.
-    KillEtcd,
-    /// The same, and its data are removed.
-    WipeEtcd,
-    /// Starts what of etcd does not run.
-    StartEtcd,
-    /// A node's wall clock is this far ahead of the true one.
-    Clock(String, Jump),
-    /// Someone joins at each edge that runs, and is to hear the room.
-    Join,
-}
-
-/// What is done, in its order, each at a time after the first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan(pub Vec<(Duration, Step)>);
-
-impl Plan {
-    fn then(mut self, after: Duration, steps: impl IntoIterator<Item = Step>) -> Self {
-        self.0.extend(steps.into_iter().map(|step| (after, step)));
-        self
-    }
-
-    /// Whether a node is killed, so that who is connected to it has to connect again.
-    #[must_use]
-    pub fn kills(&self, node: &str) -> bool {
-        self.0.iter().any(|(_, step)| matches!(step, Step::Kill(name) if name == node))
-    }
-
-    fn later(mut self, by: Duration) -> Self {
-        self.0.iter_mut().for_each(|(at, _)| *at += by);
-        self
-    }
-
-    /// Both at once: a node that both harm is killed once.
-    fn and(mut self, other: Self) -> Self {
-        for (at, step) in other.0 {
-            let twice = self.0.iter().any(|(_, known)| *known == step);
-            if !twice {
-                self.0.push((at, step));
-            }
-        }
-        self.0.sort_by_key(|(at, _)| *at);
-        self
-    }
-}
-
 impl Fault {
     /// What it does in this scene. `hold` is how long etcd stays dead.
     #[must_use]
@@ -260,6 +163,7 @@ impl Fault {
                 broken([(&scene.owner, &second), (&second, &scene.owner)])
             }
             Self::CutOriginsDrain => alone(scene, random),
+            Self::CutZones => split(scene, random),
             Self::CutOwner => {
                 let others = others(scene);
                 let ways = others.iter().flat_map(|node| [(&scene.owner, node), (node, &scene.owner)]);
@@ -334,6 +238,23 @@ fn alone(scene: &Scene, random: &mut StdRng) -> Plan {
         .then(gone + ALONE, [Step::Start(second)])
 }
 
+/// The owner and its mirror are on two sides, and it is drawn which of them reaches more: that side has a relay of two, and all
+/// edges but one of three.
+fn split(scene: &Scene, random: &mut StdRng) -> Plan {
+    let second = scene.second(random);
+    let stranded = if random.random() { &scene.owner } else { &second };
+    let drawn = |origin: &&String| **origin != scene.owner && **origin != second && random.random();
+    let mut part: Vec<String> = scene.origins.iter().filter(drawn).cloned().collect();
+    part.push(stranded.clone());
+    part.extend(scene.relays.iter().skip(1).step_by(2).cloned());
+    part.extend(scene.edges.iter().skip(2).step_by(3).cloned());
+    let mute = scene.edges.first().cloned().map(Step::Mute);
+    Plan::default()
+        .then(Duration::ZERO, [Step::Split(part.clone())])
+        .then(SPLIT / 2, mute)
+        .then(SPLIT, [Step::Heal(part)])
+}
+
 /// A bad network, within what the seam buffer is for: up to 20 ms late, one piece in 200 sent again.
 fn rough(scene: &Scene, random: &mut StdRng) -> Plan {
     let mut plan = Plan::default();
@@ -365,7 +286,7 @@ fn without_etcd(blow: Step, hold: Duration) -> Plan {
 fn double(scene: &Scene, hold: Duration, random: &mut StdRng) -> Plan {
     let fits = |fault: &&Fault| match **fault {
         Fault::Calm | Fault::Double | Fault::RollingRestart | Fault::KillBothOrigins => false,
-        Fault::CutOriginsDrain => false,
+        Fault::CutOriginsDrain | Fault::CutZones => false,
         Fault::KillMember => scene.members > 1,
         _ => true,
     };

@@ -3,7 +3,8 @@
 //!
 //! | module | knows |
 //! |---|---|
-//! | `fault` | which faults there are, and what each does to whom and when |
+//! | `fault` | which faults there are, and the plan of each |
+//! | `plan` | who is what, and which steps are taken when |
 //! | `wires` | what becomes of bytes on their way |
 //! | `world` | the cluster, the people in it, and how to carry a plan out |
 //! | `audience` | who listens and speaks, and what they were given |
@@ -17,6 +18,7 @@ mod audience;
 mod cpu;
 mod fault;
 mod journal;
+mod plan;
 mod table;
 mod talks;
 mod watchers;
@@ -25,8 +27,9 @@ mod world;
 
 pub use audience::Given;
 pub use cpu::Load;
-pub use fault::{Fault, Jump, Plan, Scene, Step};
+pub use fault::Fault;
 pub use journal::{Entry, Journal};
+pub use plan::{Jump, Plan, Scene, Step};
 pub use table::{Others, Outcome, Table};
 pub use watchers::{AnotherOwner, Operator};
 pub use wires::{DIRECTORY, Rule, Wires};

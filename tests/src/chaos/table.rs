@@ -17,6 +17,9 @@ const ANOTHER_OWNER: Duration = Duration::from_secs(10);
 /// Longest that nobody may be heard who goes on above whom listeners heard: what an edge allows itself (4.5 s), and a little.
 const FED: Duration = Duration::from_secs(6);
 
+/// Longest that a mute may take while zones are cut from each other, in the one that reaches more.
+const MUTED: Duration = Duration::from_millis(200);
+
 /// What other rooms did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Others {
@@ -49,6 +52,10 @@ pub struct Outcome {
     pub longest: Duration,
     /// From the fault to the first operator who saw a higher epoch; none if none did, or it was planned.
     pub takeover: Option<Duration>,
+    /// By how much the epoch rose: how often the room got another owner.
+    pub owners: u64,
+    /// How long a mute took, where somebody was muted.
+    pub mute: Option<Duration>,
     /// Stale commits, and epochs that went back.
     pub violations: Vec<Violation>,
     /// Listeners who joined during the fault and did not hear the room.
@@ -76,6 +83,8 @@ impl Outcome {
             changes: 0,
             longest: Duration::ZERO,
             takeover: None,
+            owners: 0,
+            mute: None,
             violations: Vec::new(),
             deaf: 0,
             hung_up: 0,
@@ -114,9 +123,13 @@ impl Outcome {
         let slow = self.takeover.filter(|took| *took > ANOTHER_OWNER).map_or(0, |took| took.as_secs());
         let deaf = self.fault == Fault::CutOriginsDrain && self.longest > FED;
         let deaf = if deaf { self.longest.as_secs() } else { 0 };
+        let flapped = if self.fault == Fault::CutZones { self.owners.saturating_sub(1) } else { 0 };
+        let mute = self.mute.filter(|took| *took > MUTED).map_or(0, |took| took.as_millis() as u64);
         let counts = [
             ("slots are missing", missing),
             ("s passed until the owner was heard again", deaf),
+            ("changes of owner too many", flapped),
+            ("ms passed until somebody was muted", mute),
             ("slots came again", self.repeated.1),
             ("lineages fell", self.fell),
             ("writes of the directory were stale", self.violations.len() as u64),
@@ -147,6 +160,9 @@ impl fmt::Display for Outcome {
         if let Some(others) = self.others {
             let Others { rooms, moved, lost } = others;
             write!(f, ", {moved} of {rooms} rooms moved, {lost} lost, {} deaf", self.deaf)?;
+        }
+        if let Some(mute) = self.mute {
+            write!(f, ", {} other owners, muted in {} ms", self.owners, mute.as_millis())?;
         }
         if !self.talks.is_empty() {
             let torn: Vec<_> = self.torn().map(|(room, missing)| format!("{room} {missing}")).collect();
@@ -321,6 +337,16 @@ mod tests {
         outcome.read(&[given(0)], vec![("talk-0".into(), given(0)), ("talk-1".into(), given(4))]);
         assert_eq!(outcome.wrong(), ["4 slots are missing"]);
         assert!(outcome.to_string().contains("1 of 2 talks torn (talk-1 4)"), "{outcome}");
+    }
+
+    #[test]
+    fn an_owner_that_changes_twice_and_a_slow_mute_are_wrong_while_zones_are_cut() {
+        let cut = |owners, mute| {
+            let mute = Some(Duration::from_millis(mute));
+            Outcome { owners, mute, ..outcome(Fault::CutZones, 0, 900) }.wrong()
+        };
+        assert!(cut(1, 200).is_empty());
+        assert_eq!(cut(2, 201), ["1 changes of owner too many", "201 ms passed until somebody was muted"]);
     }
 
     #[test]

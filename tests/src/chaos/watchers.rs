@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use stentor_ids::Epoch;
 use stentor_proto::v1::{
-    CreateRoomRequest, Lifecycle, Room, RoomRequest, RoomSpec, Visibility,
+    CreateRoomRequest, Lifecycle, MuteRequest, Room, RoomRequest, RoomSpec, Visibility,
     admin_service_client::AdminServiceClient,
 };
 use tokio::{
@@ -93,6 +93,16 @@ impl Operator {
     pub async fn go_live(&self, room: &str) -> Result<()> {
         let request = self.request(RoomRequest { room: room.to_owned() });
         self.client.clone().take_room_live(request).await?;
+        Ok(())
+    }
+
+    /// Mutes somebody on the stage, or lets them be heard again.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub async fn mute(&self, room: &str, participant: &str, muted: bool) -> Result<()> {
+        let request = MuteRequest { room: room.to_owned(), participant: participant.to_owned(), muted };
+        self.client.clone().mute_participant(self.request(request)).await?;
         Ok(())
     }
 }

@@ -3,32 +3,33 @@
 //!
 //! A round is: all is well, a mark, a moment, the plan, all is well, the figures.
 
+mod steps;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use rustix::process::Signal;
 use stentor_ids::Epoch;
 use stentor_proto::v1::Room;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::{
     audience::Audience,
     cpu::Stretch,
-    fault::{Fault, Jump, Plan, Scene, Step},
+    fault::Fault,
     journal::{Entry, Journal},
+    plan::{Plan, Scene, Step},
     table::{Others, Outcome},
     talks::Talks,
     watchers::{AnotherOwner, Operator, is_well},
-    wires::{Rule, Wires},
+    wires::Wires,
 };
 use crate::{
     cluster::{Cluster, Extras, Shape},
-    listening::Listening,
     process::{Process, eventually},
 };
 
@@ -195,14 +196,16 @@ impl World {
             outcome.story.push_str(if build.is_some() { ", to the other build" } else { ", to this build" });
             self.build = Some(self.cluster.change_build(build));
         }
-        outcome.deaf = self.carry_out(&plan).await.with_context(|| outcome.story.clone())?;
-        self.well().await.with_context(|| format!("after {}", outcome.story))?;
+        let story = outcome.story.clone();
+        self.carry_out(&plan, &mut outcome).await.with_context(|| story)?;
+        let now = self.well().await.with_context(|| format!("after {}", outcome.story))?;
+        outcome.owners = now.epoch.saturating_sub(status.epoch);
         if fault.takes_directory() {
             outcome.others = Some(self.compare(&before).await);
         }
         sleep(CALM).await;
 
-        let spared = |edge: usize| !plan.kills(&scene.edges[edge]);
+        let spared = |edge: usize| !plan.kills(&scene.edges[edge]) && !plan.strands(&scene.edges[edge]);
         outcome.read(&self.audience.given(spared), self.talks.given(spared));
         outcome.takeover = takeover.took().filter(|_| !fault.is_planned());
         outcome.violations = self.journal.violations();
@@ -282,81 +285,6 @@ impl World {
         self.audience.hears().await?;
         self.talks.well(&self.operators[0], self.mirrored, WELL).await?;
         Ok(status)
-    }
-
-    /// Does what the plan says, when it says. Gives how many who joined did not hear the room.
-    async fn carry_out(&mut self, Plan(steps): &Plan) -> Result<u64> {
-        let (start, mut deaf) = (tokio::time::Instant::now(), 0);
-        for (at, step) in steps {
-            sleep_until(start + *at).await;
-            match step {
-                Step::Wait => {}
-                Step::Kill(node) => self.cluster.kill(node)?,
-                Step::Pause(node) => self.cluster.node(node)?.signal(Signal::STOP)?,
-                Step::Resume(node) => self.resume(node)?,
-                Step::Start(node) => self.cluster.restart(node).await?,
-                Step::Recycle(node) => self.recycle(node).await?,
-                Step::Leave(node) => self.leave(node).await?,
-                Step::Wire(from, to, rule) => self.wires()?.set(from, to, *rule),
-                Step::Mend(one, other) => {
-                    self.wires()?.set(one, other, Rule::Pass);
-                    self.wires()?.set(other, one, Rule::Pass);
-                }
-                Step::KillMember(index) => self.cluster.etcd().kill_member(*index)?,
-                Step::KillEtcd => self.cluster.etcd().kill()?,
-                Step::WipeEtcd => {
-                    self.cluster.etcd().wipe()?;
-                    self.journal.wiped();
-                }
-                Step::StartEtcd => self.cluster.start_etcd().await?,
-                Step::Clock(node, Jump(ms)) => self.cluster.set_clock(node, *ms)?,
-                Step::Join => deaf += self.join().await,
-            }
-        }
-        Ok(deaf)
-    }
-
-    fn wires(&self) -> Result<&Wires> {
-        self.cluster.wires().context("a world has wires")
-    }
-
-    /// A node that was killed while it was paused stays dead.
-    fn resume(&self, node: &str) -> Result<()> {
-        self.cluster.node(node).map_or(Ok(()), |process| process.signal(Signal::CONT))
-    }
-
-    /// One step of a rolling restart: the next node's turn comes when all is well.
-    async fn recycle(&mut self, node: &str) -> Result<()> {
-        self.leave(node).await?;
-        self.cluster.restart(node).await?;
-        self.well().await.map(drop)
-    }
-
-    /// A node is told to leave, and does.
-    async fn leave(&mut self, node: &str) -> Result<()> {
-        self.cluster.node(node)?.signal(Signal::TERM)?;
-        let start = Instant::now();
-        while !self.cluster.ended(node)? {
-            if start.elapsed() > LEAVE {
-                bail!("{node} has not left within {LEAVE:?}: {}", self.cluster.node(node)?.log_tail());
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
-    /// Someone joins at each edge that runs; gives how many of them do not hear the room.
-    async fn join(&self) -> u64 {
-        let mut deaf = 0;
-        for edge in 0..self.cluster.edge_count() {
-            let url = format!("http://127.0.0.1:{}", self.cluster.edge_port(edge));
-            let heard = match Listening::start(&url, ROOM) {
-                Ok(listening) => listening.frames(25, JOIN).await,
-                Err(error) => Err(error),
-            };
-            deaf += u64::from(heard.is_err());
-        }
-        deaf
     }
 
     /// Opens the other rooms, once.

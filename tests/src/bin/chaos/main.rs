@@ -22,8 +22,8 @@ use stentor_tests::{
 const FINISH: Duration = Duration::from_secs(5);
 
 const USAGE: &str = "\
-usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--listeners N] [--buffer MS]
-             [--talking N] [--scheduled ROOMS] [--logs FOLDER] [--record FILE.ogg] [--from STENTOR]
+usage: chaos [--seed N] [--rounds N] [--fault NAME,…] [--hold SECONDS] [--etcd MEMBERS] [--edges N] [--listeners N]
+             [--buffer MS] [--talking N] [--scheduled ROOMS] [--logs FOLDER] [--record FILE.ogg] [--from STENTOR]
   --fault      which faults, each for all rounds; without it all that the cluster's etcd allows, each once
   --hold       how long etcd stays dead when it is killed
   --buffer     the seam buffer of the edges, 60 by default; it does not grow here
@@ -56,6 +56,7 @@ fn args() -> Result<Args> {
             "--etcd" => parsed.setting.members = number()?.try_into()?,
             "--buffer" => parsed.setting.buffer = Duration::from_millis(number()?),
             "--scheduled" => parsed.setting.scheduled = number()?.try_into()?,
+            "--edges" => parsed.setting.shape.edges = number()?.try_into()?,
             "--listeners" => parsed.setting.listeners = number()?.try_into()?,
             "--talking" => parsed.setting.talking = number()?.try_into()?,
             "--logs" => parsed.logs = Some(value.into()),

@@ -45,6 +45,7 @@ fn every_plan_starts_at_once_keeps_its_order_and_mends_what_it_breaks() {
                     }
                     (Step::Clock(a, _), Step::Clock(b, Jump(0))) => a == b,
                     (Step::Wire(a, b, _), Step::Mend(c, d)) => (a, b) == (c, d),
+                    (Step::Split(a), Step::Heal(b)) => a == b,
                     (Step::KillEtcd | Step::WipeEtcd | Step::KillMember(_), Step::StartEtcd) => true,
                     _ => false,
                 };
@@ -57,6 +58,8 @@ fn every_plan_starts_at_once_keeps_its_order_and_mends_what_it_breaks() {
                     | Step::Mend(..)
                     | Step::Clock(_, Jump(0))
                     | Step::StartEtcd
+                    | Step::Heal(_)
+                    | Step::Mute(_)
                     | Step::Join
                     | Step::Wait
                     | Step::Recycle(_)
@@ -78,4 +81,18 @@ fn an_owner_that_is_cut_off_one_way_still_hears_or_still_speaks() {
     assert_eq!(ways(Fault::CutOwnerOut), [true; 7]);
     assert_eq!(ways(Fault::CutOwnerIn), [false; 7]);
     assert_eq!(ways(Fault::CutOwner).len(), 14);
+}
+
+#[test]
+fn two_zones_have_an_origin_and_a_relay_each_and_the_edges_are_with_one_of_them() {
+    let mut sides = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let plan = plan(Fault::CutZones, seed);
+        let [owner, mirror] = ["origin-b", "origin-c"].map(|origin| plan.strands(origin));
+        assert_ne!(owner, mirror, "seed {seed}");
+        assert_eq!(["relay-a", "relay-b"].map(|relay| plan.strands(relay)), [false, true]);
+        assert_eq!(["edge-a", "edge-b", "edge-c"].map(|edge| plan.strands(edge)), [false; 3]);
+        sides.insert(owner);
+    }
+    assert_eq!(sides.len(), 2, "each of the two is on the smaller side at times");
 }
