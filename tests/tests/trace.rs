@@ -32,9 +32,10 @@ async fn a_join_is_one_trace_from_the_edge_to_the_owner() {
         owners.push(cluster.owner(room, Duration::from_secs(10)).await.unwrap());
     }
 
-    let _voice = cluster.speak("talk", "ann", Role::Speaker, 0).unwrap();
+    // At another edge than the first listener: one where somebody speaks takes the room already.
+    let _voice = cluster.speak("talk", "ann", Role::Speaker, 1).unwrap();
     cluster.connected("talk", 1, Duration::from_secs(20)).await.unwrap();
-    let spoken = Ways::from(["edge-a speak".to_owned(), format!("edge-a speak > {} uplink", owners[0])]);
+    let spoken = Ways::from(["edge-b speak".to_owned(), format!("edge-b speak > {} uplink", owners[0])]);
     collector.trace(&spoken, PATIENCE).await.unwrap();
 
     let listener = cluster.listen(0, "talk").unwrap();
