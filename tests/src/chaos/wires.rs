@@ -8,8 +8,11 @@
 //! What goes wrong below TCP is seen above it as time. A lost packet is sent again, so *loss* is a stall of the one connection
 //! that it happened to, a retransmission time-out long. Packets that overtake each other are put in order again, so *reordering*
 //! is only seen between connections, each of which has a delay of its own. A *black hole* lets a connection stand and brings
-//! nothing; when it is mended, what was sent meanwhile arrives, as TCP sees to. In one respect a hole here is kinder than
-//! a real one: the other direction goes on although nothing acknowledges it.
+//! nothing; when it is mended, what was sent meanwhile arrives, as TCP sees to. In two respects a hole here is kinder than
+//! a real one: the other direction goes on although nothing acknowledges it, and a port that refuses does so through it.
+//!
+//! Where nobody listens, callers are refused here too: that tells a process that is gone from one that says nothing. The first
+//! of them is let in and hung up on, as it takes a call to find out.
 //!
 //! Invariant: a connection holds at most [`QUEUE`] pieces of [`PIECE`] bytes; beyond it the sender has to wait.
 
@@ -22,6 +25,8 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rustix::net::{Shutdown, listen, shutdown};
+use stentor_programs::free_port;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -30,7 +35,7 @@ use tokio::{
     },
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 /// How the directory is called among the places.
@@ -67,6 +72,11 @@ pub enum Rule {
 
 type Pair = (Arc<str>, Arc<str>);
 type Rules = HashMap<Pair, Rule>;
+
+/// How often it is looked whether somebody listens again.
+const LISTENS: Duration = Duration::from_millis(20);
+/// Callers that wait to be let in.
+const BACKLOG: i32 = 1024;
 
 /// All wires of a cluster. Dropping them closes every connection.
 #[derive(Debug)]
@@ -113,11 +123,12 @@ impl Wires {
     }
 
     fn lay(&mut self, from: Option<&str>, to: &str, target: SocketAddr) -> io::Result<SocketAddr> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        // By its number: one that the system chose is given up when it is shut down.
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, free_port()?))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let listener = TcpListener::from_std(listener)?;
         let proxy = Proxy {
-            listener: TcpListener::from_std(listener)?,
             from: from.map(Arc::from),
             to: to.into(),
             target,
@@ -125,7 +136,7 @@ impl Wires {
             places: Arc::clone(&self.places),
             random: StdRng::seed_from_u64(self.seed ^ u64::from(address.port())),
         };
-        self.proxies.spawn(proxy.run());
+        self.proxies.spawn(proxy.run(listener));
         Ok(address)
     }
 
@@ -143,7 +154,6 @@ impl Wires {
 }
 
 struct Proxy {
-    listener: TcpListener,
     /// Who calls; none to tell by the address that a call comes from.
     from: Option<Arc<str>>,
     to: Arc<str>,
@@ -154,19 +164,21 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn run(mut self) {
+    async fn run(mut self, mut listener: TcpListener) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
+                accepted = listener.accept() => match accepted {
                     Ok((caller, address)) => {
                         let from = self.caller(address.ip());
                         connections.spawn(carry(caller, self.target, self.flow(&from, true), self.flow(&from, false)));
                     }
                     // The caller hung up before it was accepted, or descriptors are short.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Err(_) => sleep(Duration::from_millis(10)).await,
                 },
-                Some(_) = connections.join_next() => {}
+                Some(Ok(End::Refused)) = connections.join_next() => {
+                    listener = refuse(listener, self.target).await.expect("a port can be listened at again");
+                }
             }
         }
     }
@@ -263,15 +275,41 @@ async fn write(piece: Option<&Piece>, sink: &mut OwnedWriteHalf) -> io::Result<u
     sink.write(&piece.bytes[piece.written..]).await
 }
 
-async fn carry(caller: TcpStream, target: SocketAddr, mut forth: Flow, back: Flow) {
-    if forth.rule() == Rule::Cut {
-        return;
+/// Lets nobody in until somebody listens at the target.
+async fn refuse(listener: TcpListener, target: SocketAddr) -> io::Result<TcpListener> {
+    // It keeps its port, and every caller is refused. The runtime must not see it meanwhile: it takes what is shut down for
+    // closed for good.
+    let listener = listener.into_std()?;
+    shutdown(&listener, Shutdown::Both)?;
+    while TcpStream::connect(target).await.is_err() {
+        sleep(LISTENS).await;
     }
-    let Ok(server) = TcpStream::connect(target).await else { return };
+    listen(&listener, BACKLOG)?;
+    TcpListener::from_std(listener)
+}
+
+/// How a connection ended.
+enum End {
+    /// Nobody listens at the target.
+    Refused,
+    /// In another way.
+    Over,
+}
+
+async fn carry(caller: TcpStream, target: SocketAddr, mut forth: Flow, back: Flow) -> End {
+    if forth.rule() == Rule::Cut {
+        return End::Over;
+    }
+    let server = match TcpStream::connect(target).await {
+        Ok(server) => server,
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return End::Refused,
+        Err(_) => return End::Over,
+    };
     let _ = (caller.set_nodelay(true), server.set_nodelay(true));
     let (from_caller, to_caller) = caller.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::join!(forth.pump(from_caller, to_server), back.pump(from_server, to_caller));
+    End::Over
 }
 
 #[cfg(test)]
@@ -279,7 +317,9 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::process::eventually;
 
+    const LATEST: Duration = Duration::from_secs(10);
     const SOON: Duration = Duration::from_millis(300);
 
     /// A wire from `a` to a server `b` that answers each byte with the same.
@@ -331,6 +371,34 @@ mod tests {
         wires.mend();
         let mut again = TcpStream::connect(stream.peer_addr().unwrap()).await.unwrap();
         assert_eq!(said(&mut again, 1).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn callers_are_refused_while_nobody_listens() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = server.local_addr().unwrap();
+        let mut wires = Wires::new(7);
+        let address = wires.lay(Some("a"), "b", target).unwrap();
+        drop(server);
+        let refuses = || async {
+            let error = TcpStream::connect(address).await.err()?;
+            (error.kind() == io::ErrorKind::ConnectionRefused).then_some(())
+        };
+        eventually("callers to be refused", LATEST, refuses).await.unwrap();
+        let server = TcpListener::bind(target).await.unwrap();
+        let again = || async { TcpStream::connect(address).await.ok() };
+        let mut stream = eventually("callers to be let in", LATEST, again).await.unwrap();
+        stream.write_all(&[5]).await.unwrap();
+        let heard = async {
+            loop {
+                let (mut caller, _) = server.accept().await.unwrap();
+                // Who looks whether somebody listens hangs up at once.
+                if let Ok(byte) = caller.read_u8().await {
+                    return byte;
+                }
+            }
+        };
+        assert_eq!(timeout(LATEST, heard).await.unwrap(), 5);
     }
 
     #[tokio::test]
