@@ -2,16 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
 /// An etcd server closes a connection that pings it more often than every 5 s (`--grpc-keepalive-min-time`).
 const MIN_KEEPALIVE_MS: u64 = 5_000;
 
-/// How to reach etcd.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// How to reach etcd. What of it an operator sets is the node's `[directory]`, which is made into this.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EtcdConfig {
     /// The members, as `http://host:port` or `https://host:port`. One is used at a time; the next when it fails.
     pub endpoints: Vec<String>,
@@ -31,8 +29,7 @@ pub struct EtcdConfig {
 }
 
 /// The files, in PEM, for TLS to etcd.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EtcdTls {
     /// Certificates of the authorities that sign etcd's certificate.
     pub ca: PathBuf,
@@ -131,6 +128,5 @@ mod tests {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
-        assert!(serde_json::from_str::<EtcdConfig>(r#"{"endpoint": ["http://a:1"]}"#).is_err());
     }
 }
