@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-
 use crate::Error;
 
 /// An etcd server closes a connection that pings it more often than every 5 s (`--grpc-keepalive-min-time`).
