@@ -229,7 +229,7 @@ pub(super) enum Note {
     Asks { room: RoomIx, node: NodeIx },
     /// A node bids for a room whose owner is contested.
     Bids { room: RoomIx, node: NodeIx, epoch: Epoch, listeners: u64, children: u32 },
-    /// A mirror has contested its owner: it claims now, or yields.
+    /// A mirror claims from an owner whose key stands.
     Contested { room: RoomIx, node: NodeIx },
     /// The actor of a room fails.
     Fails { room: RoomIx, node: NodeIx },

@@ -181,8 +181,8 @@ impl World {
     /// How its audio stands. A room whose audio is not simulated is on the air like any other.
     fn sounds(&self, n: NodeIx, room: RoomIx, owns: bool) -> Here {
         let (now, clock, live) = (self.time(), Some(self.slot()), true);
-        let contest_from = self.nodes[n].control.preemptions.next(&self.rooms[room]);
-        let here = Here { now, clock, live, newest: clock, leads: owns, contest_from, ..Here::default() };
+        let preempt_from = self.nodes[n].control.preemptions.next(&self.rooms[room]);
+        let here = Here { now, clock, live, newest: clock, leads: owns, preempt_from, ..Here::default() };
         let Some(audio) = self.audio.get(room) else { return here };
         let Some(origin) = audio.origins.get(&n) else { return Here { newest: None, leads: false, ..here } };
         let (epoch, newest) = (origin.epoch(), origin.line.newest());
@@ -238,10 +238,10 @@ impl World {
                 Effect::TellSuccessor(_) => self.note(Note::StepsDown { room: run.room, node: n }),
                 Effect::Aside => self.stepped_aside(n, run.room),
                 Effect::WithdrawBid => self.ask(n, Ask::Nobody, Op::WithdrawBid { room: run.room }),
-                Effect::Contested => {
+                Effect::Preempts => {
                     self.note(Note::Contested { room: run.room, node: n });
                     let (time, room) = (self.time(), &self.rooms[run.room]);
-                    self.nodes[n].control.preemptions.contested(time, room);
+                    self.nodes[n].control.preemptions.preempts(time, room);
                 }
                 // Nobody of the simulation is told, or is told by what it sees.
                 Effect::Redirect(..)

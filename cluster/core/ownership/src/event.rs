@@ -99,8 +99,8 @@ pub struct Here {
     pub books: Books,
     /// What this node reaches of the room.
     pub reach: Reach,
-    /// From when this node may contest the room's owner, as its `Preemptions` say.
-    pub contest_from: Time,
+    /// From when this node may bid for the room, as its `Preemptions` say.
+    pub preempt_from: Time,
 }
 
 /// Whether the directory has all that the owner has decided.
@@ -243,8 +243,8 @@ pub enum Effect<D: Driver> {
     Bid(Errand, Epoch, Reach),
     /// Withdraw this node's bid, if there is one.
     WithdrawBid,
-    /// This node has contested the owner: to be remembered in its `Preemptions`.
-    Contested,
+    /// This node claims the room though the owner's key stands, as it was not outbid: to be remembered in its `Preemptions`.
+    Preempts,
     /// Give the key up by which this node owned or mirrored the room.
     Release(Errand, Standing<D>),
 

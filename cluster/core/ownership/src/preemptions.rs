@@ -1,8 +1,8 @@
-//! How often this node has contested the owners of rooms of late. A tenure ends with its office, so it is remembered beside
+//! How often this node has claimed rooms of late from owners whose key stood. A tenure ends with its office, so it is remembered beside
 //! all of them.
 //!
-//! Invariants: contests of one room are [`PREEMPT`] apart and twice as long each time, up to [`PREEMPT_CAP`]; what is remembered
-//! is no more than the rooms contested within [`PREEMPTED`].
+//! Invariants: such claims of one room are [`PREEMPT`] apart and twice as long each time, up to [`PREEMPT_CAP`]; what is remembered
+//! is no more than the rooms so claimed within [`PREEMPTED`].
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use stentor_pace::{Backoff, Time};
 
 use crate::timing::{PREEMPT, PREEMPT_CAP, PREEMPTED};
 
-/// The contests of one node.
+/// Such claims of one node.
 #[derive(Debug, Default)]
 pub struct Preemptions(BTreeMap<RoomId, Contests>);
 
@@ -24,8 +24,8 @@ struct Contests {
 }
 
 impl Preemptions {
-    /// A contest has come to its end, however it ended.
-    pub fn contested(&mut self, now: Time, room: &RoomId) {
+    /// A room is being claimed.
+    pub fn preempts(&mut self, now: Time, room: &RoomId) {
         self.0.retain(|_, contests| now.since(contests.last) < PREEMPTED);
         let fresh = || Contests { pauses: Backoff::new(PREEMPT, PREEMPT_CAP), last: now, from: now };
         let contests = self.0.entry(room.clone()).or_insert_with(fresh);
@@ -33,7 +33,7 @@ impl Preemptions {
         (contests.last, contests.from) = (now, now + contests.pauses.next(u64::MAX));
     }
 
-    /// From when this node may contest the room's owner; long past if it has not of late.
+    /// From when this node may bid for the room; long past if it has not claimed it so of late.
     #[must_use]
     pub fn next(&self, room: &RoomId) -> Time {
         self.0.get(room).map(|contests| contests.from).unwrap_or_default()
@@ -51,7 +51,7 @@ mod tests {
         let (mut preemptions, mut now) = (Preemptions::default(), Time::from_millis(5_000));
         let [room, other] = ["a", "b"].map(|name| RoomId::new(name).unwrap());
         let mut contest = |now: Time| {
-            preemptions.contested(now, &room);
+            preemptions.preempts(now, &room);
             (preemptions.next(&room).since(now).as_secs(), preemptions.next(&other))
         };
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {

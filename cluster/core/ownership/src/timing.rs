@@ -47,11 +47,12 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub const CONTEST: Duration = Duration::from_secs(1);
 /// How old the report of a child may be that counts as reached: children report every second.
 pub const REPORTED: Duration = Duration::from_millis(1_500);
-/// A node's pauses after contests of one room double from here on,
+/// A node's pauses after it claimed a room from an owner whose key stood, or was outbid for it by one that it has not heard since, double
+/// from here on,
 pub const PREEMPT: Duration = Duration::from_secs(1);
-/// up to this long: a cut that lasts asks for no more, and a room whose owner reaches less than it did waits no longer.
+/// up to this long: a cut that lasts asks for no more, and a room whose owner comes to reach less waits no longer.
 pub const PREEMPT_CAP: Duration = Duration::from_secs(60);
-/// How long after the last contest they are forgotten: twice the longest pause, so that one who keeps to it is remembered.
+/// How long after the last such claim they are forgotten: twice the longest pause, so that one who keeps to it is remembered.
 pub const PREEMPTED: Duration = Duration::from_secs(120);
 /// How much later than due this node wakes up when it is only busy. Beyond that it was itself paused, and has not heard
 /// what it did not listen to.

@@ -12,7 +12,7 @@ impl State {
         match effect {
             Effect::Bid(errand, epoch, reach) => self.bid(errand, epoch, reach),
             Effect::WithdrawBid => self.withdraw_bid(),
-            Effect::Contested => self.preemptions.lock().contested(stentor_clock::now(), &self.hosted.id),
+            Effect::Preempts => self.preemptions.lock().preempts(stentor_clock::now(), &self.hosted.id),
             _ => {}
         }
     }

@@ -35,7 +35,7 @@ impl State {
                 | Effect::Offer(..)
                 | Effect::LookUp(_)
                 | Effect::Release(..)) => self.run_errand(effect),
-                effect @ (Effect::Bid(..) | Effect::WithdrawBid | Effect::Contested) => self.contest(effect),
+                effect @ (Effect::Bid(..) | Effect::WithdrawBid | Effect::Preempts) => self.contest(effect),
                 Effect::Transferred(asker, outcome) => {
                     let call = if outcome.is_ok() { Call::Ok } else { Call::Fault };
                     self.origin.metrics.hand_offs(call).inc();

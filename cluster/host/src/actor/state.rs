@@ -193,7 +193,7 @@ impl State {
             leads: hosted.leads(),
             books: self.books(),
             reach: Reach { listeners, children },
-            contest_from: self.preemptions.lock().next(&hosted.id),
+            preempt_from: self.preemptions.lock().next(&hosted.id),
         }
     }
 

@@ -2,7 +2,7 @@
 //! stepping aside. The audio goes on meanwhile as the two origins settle it between them; here it is about control.
 
 use stentor_ids::Fault;
-use stentor_pace::{Deadline, Time, soonest};
+use stentor_pace::{Backoff, Deadline, Time, soonest};
 
 use super::{
     desk::{Desk, PutBack},
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Act, Bid, Claim, Detector, Driver, Effect, End, Here, MirrorHeld, MirrorKey, NotBack, OwnerKey, Wants,
     refusal,
-    timing::{CLAIM_AGAIN, CLAIM_AHEAD, PUT_BACK_AGAIN},
+    timing::{CLAIM_AGAIN, CLAIM_AHEAD, PREEMPT, PREEMPT_CAP, PUT_BACK_AGAIN},
 };
 
 /// A room that this node mirrors.
@@ -27,6 +27,9 @@ pub(super) struct Mirror<D: Driver> {
     pub(super) claiming: Option<Claiming<D>>,
     /// The view shows a claim of this node's own whose answer has not come: when it is made again.
     again: Option<Time>,
+    /// From when it may bid again, as it was outbid, and how long it waits if it is again.
+    bid_from: Time,
+    outbid: Backoff,
     /// It gives the audio back and then steps aside.
     pub(super) aside: bool,
 }
@@ -51,6 +54,8 @@ impl<D: Driver> Mirror<D> {
             asked: None,
             claiming: None,
             again: None,
+            bid_from: Time::default(),
+            outbid: Backoff::new(PREEMPT, PREEMPT_CAP),
             aside: false,
         }
     }
@@ -60,6 +65,9 @@ impl<D: Driver> Mirror<D> {
         if here.heard > self.heard {
             self.heard = here.heard;
             self.detector.heard(here.heard);
+            // Links are cut otherwise when they are cut again, and who reaches more may be another.
+            self.bid_from = Time::default();
+            self.outbid.reset();
         }
         if !here.connected {
             self.detector.lost(here.now);
@@ -136,13 +144,14 @@ impl<D: Driver> Mirror<D> {
                 Act::Claim { .. } if self.claiming.is_some() => self.detector.refused(here.now),
                 Act::Claim { contested: false } => self.send_claim(here, desk),
                 Act::Contest => self.contest(here, desk),
+                Act::Claim { contested: true } if self.is_outbid(desk) => {
+                    // A room has one mirror, so there is nothing to jitter.
+                    self.bid_from = here.now + self.outbid.next(u64::MAX);
+                    self.detector.yields(here.now);
+                }
                 Act::Claim { contested: true } => {
-                    desk.ask([Effect::Contested]);
-                    if self.is_outbid(desk) {
-                        self.detector.yields(here.now);
-                    } else {
-                        self.send_claim(here, desk);
-                    }
+                    desk.ask([Effect::Preempts]);
+                    self.send_claim(here, desk);
                 }
             }
         }
@@ -187,7 +196,8 @@ impl<D: Driver> Mirror<D> {
 
     /// Bids for the room, if nothing is in the way.
     fn contest(&mut self, here: &Here, desk: &mut Desk<D>) {
-        let may = self.claiming.is_none() && here.contest_from <= here.now;
+        let from = self.bid_from.max(here.preempt_from);
+        let may = self.claiming.is_none() && from <= here.now;
         if !may || !desk.bid(here, self.owner.epoch) {
             self.detector.bid(here.now, false);
         }

@@ -56,7 +56,7 @@ fn nobody_hears(story: &mut Story) -> String {
 #[test]
 fn an_owner_that_bids_nothing_is_claimed_from_after_a_second() {
     let mut story = contesting();
-    assert_eq!(nobody_hears(&mut story), format!("contested {CLAIM} withdraw"));
+    assert_eq!(nobody_hears(&mut story), format!("preempts {CLAIM} withdraw"));
     assert!(story.claimed(4, 30).starts_with("publish aside"));
 }
 
@@ -72,28 +72,55 @@ fn whoever_reaches_more_has_the_room_and_an_owner_that_reaches_as_much_keeps_it(
         let mut story = contesting();
         assert_eq!(story.tell(seen(22, [bid("me", 3, reach(5, 2), MADE), bid("you", 3, of_owner, 21)])), "");
         let ended = nobody_hears(&mut story);
-        assert_eq!(ended == format!("contested {CLAIM} withdraw"), won, "{of_owner:?}: {ended}");
-        assert_eq!(ended == "contested withdraw", !won, "{of_owner:?}: {ended}");
+        assert_eq!(ended == format!("preempts {CLAIM} withdraw"), won, "{of_owner:?}: {ended}");
+        assert_eq!(ended == "withdraw", !won, "{of_owner:?}: {ended}");
     }
 }
 
 #[test]
-fn a_mirror_that_yields_asks_about_its_owner_each_second_and_contests_when_it_may() {
+fn a_mirror_that_yields_asks_about_its_owner_each_second_and_bids_after_longer_and_longer_pauses() {
+    let outbid = |story: &mut Story, revision| {
+        story.tell(seen(revision, [bid("you", 3, reach(9, 1), revision)]));
+        assert_eq!(nobody_hears(story), "withdraw");
+    };
+    let asks = |story: &mut Story| {
+        assert_eq!(story.wait(ms(1_000)), "ask:you");
+        story.asks_nobody_hears()
+    };
     let mut story = contesting();
-    story.tell(seen(22, [bid("you", 3, reach(9, 1), 21)]));
-    assert_eq!(nobody_hears(&mut story), "contested withdraw");
-    story.here.contest_from = story.here.now + ms(1_500);
+    outbid(&mut story, 21);
+    assert_eq!(asks(&mut story), "bid:e3:5/2");
+    story.end("bid", End::Bid(Some(Revision(22))));
+    outbid(&mut story, 23);
+    assert_eq!(asks(&mut story), "", "not yet");
+    assert_eq!(asks(&mut story), "bid:e3:5/2");
+    story.end("bid", End::Bid(Some(Revision(24))));
+    outbid(&mut story, 25);
+
+    // It is heard for a moment, and then cut off again: who reaches more may be another.
+    story.here.heard = story.here.now;
+    story.tell(Event::PeerStream);
+    assert_eq!(story.wait(ms(1_000)), "ask:you");
+    assert_eq!(story.asks_nobody_hears(), "bid:e3:5/2");
+}
+
+#[test]
+fn who_has_claimed_a_room_so_of_late_bids_for_it_when_it_may() {
+    let mut story = Story::of_mirror();
+    story.here.connected = false;
+    story.here.preempt_from = story.here.now + ms(1_500);
+    story.tell(Event::PeerStream);
     assert_eq!(story.wait(ms(1_000)), "ask:you");
     assert_eq!(story.asks_nobody_hears(), "", "not yet");
     assert_eq!(story.wait(ms(1_000)), "ask:you");
-    assert_eq!(story.asks_nobody_hears(), "bid:e3:5/2");
+    assert_eq!(story.asks_nobody_hears(), "bid:e3:0/0");
 }
 
 #[test]
 fn an_owner_whose_process_or_key_is_gone_is_not_contested_and_no_pause_holds_that_up() {
     let deaf = || {
         let mut story = Story::of_mirror();
-        story.here.contest_from = story.here.now + ms(60_000);
+        story.here.preempt_from = story.here.now + ms(60_000);
         story.here.connected = false;
         story.tell(Event::PeerStream);
         assert_eq!(story.wait(ms(1_000)), "ask:you");
@@ -115,7 +142,7 @@ fn bids_of_others_of_other_epochs_and_from_before_this_nodes_own_do_not_count() 
     let more = reach(100, 100);
     let others = [bid("they", 3, more, 21), bid("you", 2, more, 21), bid("you", 3, more, 19)];
     story.tell(seen(22, others));
-    assert_eq!(nobody_hears(&mut story), format!("contested {CLAIM} withdraw"));
+    assert_eq!(nobody_hears(&mut story), format!("preempts {CLAIM} withdraw"));
 }
 
 #[test]
@@ -179,7 +206,7 @@ fn a_bid_that_is_written_when_it_is_not_wanted_any_more_is_withdrawn_then() {
 fn a_bid_goes_with_the_lease_and_with_the_office() {
     let mut story = contesting();
     assert_eq!(story.tell(Event::NewLease), "put-back:r11");
-    assert_eq!(nobody_hears(&mut story), "contested", "there is none to claim by");
+    assert_eq!(nobody_hears(&mut story), "", "there is none to claim by");
 
     let mut story = contesting();
     assert_eq!(story.tell(Event::OwnerEnded), "withdraw leave:Ended release");
@@ -194,7 +221,7 @@ fn a_bid_goes_with_the_lease_and_with_the_office() {
     };
     assert_eq!(story.tell(refused), "claim:e3r10s260", "the owner asks for it");
     assert_eq!(story.end("claim", End::Claimed(Err(away))), "ann=node_unavailable");
-    assert_eq!(nobody_hears(&mut story), format!("contested {CLAIM} withdraw"));
+    assert_eq!(nobody_hears(&mut story), format!("preempts {CLAIM} withdraw"));
 }
 
 #[test]

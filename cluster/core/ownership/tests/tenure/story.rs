@@ -200,7 +200,7 @@ impl Story {
                 format!("{}:e{epoch}:{listeners}/{children}", self.sent("bid", errand))
             }
             Effect::WithdrawBid => "withdraw".to_owned(),
-            Effect::Contested => "contested".to_owned(),
+            Effect::Preempts => "preempts".to_owned(),
             Effect::Release(errand, _) => self.sent("release", errand).to_owned(),
             Effect::Transferred(asker, outcome) | Effect::TookOver(asker, outcome) => {
                 format!("{asker}={}", of(outcome))
