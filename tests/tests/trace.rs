@@ -32,15 +32,15 @@ async fn a_join_is_one_trace_from_the_edge_to_the_owner() {
         owners.push(cluster.owner(room, Duration::from_secs(10)).await.unwrap());
     }
 
-    // At another edge than the first listener: one where somebody speaks takes the room already.
+    let listener = cluster.listen(0, "talk").unwrap();
+    listener.frames(50, Duration::from_secs(20)).await.unwrap();
+    collector.trace(&through_both_relays("edge-a listen", &owners[0]), PATIENCE).await.unwrap();
+
+    // After the listener: the edge of who speaks takes the room as well, and then the relays have it.
     let _voice = cluster.speak("talk", "ann", Role::Speaker, 1).unwrap();
     cluster.connected("talk", 1, Duration::from_secs(20)).await.unwrap();
     let spoken = Ways::from(["edge-b speak".to_owned(), format!("edge-b speak > {} uplink", owners[0])]);
     collector.trace(&spoken, PATIENCE).await.unwrap();
-
-    let listener = cluster.listen(0, "talk").unwrap();
-    listener.frames(50, Duration::from_secs(20)).await.unwrap();
-    collector.trace(&through_both_relays("edge-a listen", &owners[0]), PATIENCE).await.unwrap();
 
     let _stream = listen_within_a_trace(cluster.edge_port(1), "song").await.unwrap();
     let heard = through_both_relays(&format!("{CALLER} > edge-b listen"), &owners[1]);
