@@ -2,7 +2,7 @@
 
 use stentor_ids::Fault;
 use stentor_ownership::{DrainAct, Event, Successor, refusal::restarting};
-use stentor_placement::{rank_apart, readers};
+use stentor_placement::heirs;
 
 use super::{directory::RoomIx, message::Note, net::NodeIx, running::Asker, world::World};
 
@@ -26,10 +26,7 @@ impl World {
     /// The other origins that could take a room, the best first.
     pub(super) fn heirs(&self, n: NodeIx, room: RoomIx) -> Vec<stentor_ids::NodeId> {
         let origins = self.candidates(n, |node| node.roles.origin);
-        let mut ranked =
-            rank_apart(&self.rooms[room], &readers(&origins, self.dir.schema[room]), self.nodes[n].zone);
-        ranked.retain(|node| *node != self.nodes[n].id);
-        ranked
+        heirs(&self.rooms[room], &origins, self.dir.schema[room], &self.nodes[n].id)
     }
 
     /// What came of an offer.

@@ -4,7 +4,7 @@
 //! | office | its ranking |
 //! |---|---|
 //! | owner | the mirror, if it stays; then [`rank`], each one place later |
-//! | mirror | [`rank_apart`] from the owner's zone, without the owner |
+//! | mirror | [`heirs`] |
 //!
 //! An empty office is claimed by the node at place `i` of its ranking after `i` claim steps, counted from when this
 //! node first saw it empty. A node has no place for an office that it has just given up, nor while it drains, nor for a
@@ -23,7 +23,7 @@ use std::{collections::BTreeMap, time::Duration};
 use stentor_ids::{NodeId, RoomId};
 use stentor_pace::Time;
 
-use crate::{Candidate, rank, rank_apart, readers};
+use crate::{Candidate, heirs, rank, rank::readers};
 
 /// What the node at each further place waits longer before it claims an empty office: time for the one before it to
 /// claim and for the watch to tell.
@@ -251,20 +251,14 @@ impl<R> Empty<R> {
 
 /// Who may claim the office, first who is to.
 fn ranking(room: &RoomId, office: Office<'_>, nodes: &[Candidate<'_>], schema: u32) -> Vec<NodeId> {
-    let able = readers(nodes, schema);
     match office {
         Office::Owner { mirror } => {
-            let mut ranked = rank(room, &able);
+            let mut ranked = rank(room, &readers(nodes, schema));
             if let Some(place) = ranked.iter().position(|node| Some(node) == mirror) {
                 ranked[..=place].rotate_right(1);
             }
             ranked
         }
-        Office::Mirror { owner } => {
-            let zone = nodes.iter().find(|node| node.id == owner).map_or("", |node| node.zone);
-            let mut ranked = rank_apart(room, &able, zone);
-            ranked.retain(|node| node != owner);
-            ranked
-        }
+        Office::Mirror { owner } => heirs(room, nodes, schema, owner),
     }
 }

@@ -29,5 +29,5 @@ mod tree;
 pub use claims::{CLAIM_STEP, CLAIMS_AT_ONCE, Claim, Claims, Key, Office, OfficeKind, Vacancy, claim_delay};
 pub use clocks::{BARRED, Clocks, Standing};
 pub use labels::Labels;
-pub use rank::{Candidate, rank, rank_apart, readers};
+pub use rank::{Candidate, heirs, rank, rank_apart};
 pub use tree::{FANOUT, PARENTS, carriers, parents, refuge};

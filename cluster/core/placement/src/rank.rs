@@ -74,10 +74,19 @@ pub fn rank_apart(room: &RoomId, nodes: &[Candidate<'_>], zone: &str) -> Vec<Nod
     ids(&ranked)
 }
 
+/// The nodes that may take a room besides its owner, the first one first: those that read its record, of other zones than the
+/// owner's before those of its own.
+#[must_use]
+pub fn heirs(room: &RoomId, nodes: &[Candidate<'_>], schema: u32, owner: &NodeId) -> Vec<NodeId> {
+    let zone = nodes.iter().find(|node| node.id == owner).map_or("", |node| node.zone);
+    let mut ranked = rank_apart(room, &readers(nodes, schema), zone);
+    ranked.retain(|node| node != owner);
+    ranked
+}
+
 /// The nodes that read a record of this schema. Builds mix while a cluster is upgraded, and a room is for none of those that
 /// would leave out what its record says.
-#[must_use]
-pub fn readers<'a>(nodes: &[Candidate<'a>], schema: u32) -> Vec<Candidate<'a>> {
+pub(crate) fn readers<'a>(nodes: &[Candidate<'a>], schema: u32) -> Vec<Candidate<'a>> {
     nodes.iter().filter(|node| node.schema >= schema).copied().collect()
 }
 

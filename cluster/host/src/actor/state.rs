@@ -8,7 +8,7 @@ use stentor_directory::Revision;
 use stentor_ids::{Fault, NodeId, Slot};
 use stentor_ownership::{Books, Event, Here, Preemptions, Reach, Shown, Tenure, timing::REPORTED};
 use stentor_pace::{Pacing, Time, WallTime};
-use stentor_placement::{rank_apart, readers};
+use stentor_placement::heirs;
 use stentor_proto::v1;
 use stentor_room::{Absence, Ledger, Lifecycle, Room};
 use tokio_util::task::AbortOnDropHandle;
@@ -127,11 +127,8 @@ impl State {
         asker: RpcReplyPort<Result<v1::TakeOverResponse, Fault>>,
     ) {
         let peers = self.origin.topology.peers();
-        let me = peers.iter().find(|peer| peer.id == self.origin.me);
-        let zone = me.map(|me| me.labels.zone.clone()).unwrap_or_default();
         let schema = self.ledger.room().record().schema();
-        let mut ranked = rank_apart(&self.hosted.id, &readers(&candidates(&peers), schema), &zone);
-        ranked.retain(|node| *node != self.origin.me);
+        let ranked = heirs(&self.hosted.id, &candidates(&peers), schema, &self.origin.me);
         self.tell(Event::Transfer { to, ranked, asker });
     }
 
