@@ -35,7 +35,9 @@ impl State {
                 | Effect::Offer(..)
                 | Effect::LookUp(_)
                 | Effect::Release(..)) => self.run_errand(effect),
-                effect @ (Effect::Bid(..) | Effect::WithdrawBid | Effect::Preempts) => self.contest(effect),
+                Effect::Bid(errand, epoch, reach) => self.bid(errand, epoch, reach),
+                Effect::WithdrawBid => self.withdraw_bid(),
+                Effect::Preempts => self.preempts(),
                 Effect::Transferred(asker, outcome) => {
                     let call = if outcome.is_ok() { Call::Ok } else { Call::Fault };
                     self.origin.metrics.hand_offs(call).inc();
@@ -83,10 +85,7 @@ impl State {
                 }
                 Effect::TellPeer => self.tell_peer(),
                 Effect::TellOwner(took) => self.tell_owner(&took),
-                Effect::TellRoom => {
-                    self.tell_all_of_people();
-                    self.tell_status();
-                }
+                Effect::TellRoom => self.tell_room(),
                 Effect::TellEnded => {
                     tracing::info!(room = %self.hosted.id, "the room has ended");
                     self.hosted.edges.ended();

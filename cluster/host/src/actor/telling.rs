@@ -46,11 +46,12 @@ impl State {
         self.hosted.feed.set_levels(v1::Levels { serial, ..owned::levels(&self.hosted) });
     }
 
-    /// Tells everyone who is banned and who may speak, as an owner that begins.
-    pub(super) fn tell_all_of_people(&self) {
+    /// Tells everyone who is banned, who may speak and how the room is, as an owner that begins.
+    pub(super) fn tell_room(&mut self) {
         self.hosted.tell_stage(&status::staged(self.hosted.epoch(), self.ledger.room().record()));
         let banned = status::banned(self.ledger.room().record());
         self.hosted.feed.set_all_banned(self.hosted.epoch(), banned);
+        self.tell_status();
     }
 
     /// The room as whoever asks is told it.

@@ -2,7 +2,7 @@
 //! stepping aside. The audio goes on meanwhile as the two origins settle it between them; here it is about control.
 
 use stentor_ids::Fault;
-use stentor_pace::{Backoff, Deadline, Time, soonest};
+use stentor_pace::{Deadline, Time, soonest};
 
 use super::{
     desk::{Desk, PutBack},
@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     Act, Bid, Claim, Detector, Driver, Effect, End, Here, MirrorHeld, MirrorKey, NotBack, OwnerKey, Wants,
+    preemptions::Pauses,
     refusal,
-    timing::{CLAIM_AGAIN, CLAIM_AHEAD, PREEMPT, PREEMPT_CAP, PUT_BACK_AGAIN},
+    timing::{CLAIM_AGAIN, CLAIM_AHEAD, PUT_BACK_AGAIN},
 };
 
 /// A room that this node mirrors.
@@ -27,9 +28,8 @@ pub(super) struct Mirror<D: Driver> {
     pub(super) claiming: Option<Claiming<D>>,
     /// The view shows a claim of this node's own whose answer has not come: when it is made again.
     again: Option<Time>,
-    /// From when it may bid again, as it was outbid, and how long it waits if it is again.
-    bid_from: Time,
-    outbid: Backoff,
+    /// How it waits after it was outbid.
+    outbid: Pauses,
     /// It gives the audio back and then steps aside.
     pub(super) aside: bool,
 }
@@ -54,8 +54,7 @@ impl<D: Driver> Mirror<D> {
             asked: None,
             claiming: None,
             again: None,
-            bid_from: Time::default(),
-            outbid: Backoff::new(PREEMPT, PREEMPT_CAP),
+            outbid: Pauses::default(),
             aside: false,
         }
     }
@@ -66,8 +65,7 @@ impl<D: Driver> Mirror<D> {
             self.heard = here.heard;
             self.detector.heard(here.heard);
             // Links are cut otherwise when they are cut again, and who reaches more may be another.
-            self.bid_from = Time::default();
-            self.outbid.reset();
+            self.outbid = Pauses::default();
         }
         if !here.connected {
             self.detector.lost(here.now);
@@ -145,8 +143,7 @@ impl<D: Driver> Mirror<D> {
                 Act::Claim { contested: false } => self.send_claim(here, desk),
                 Act::Contest => self.contest(here, desk),
                 Act::Claim { contested: true } if self.is_outbid(desk) => {
-                    // A room has one mirror, so there is nothing to jitter.
-                    self.bid_from = here.now + self.outbid.next(u64::MAX);
+                    self.outbid.wait(here.now);
                     self.detector.yields(here.now);
                 }
                 Act::Claim { contested: true } => {
@@ -196,7 +193,7 @@ impl<D: Driver> Mirror<D> {
 
     /// Bids for the room, if nothing is in the way.
     fn contest(&mut self, here: &Here, desk: &mut Desk<D>) {
-        let from = self.bid_from.max(here.preempt_from);
+        let from = self.outbid.over().max(here.preempt_from);
         let may = self.claiming.is_none() && from <= here.now;
         if !may || !desk.bid(here, self.owner.epoch) {
             self.detector.bid(here.now, false);
