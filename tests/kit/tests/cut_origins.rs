@@ -3,15 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::net::Ipv4Addr;
-
-use stentor_kit::{Cluster, Heard, Wire, speak, talk, until, voice};
+use stentor_kit::{Heard, Pair, speak, talk, until, voice};
 use stentor_link::Carry;
 use stentor_proto::v1::{MuteRequest, command_request::Command};
+use stentor_room::Spec;
 
-const OWNER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 21);
-const MIRROR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 22);
-const RELAYS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 23), Ipv4Addr::new(127, 0, 0, 24)];
 /// Slots that tell whether somebody speaks: half a second.
 const SLOTS: usize = 25;
 
@@ -26,36 +22,30 @@ fn mirror_speaks(heard: &Heard, speech: bool) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_muted_and_who_comes_while_origins_are_cut_is_muted_and_heard_at_the_mirror() {
-    let (cluster, wires) = (Cluster::new(), [Wire::new().await, Wire::new().await]);
-    let owner = cluster.origin_over("origin-1", OWNER, &wires[0]).await;
-    let room = cluster.create("talk", true).await;
-    assert_eq!(cluster.owner_from(&room, 1).await.node, owner.id);
-    let mirror = cluster.origin_over("origin-2", MIRROR, &wires[1]).await;
-    let _relays =
-        [cluster.relay_at("relay-1", RELAYS[0]).await, cluster.relay_at("relay-2", RELAYS[1]).await];
-    let heard = cluster.listen_as_edge("edge-1", &room).await;
+    let pair = Pair::of(Spec::default()).await;
+    let Pair { cluster, room, owner, mirror, .. } = &pair;
+    let _relays = pair.relays().await;
+    let heard = cluster.listen_as_edge("edge-1", room).await;
     let edge = cluster.uplinks("edge-1");
-    let _ann = talk(speak(&edge, &room, "ann", false).await, voice("voice-a.ogg"));
+    let _ann = talk(speak(&edge, room, "ann", false).await, voice("voice-a.ogg"));
     heard.heard_of(1, 50).await;
-    until("it is mirrored", || mirror.host().mirrors(&room)).await;
 
-    wires[0].cut(MIRROR);
-    wires[1].cut(OWNER);
+    pair.cut_apart();
     until("the mirror is heard, and ann from it", || mirror_speaks(&heard, true)).await;
     let mute = |muted| MuteRequest { participant: "ann".into(), muted, ..Default::default() };
-    owner.command(&room, Command::Mute(mute(true))).await.unwrap();
+    owner.command(room, Command::Mute(mute(true))).await.unwrap();
     until("ann is muted at the mirror", || mirror_speaks(&heard, false)).await;
-    let feed = mirror.host().feed(&room).await.unwrap();
+    let feed = mirror.host().feed(room).await.unwrap();
     let status = feed.status().unwrap();
     assert!(status.stage.iter().any(|one| one.id == "ann" && one.muted), "{status:?}");
     assert_eq!((status.owner.as_str(), status.mirror.as_str()), ("origin-1", "origin-2"));
 
-    let bob = talk(speak(&edge, &room, "bob", false).await, voice("voice-b.ogg"));
+    let bob = talk(speak(&edge, room, "bob", false).await, voice("voice-b.ogg"));
     until("bob, who came, is heard from the mirror", || mirror_speaks(&heard, true)).await;
     drop(bob);
     until("nobody speaks", || mirror_speaks(&heard, false)).await;
-    owner.command(&room, Command::Mute(mute(false))).await.unwrap();
+    owner.command(room, Command::Mute(mute(false))).await.unwrap();
     until("ann is heard again", || mirror_speaks(&heard, true)).await;
-    assert_eq!(cluster.owner(&room).unwrap().node, owner.id, "relays hear it");
+    assert_eq!(cluster.owner(room).unwrap().node, owner.id, "relays hear it");
     assert_eq!(heard.audio().missing, [0; 0]);
 }

@@ -4,20 +4,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::net::Ipv4Addr;
-
 use stentor_ids::{Lineage, Slot};
-use stentor_kit::{Cluster, Node, Plan, SOON, Wire, until, until_async};
+use stentor_kit::{Node, Pair, Plan, RELAYS, SOON, until_async};
 use stentor_proto::v1::{
     self, listen_response::Message, listen_service_client::ListenServiceClient as Client,
 };
 use stentor_room::{Spec, Visibility};
 use tokio::time::timeout;
 use tonic::Streaming;
-
-const OWNER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 21);
-const MIRROR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 22);
-const RELAYS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 23), Ipv4Addr::new(127, 0, 0, 24)];
 
 /// What an edge plays.
 struct Listener(Streaming<v1::ListenResponse>);
@@ -55,37 +49,30 @@ impl Listener {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_heard_a_mirror_that_does_not_hear_its_owner_and_dies_hears_the_owner_again() {
-    let (cluster, wires) = (Cluster::new(), [Wire::new().await, Wire::new().await]);
-    let owner = cluster.origin_over("origin-1", OWNER, &wires[0]).await;
-    let public = Spec { visibility: Visibility::Public, ..Spec::default() };
-    let room = cluster.create_as("talk", public, true).await;
-    assert_eq!(cluster.owner_from(&room, 1).await.node, owner.id);
-    let mirror = cluster.origin_over("origin-2", MIRROR, &wires[1]).await;
-    let _relays =
-        [cluster.relay_at("relay-1", RELAYS[0]).await, cluster.relay_at("relay-2", RELAYS[1]).await];
+    let pair = Pair::of(Spec { visibility: Visibility::Public, ..Spec::default() }).await;
+    let (cluster, owner) = (&pair.cluster, &pair.owner);
+    let _relays = pair.relays().await;
     let keys = format!("test:{}", "A".repeat(43));
     let keyed = ["ticket_keys", "cluster_keys"];
     let plan = keyed.iter().fold(Plan::of(&["edge"]), |plan, name| plan.set("auth", name, keys.clone()));
     let edge = cluster.start("edge-1", plan).await;
-    until("it is mirrored", || mirror.host().mirrors(&room)).await;
-    until_async("the mirror is ready", async || owner.status(&room).await.mirror_ready).await;
+    until_async("the mirror is ready", async || owner.status(&pair.room).await.mirror_ready).await;
     let mut listener = Listener::at(&edge, "talk").await;
     let (_, first) = listener.hears("the owner", |_| true).await;
 
-    wires[0].cut(MIRROR);
-    wires[1].cut(OWNER);
+    pair.cut_apart();
     // Relays hear the owner late, for as long as it takes: their edge goes over to who is on time.
-    RELAYS.into_iter().for_each(|relay| wires[0].cut(relay));
+    RELAYS.into_iter().for_each(|relay| pair.to_owner.cut(relay));
     let (_, second) = listener.hears("the mirror", |lineage| lineage > first).await;
-    RELAYS.into_iter().for_each(|relay| wires[0].mend(relay));
+    RELAYS.into_iter().for_each(|relay| pair.to_owner.mend(relay));
     for _ in 0..25 {
         assert_eq!(listener.next().await.1, second, "it stays where it is");
     }
 
-    mirror.kill().await;
+    pair.mirror.kill().await;
     let (slot, third) = listener.hears("the owner, again,", |lineage| lineage > second).await;
     assert_eq!(third.epoch(), first.epoch(), "no other owner came");
-    assert_eq!(owner.host().owns(&room).map(|(epoch, _)| epoch), Some(first.epoch()));
+    assert_eq!(owner.host().owns(&pair.room).map(|(epoch, _)| epoch), Some(first.epoch()));
     for next in 1..50 {
         assert_eq!(listener.next().await, (slot.plus(next), third));
     }
