@@ -220,6 +220,14 @@ impl Cluster {
         self.node(name, Tier::Origin, Extra::default()).await
     }
 
+    /// The room is on the air at this origin, under epoch 1; gives what it emits into.
+    pub fn on_air(&self, origin: &Node) -> Arc<FeedWriter> {
+        let source = origin.rooms.own(live(origin.id.as_str(), 1));
+        self.view.set_status(Some(live("", 1)));
+        self.view.set_owner(Some((origin, 1, 0)));
+        source
+    }
+
     pub async fn relay(&self, name: &str) -> Node {
         self.node(name, Tier::Relay, Extra::default()).await
     }

@@ -24,9 +24,7 @@ async fn a_scheduled_room_goes_live_and_ends_without_anyone_connecting_again() {
     let Item::Status(status) = next(&mut cursor).await else { panic!("the state comes first") };
     assert_eq!(status.lifecycle(), v1::Lifecycle::Scheduled);
 
-    let source = origin.rooms.own(live("origin-1", 1));
-    cluster.view.set_status(Some(live("", 1)));
-    cluster.view.set_owner(Some((&origin, 1, 0)));
+    let source = cluster.on_air(&origin);
     until("the relays follow", || source.cursors() == 2).await;
     source.push(frame(1, 0));
     source.set_status(Arc::new(ended()));

@@ -20,9 +20,7 @@ async fn children_stay_when_an_owner_dies_and_hear_the_next_one_without_asking_a
     let cluster = Cluster::new();
     let [first, second] = [cluster.origin("origin-1").await, cluster.origin("origin-2").await];
     let relays = [cluster.relay("relay-1").await, cluster.relay("relay-2").await];
-    let source = first.rooms.own(live("origin-1", 1));
-    cluster.view.set_status(Some(live("", 1)));
-    cluster.view.set_owner(Some((&first, 1, 0)));
+    let source = cluster.on_air(&first);
     let edge = cluster.edge("edge-1");
     let mut cursor = edge.feed(&room()).await.unwrap().subscribe(None);
     until("the relays follow", || source.cursors() == 2).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stentor_ids::Code;
 use stentor_link::Carry;
 
-use super::cluster::{Cluster, assert_each_once, emit, live, room, slots_until, until};
+use super::cluster::{Cluster, assert_each_once, emit, room, slots_until, until};
 
 #[tokio::test]
 async fn a_relay_that_leaves_is_left_by_its_children_without_a_missing_slot() {
@@ -13,9 +13,7 @@ async fn a_relay_that_leaves_is_left_by_its_children_without_a_missing_slot() {
     let origin = cluster.origin("origin-1").await;
     let relays =
         [cluster.relay("relay-1").await, cluster.relay("relay-2").await, cluster.relay("relay-3").await];
-    let source = origin.rooms.own(live("origin-1", 1));
-    cluster.view.set_status(Some(live("", 1)));
-    cluster.view.set_owner(Some((&origin, 1, 0)));
+    let source = cluster.on_air(&origin);
     let edge = cluster.edge("edge-1");
     let mut cursor = edge.feed(&room()).await.unwrap().subscribe(None);
     let children = || relays.each_ref().map(|relay| relay.carrier.children());
@@ -40,9 +38,7 @@ async fn a_relay_that_leaves_and_is_the_only_one_goes_on_to_serve() {
     let cluster = Cluster::new();
     let origin = cluster.origin("origin-1").await;
     let relays = [cluster.relay("relay-1").await, cluster.relay("relay-2").await];
-    let source = origin.rooms.own(live("origin-1", 1));
-    cluster.view.set_status(Some(live("", 1)));
-    cluster.view.set_owner(Some((&origin, 1, 0)));
+    let source = cluster.on_air(&origin);
     let edge = cluster.edge("edge-1");
     let mut cursor = edge.feed(&room()).await.unwrap().subscribe(None);
     until("both have a child", || relays.iter().all(|relay| relay.carrier.children() == 1)).await;

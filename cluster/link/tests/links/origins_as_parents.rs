@@ -16,9 +16,7 @@ use super::{
 async fn an_origin_that_does_not_own_a_room_carries_it_for_edges() {
     let cluster = Cluster::new();
     let [owner, other] = [cluster.origin("origin-1").await, cluster.origin("origin-2").await];
-    let source = owner.rooms.own(live("origin-1", 1));
-    cluster.view.set_status(Some(live("", 1)));
-    cluster.view.set_owner(Some((&owner, 1, 0)));
+    let source = cluster.on_air(&owner);
     let edge = cluster.edge("edge-1");
     let mut cursor = edge.feed(&room()).await.unwrap().subscribe(None);
     until("the edge and the other origin follow", || source.cursors() == 2).await;

@@ -7,16 +7,14 @@ use stentor_link::{Carry, Item};
 use stentor_proto::v1::{self, participant_event::What};
 use stentor_relay::Stuck;
 
-use super::cluster::{Cluster, live, next, room, until};
+use super::cluster::{Cluster, next, room, until};
 
 #[tokio::test]
 async fn listeners_at_edges_with_two_parents_are_counted_once_and_events_come_once() {
     let cluster = Cluster::new();
     let origin = cluster.origin("origin-1").await;
     let _relays = [cluster.relay("relay-1").await, cluster.relay("relay-2").await];
-    let source = origin.rooms.own(live("origin-1", 1));
-    cluster.view.set_status(Some(live("", 1)));
-    cluster.view.set_owner(Some((&origin, 1, 0)));
+    let source = cluster.on_air(&origin);
     let edges = [cluster.edge("edge-1"), cluster.edge("edge-2"), cluster.edge("edge-3")];
     let mut cursors = Vec::new();
     for (edge, listeners) in edges.iter().zip([5, 7, 0]) {
@@ -62,9 +60,7 @@ async fn who_is_stuck_at_an_edge_is_known_at_the_origin_until_it_is_not() {
     let cluster = Cluster::new();
     let origin = cluster.origin("origin-1").await;
     let _relays = [cluster.relay("relay-1").await, cluster.relay("relay-2").await];
-    let source = origin.rooms.own(live("origin-1", 1));
-    cluster.view.set_status(Some(live("", 1)));
-    cluster.view.set_owner(Some((&origin, 1, 0)));
+    let source = cluster.on_air(&origin);
     source.push(super::cluster::frame(1, 1));
     let edges = [cluster.edge("edge-1"), cluster.edge("edge-2")];
     for edge in &edges {
