@@ -239,7 +239,7 @@ fn alone(scene: &Scene, random: &mut StdRng) -> Plan {
 }
 
 /// The owner and its mirror are on two sides, and it is drawn which of them reaches more: that side has a relay of two, and all
-/// edges but one of three.
+/// edges but one of three, the first among them.
 fn split(scene: &Scene, random: &mut StdRng) -> Plan {
     let second = scene.second(random);
     let stranded = if random.random() { &scene.owner } else { &second };
@@ -248,10 +248,9 @@ fn split(scene: &Scene, random: &mut StdRng) -> Plan {
     part.push(stranded.clone());
     part.extend(scene.relays.iter().skip(1).step_by(2).cloned());
     part.extend(scene.edges.iter().skip(2).step_by(3).cloned());
-    let mute = scene.edges.first().cloned().map(Step::Mute);
     Plan::default()
         .then(Duration::ZERO, [Step::Split(part.clone())])
-        .then(SPLIT / 2, mute)
+        .then(SPLIT / 2, [Step::Mute])
         .then(SPLIT, [Step::Heal(part)])
 }
 

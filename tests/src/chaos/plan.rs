@@ -62,8 +62,8 @@ pub enum Step {
     Split(Vec<String>),
     /// They do again.
     Heal(Vec<String>),
-    /// A voice is muted by an operator at this edge, and then not any more.
-    Mute(String),
+    /// A voice is muted by an operator at the first edge, and then not any more.
+    Mute,
     /// What becomes of the bytes from one place to another.
     Wire(String, String, Rule),
     /// Everything passes between two places, both ways.

@@ -121,13 +121,13 @@ impl Outcome {
             .map(|others| others.moved);
         let missing = if self.fault.is_single() { self.missing.1 } else { 0 };
         let slow = self.takeover.filter(|took| *took > ANOTHER_OWNER).map_or(0, |took| took.as_secs());
-        let deaf = self.fault == Fault::CutOriginsDrain && self.longest > FED;
-        let deaf = if deaf { self.longest.as_secs() } else { 0 };
+        let unfed = self.fault == Fault::CutOriginsDrain && self.longest > FED;
+        let unfed = if unfed { self.longest.as_secs() } else { 0 };
         let flapped = if self.fault == Fault::CutZones { self.owners.saturating_sub(1) } else { 0 };
         let mute = self.mute.filter(|took| *took > MUTED).map_or(0, |took| took.as_millis() as u64);
         let counts = [
             ("slots are missing", missing),
-            ("s passed until the owner was heard again", deaf),
+            ("s passed until the owner was heard again", unfed),
             ("changes of owner too many", flapped),
             ("ms passed until somebody was muted", mute),
             ("slots came again", self.repeated.1),

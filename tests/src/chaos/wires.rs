@@ -147,6 +147,12 @@ impl Wires {
         });
     }
 
+    /// The same for those both ways between two places.
+    pub fn set_between(&self, one: &str, other: &str, rule: Rule) {
+        self.set(one, other, rule);
+        self.set(other, one, rule);
+    }
+
     /// Everything passes again.
     pub fn mend(&self) {
         self.rules.send_modify(HashMap::clear);

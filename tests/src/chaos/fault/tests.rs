@@ -59,7 +59,7 @@ fn every_plan_starts_at_once_keeps_its_order_and_mends_what_it_breaks() {
                     | Step::Clock(_, Jump(0))
                     | Step::StartEtcd
                     | Step::Heal(_)
-                    | Step::Mute(_)
+                    | Step::Mute
                     | Step::Join
                     | Step::Wait
                     | Step::Recycle(_)
